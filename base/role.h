@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * role.h - what every long-running role (writer, runtime, projector, query) does around its work: readiness, orderly end,
+ * and giving up privileges.
+ *
+ * Main thread, before and after the loop.
+ */
+#ifndef WHARF_BASE_ROLE_H
+#define WHARF_BASE_ROLE_H
+
+#include <uv.h>
+
+#include "base/err.h"
+
+/* Tells whoever started us (systemd or `wharf up`) that we serve: sends "READY=1" to $NOTIFY_SOCKET as sd_notify(3) says.
+ * Without that variable it does nothing. */
+void role_notify_ready(void);
+
+/* Becomes `user` with its primary and supplementary groups and no capabilities, if we are root. A user that does not exist,
+ * or that cannot reach one of `paths` (directories, NULL-terminated list; checked with its own credentials), leaves us root
+ * but without capabilities beyond CAP_DAC_OVERRIDE and CAP_FOWNER, and one warning says which and what to do. */
+int role_drop_privileges(const char *user, const char *const *paths, struct err *err);
+
+/* The numeric group that the sockets and the embedded log belong to: that of `user`, or (gid_t)-1 if there is none. */
+gid_t role_group(const char *user);
+
+/* Calls on_stop once when SIGTERM or SIGINT comes; ignores SIGPIPE. */
+struct role_signals {
+    uv_signal_t term;
+    uv_signal_t interrupt;
+    void (*on_stop)(void *data);
+    void *data;
+};
+int role_signals_start(struct role_signals *signals, uv_loop_t *loop, void (*on_stop)(void *data), void *data,
+                       struct err *err);
+/* Closes the two handles. */
+void role_signals_stop(struct role_signals *signals);
+
+#endif
