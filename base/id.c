@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/id.h"
 
-#include <sodium.h>
 #include <string.h>
 
 void hex_format(char *ret, const uint8_t *bytes, size_t size)
@@ -14,15 +13,7 @@ void hex_format(char *ret, const uint8_t *bytes, size_t size)
     ret[2 * size] = '\0';
 }
 
-void sha256_hex(char ret[SHA256_HEX_SIZE], const void *data, size_t size)
-{
-    uint8_t digest[crypto_hash_sha256_BYTES];
-    crypto_hash_sha256(digest, data, size);
-    hex_format(ret, digest, sizeof(digest));
-}
-
-/* Sets version and variant bits and prints the 8-4-4-4-12 form. */
-static void uuid_format(char ret[UUID_TEXT_SIZE], uint8_t bytes[16], uint8_t version)
+void uuid_format(char ret[UUID_TEXT_SIZE], uint8_t bytes[16], uint8_t version)
 {
     bytes[6] = (uint8_t)((bytes[6] & 0x0f) | (version << 4));
     bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
@@ -47,17 +38,6 @@ void uuid_v7(char ret[UUID_TEXT_SIZE], int64_t realtime_ns, const uint8_t random
     uuid_format(ret, bytes, 7);
 }
 
-void uuid_from_key(char ret[UUID_TEXT_SIZE], const char *scope, const char *key)
-{
-    uint8_t digest[crypto_hash_sha256_BYTES];
-    crypto_hash_sha256_state state;
-    crypto_hash_sha256_init(&state);
-    crypto_hash_sha256_update(&state, (const uint8_t *)scope, strlen(scope) + 1);
-    crypto_hash_sha256_update(&state, (const uint8_t *)key, strlen(key));
-    crypto_hash_sha256_final(&state, digest);
-    uuid_format(ret, digest, 8);
-}
-
 static bool is_hex(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
@@ -76,11 +56,6 @@ bool uuid_is_valid(const char *text)
 void container_id_format(char ret[CONTAINER_ID_SIZE], const uint8_t random[CONTAINER_ID_BYTES])
 {
     hex_format(ret, random, CONTAINER_ID_BYTES);
-}
-
-void container_id_from_command(char ret[CONTAINER_ID_SIZE], const char *command_id)
-{
-    sha256_hex(ret, command_id, strlen(command_id));
 }
 
 bool container_id_is_valid(const char *text)

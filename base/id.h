@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * id.h - identifiers: UUIDs for commands and events, 64-hex container ids, SHA-256 digests.
+ * id.h - identifiers: UUIDs for commands and events, 64-hex container ids. digest.h has those made by hashing.
  *
  * Time and randomness are arguments, so everything here is pure and a simulation can replay it.
  */
@@ -20,18 +20,10 @@
 /* Version 7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then 74 random bits. */
 void uuid_v7(char ret[UUID_TEXT_SIZE], int64_t realtime_ns, const uint8_t random[UUID_RANDOM_BYTES]);
 
-/* Version 8 (RFC 9562, section 5.8): the first 122 usable bits of SHA-256(scope, NUL, key). The same scope and key
- * always give the same id: the identity of a command that came with an idempotency key. */
-void uuid_from_key(char ret[UUID_TEXT_SIZE], const char *scope, const char *key);
-
 /* True for 36 characters of lower-case hex and dashes in the right places. */
 bool uuid_is_valid(const char *text);
 
 void container_id_format(char ret[CONTAINER_ID_SIZE], const uint8_t random[CONTAINER_ID_BYTES]);
-
-/* The container id that belongs to a command id: SHA-256 of it, so that a retried command names the same
- * container. */
-void container_id_from_command(char ret[CONTAINER_ID_SIZE], const char *command_id);
 
 /* True for exactly 64 lower-case hex digits. */
 bool container_id_is_valid(const char *text);
@@ -39,7 +31,7 @@ bool container_id_is_valid(const char *text);
 /* Lower-case hex of `size` bytes; ret holds 2 * size + 1. */
 void hex_format(char *ret, const uint8_t *bytes, size_t size);
 
-/* SHA-256 (FIPS 180-4, by libsodium) of the bytes, in lower-case hex: what sha256sum prints. */
-void sha256_hex(char ret[SHA256_HEX_SIZE], const void *data, size_t size);
+/* Prints 16 bytes as a UUID of the version (4 bits), setting version and variant; changes the bytes. */
+void uuid_format(char ret[UUID_TEXT_SIZE], uint8_t bytes[16], uint8_t version);
 
 #endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Included after a .def file: forgets the row macros. No include guard. */
+#undef COMMAND
+#undef EVENT
+#undef END
+#undef STRING
+#undef INT
+#undef BOOL
+#undef STRINGS
+#undef MAP
+#undef SPEC

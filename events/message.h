@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * message.h - the vocabulary: commands and events as C structs, and the CloudEvents envelope both travel in.
+ *
+ * spec.def, commands.def and events.def are the single source; this header turns their rows into enums, structs and
+ * schemas. A message on the log is one CloudEvents 1.0 JSON document (structured mode, content type
+ * application/cloudevents+json) whose `data` is the struct of its type.
+ *
+ * Pure: time, ids and hashes are arguments. Any thread.
+ */
+#ifndef WHARF_EVENTS_MESSAGE_H
+#define WHARF_EVENTS_MESSAGE_H
+
+#include "base/err.h"
+#include "base/id.h"
+#include "base/timestamp.h"
+#include "events/schema.h"
+
+#define MESSAGE_CONTENT_TYPE "application/cloudevents+json"
+
+enum command_type {
+#define COMMAND(ENUM, member, type, version, doc) COMMAND_##ENUM,
+#include "events/def_ignore_fields.h"
+#include "events/commands.def"
+#include "events/def_end.h"
+    COMMAND_TYPES
+};
+
+enum event_type {
+#define EVENT(ENUM, member, type, version, doc) EVENT_##ENUM,
+#include "events/def_ignore_fields.h"
+#include "events/events.def"
+#include "events/def_end.h"
+    EVENT_TYPES
+};
+
+#include "events/def_struct_fields.h"
+struct container_spec {
+#include "events/spec.def"
+};
+#define COMMAND(ENUM, member, type, version, doc) struct member##_command {
+#define END(member) };
+#include "events/commands.def"
+#undef END
+#define EVENT(ENUM, member, type, version, doc)                                                              \
+    struct member##_event {                                                                                  \
+        char reserved_; /* events without fields stay valid C */
+#define END(member) };
+#include "events/events.def"
+#undef END
+#include "events/def_end.h"
+
+/* Read-only tables; `version` is the newest, which encoders write. */
+struct message_type {
+    const char *api_name; /* "container.run" */
+    const char *log_name; /* "wharf.container.run.v1" */
+    int version;
+    const struct schema *schema;
+    const char *doc;
+};
+extern const struct message_type command_types[COMMAND_TYPES];
+extern const struct message_type event_types[EVENT_TYPES];
+extern const struct schema container_spec_schema;
+
+/* By "container.run"; -1 if there is none. */
+int command_type_by_api_name(const char *name);
+
+enum outcome {
+    OUTCOME_NONE,    /* this event settles no command */
+    OUTCOME_OK,      /* the command named by causationid was carried out */
+    OUTCOME_REFUSED, /* ... was refused and changed nothing */
+    OUTCOME_FAILED,  /* ... could not be carried out */
+};
+const char *outcome_name(enum outcome outcome); /* "ok", "refused", "failed"; NULL for none */
+
+/* The attributes of DESIGN.md, section 4. Absent strings are NULL or "", absent numbers SCHEMA_ABSENT. */
+struct envelope {
+    char id[UUID_TEXT_SIZE];
+    char *source;  /* "/wharf/node/NAME" or "/wharf/writer" */
+    char *type;    /* as read; encoders take it from the tables */
+    char *subject; /* container id, node name or image reference */
+    int64_t time_ns;
+    char *node;
+    char *actor;
+    char correlationid[UUID_TEXT_SIZE]; /* the command that began the story */
+    char causationid[UUID_TEXT_SIZE];   /* the command or event that led to this */
+    int64_t streamversion;              /* events: counts the subject's events, from 1 */
+    int64_t nodeseq;                    /* events: counts the node's events, from 1 */
+    int64_t epoch;                      /* events: of the runtime that wrote it */
+    char prevhash[SHA256_HEX_SIZE];     /* events: SHA-256 of the node's previous event's bytes */
+    enum outcome outcome;
+    int64_t commandoffset; /* events that settle a command: its offset */
+    int64_t ifversion;     /* commands: refuse unless the container has this streamversion */
+    char *traceparent;     /* W3C Trace Context */
+};
+
+struct command {
+    struct envelope envelope;
+    enum command_type type;
+    union {
+        struct container_spec spec; /* container.run and container.create: the same layout by construction */
+#define COMMAND(ENUM, member, type, version, doc) struct member##_command member;
+#include "events/def_ignore_fields.h"
+#include "events/commands.def"
+#include "events/def_end.h"
+    } data;
+};
+
+struct event {
+    struct envelope envelope;
+    enum event_type type;
+    union {
+#define EVENT(ENUM, member, type, version, doc) struct member##_event member;
+#include "events/def_ignore_fields.h"
+#include "events/events.def"
+#include "events/def_end.h"
+    } data;
+};
+
+void envelope_init(struct envelope *envelope);
+void envelope_release(struct envelope *envelope);
+
+/* Sets type and every attribute and member to absent. */
+void command_init(struct command *command, enum command_type type);
+void command_release(struct command *command);
+void event_init(struct event *event, enum event_type type);
+void event_release(struct event *event);
+
+/* Decode the bytes of a record. Strict: an unknown attribute or member, a wrong type or an unknown message type is an error
+ * that names it by JSON pointer. On failure nothing is left allocated. */
+int command_decode(struct command *ret, const void *bytes, size_t size, struct err *err);
+int event_decode(struct event *ret, const void *bytes, size_t size, struct err *err);
+
+/* Encode to compact JSON; the caller frees. Member order is fixed, so equal messages give equal bytes. */
+char *command_encode(const struct command *command, size_t *ret_size, struct err *err);
+char *event_encode(const struct event *event, size_t *ret_size, struct err *err);
+
+/* Member checks, used by the .def rows and by anyone who wants to know early. NULL or why not. */
+const char *check_container_name(const char *text);
+const char *check_container_ref(const char *text);
+const char *check_image_reference(const char *text);
+const char *check_digest(const char *text);
+const char *check_env(const char *text);
+const char *check_label_key(const char *text);
+const char *check_user(const char *text);
+const char *check_absolute_path(const char *text);
+const char *check_hostname(const char *text);
+const char *check_restart_policy(const char *text);
+const char *check_network(const char *text);
+const char *check_signal(const char *text);
+const char *check_exit_reason(const char *text);
+const char *check_time(const char *text);
+
+/* Signal names with and without SIG, any case, or a number 1..64; -1 if it is none. */
+int signal_by_name(const char *text);
+/* "SIGTERM"; real-time signals as "SIGRTMIN+3". `ret` holds at least 16 bytes. */
+void signal_format(char ret[16], int signal);
+
+#endif

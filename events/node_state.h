@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * node_state.h - the fold of one node's events: its containers, images, answered commands, and the head of its hash chain.
+ *
+ * `node_state_apply` is evolve(state, event) -> state. It is the only code that changes a node_state, on replay and while
+ * running alike, so that state is the fold of the log by construction. Events of a lower epoch than one already seen are
+ * fenced: counted, and otherwise ignored.
+ *
+ * Pure; one thread at a time.
+ */
+#ifndef WHARF_EVENTS_NODE_STATE_H
+#define WHARF_EVENTS_NODE_STATE_H
+
+#include <uthash.h>
+
+#include "events/container_state.h"
+#include "events/message.h"
+
+struct image {
+    char *reference; /* key */
+    char *digest;
+    struct strings entrypoint;
+    struct strings command;
+    struct strings env;
+    char *workdir;
+    char *user;
+    int64_t size_bytes;
+    int64_t imported_at_ns;
+    UT_hash_handle hh;
+};
+
+struct container {
+    char id[CONTAINER_ID_SIZE]; /* key */
+    char *name;
+    char *image_digest;
+    struct container_spec spec;
+    enum container_state state;
+    int64_t version; /* streamversion of its newest event */
+    int64_t incarnation;   /* the newest attempt to start it; 0 before the first */
+    int64_t pid;           /* while running */
+    int64_t shim_pid;      /* while running */
+    int64_t created_at_ns;
+    int64_t started_at_ns;  /* 0 before the first start */
+    int64_t finished_at_ns; /* 0 before the first exit, or when nobody knows */
+    int64_t exit_code;      /* of the newest exit; SCHEMA_ABSENT when unknown or none yet */
+    bool stopped_by_user;   /* asked to end since it was last started: no restart policy applies */
+    int64_t restarts;       /* automatic ones, in all */
+    int64_t restart_attempt; /* automatic ones in a row, which the back-off grows with */
+    int64_t restart_due_ns;  /* while restarting */
+    UT_hash_handle hh;      /* by id */
+    UT_hash_handle hh_name; /* by name */
+};
+
+/* A command that has been settled. Kept for the newest NODE_ANSWERS_KEPT only, which is the window in which a repeated
+ * idempotency key is recognised. */
+struct answer {
+    char command_id[UUID_TEXT_SIZE]; /* key */
+    int64_t command_offset;
+    UT_hash_handle hh;
+};
+#define NODE_ANSWERS_KEPT 100000
+
+/* An answered offset beyond the watermark. */
+struct answered_offset {
+    int64_t offset; /* key */
+    UT_hash_handle hh;
+};
+
+struct node_state {
+    char *name;
+    int64_t partition; /* -1 before node.joined */
+    char *boot_id;     /* of the newest node.started; NULL before */
+    int64_t epoch;     /* the newest seen; 0 before the first */
+    int64_t nodeseq;   /* of the newest event */
+    char prevhash[SHA256_HEX_SIZE]; /* of the newest event's bytes: what the next one carries */
+    int64_t events_applied;
+    int64_t events_fenced;
+    int64_t events_illegal; /* legal JSON, impossible move: kept out of the state and counted */
+    struct container *containers; /* uthash by id */
+    struct container *names;      /* the same structs, uthash (hh_name) by name */
+    struct image *images;         /* uthash by reference */
+    struct answer *answers;       /* uthash by command id, oldest first */
+    struct answered_offset *answered; /* those above answered_through */
+    int64_t answered_through; /* every command offset up to here is settled; -1 at first */
+};
+
+/* `node_name` is copied. -1 when memory runs out. */
+int node_state_init(struct node_state *state, const char *node_name);
+void node_state_release(struct node_state *state);
+
+enum apply_result {
+    APPLY_DONE,
+    APPLY_FENCED,  /* of a lower epoch */
+    APPLY_FOREIGN, /* of another node that shares the partition: nothing to do with us */
+    APPLY_ILLEGAL, /* a move that the state machine does not have */
+    APPLY_NOMEM,
+};
+
+/* Evolves the state by one event whose stored bytes are `bytes` (for the hash chain). The event is only borrowed. */
+enum apply_result node_state_apply(struct node_state *state, const struct event *event, const void *bytes, size_t size);
+
+/* By id, unique prefix of an id (4 digits at least), or name. ERR_NOT_FOUND, or ERR_CONFLICT for an ambiguous prefix. */
+struct container *node_state_resolve(const struct node_state *state, const char *ref, struct err *err);
+
+struct container *node_state_container(const struct node_state *state, const char *id);
+struct container *node_state_by_name(const struct node_state *state, const char *name);
+
+/* By reference ("busybox" means "busybox:latest") or by "sha256:..." digest, whole or a unique prefix. NULL if none. */
+struct image *node_state_image(const struct node_state *state, const char *reference);
+
+/* True if the command has its outcome on the log. */
+bool node_state_is_answered(const struct node_state *state, int64_t command_offset, const char *command_id);
+
+/* Notes that a record at this commands offset needs no outcome (damaged, foreign, a repetition): advances the watermark. */
+int node_state_skip_offset(struct node_state *state, int64_t command_offset);
+
+/* Normalises an image reference into `ret`: adds ":latest" where there is no tag. */
+int image_reference_normalize(const char *reference, char *ret, size_t size);
+
+#endif
