@@ -2,9 +2,9 @@
 /*
  * buf.h - a growable byte buffer.
  *
- * Invariant: data[size] is always a NUL once anything was added, so text can be used as a C string. A buf that
- * ran out of memory is marked `failed`, ignores further additions, and is checked once at the end: callers need
- * not test every append.
+ * Invariant: data[size] is always a NUL once anything was added, so text can be used as a C string. A buf
+ * that ran out of memory is marked `failed`, ignores further additions, and is checked once at the end:
+ * callers need not test every append.
  *
  * Pure data type; not shared between threads.
  */
@@ -30,8 +30,8 @@ void buf_add(struct buf *buf, const void *data, size_t size);
 void buf_add_string(struct buf *buf, const char *text);
 void buf_printf(struct buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Makes room for `size` more bytes and returns where they start, or NULL (and marks failed). The caller adds what
- * it wrote to buf->size itself. */
+/* Makes room for `size` more bytes and returns where they start, or NULL (and marks failed). The caller adds
+ * what it wrote to buf->size itself. */
 void *buf_reserve(struct buf *buf, size_t size);
 
 /* Drops the first `size` bytes (at most all). */
@@ -43,7 +43,8 @@ void buf_reset(struct buf *buf);
 /* Frees the memory; the buf can be used again. */
 void buf_release(struct buf *buf);
 
-/* Hands the bytes (NUL-terminated, to be freed by the caller) over and resets; NULL if failed or out of memory. */
+/* Hands the bytes (NUL-terminated, to be freed by the caller) over and resets; NULL if failed or out of
+ * memory. */
 char *buf_take(struct buf *buf, size_t *ret_size);
 
 #define auto_buf __attribute__((cleanup(buf_release)))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * config.h - settings from three places: flags over environment (WHARF_*) over /etc/wharf/wharf.conf (`key = value`, `#`
- * starts a comment). Keys are lower-case words with dashes; the environment's form is WHARF_ and the key in capitals with
- * underscores. `kafka.<property>` keys are kept aside and passed through to librdkafka.
+ * config.h - settings from three places: flags over environment (WHARF_*) over /etc/wharf/wharf.conf (`key =
+ * value`, `#` starts a comment). Keys are lower-case words with dashes; the environment's form is WHARF_ and
+ * the key in capitals with underscores. `kafka.<property>` keys are kept aside and passed through to
+ * librdkafka.
  *
  * libc only, since the client links it. Used once at start, on the main thread.
  */
@@ -35,15 +36,17 @@ struct config_flag {
     const char *value;
 };
 
-/* Merges the three sources; `file` NULL means WHARF_CONFIG or /etc/wharf/wharf.conf, which may be absent (a file that was
- * named must exist). Unknown keys and bad values are errors that name file and line. */
-int config_load(struct config *ret, const char *file, const struct config_flag *flags, size_t n_flags, struct err *err);
+/* Merges the three sources; `file` NULL means WHARF_CONFIG or /etc/wharf/wharf.conf, which may be absent (a
+ * file that was named must exist). Unknown keys and bad values are errors that name file and line. */
+int config_load(struct config *ret, const char *file, const struct config_flag *flags, size_t n_flags,
+                struct err *err);
 
 void config_release(struct config *config);
 
-/* The options every role takes: --state-dir, --run-dir, --log, --redis, --node, --user, --cgroup-parent, --partitions,
- * --replication, --config, each as "--key value" or "--key=value". Parses argv from argv[1] on; ERR_INVALID names an
- * unknown option. */
+/* The options every role takes: --state-dir, --run-dir, --log, --redis, --node, --user, --cgroup-parent,
+ * --partitions,
+ * --replication, --config, each as "--key value" or "--key=value". Parses argv from argv[1] on; ERR_INVALID
+ * names an unknown option. */
 int config_from_argv(struct config *ret, int argc, char **argv, struct err *err);
 
 #endif

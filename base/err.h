@@ -2,13 +2,13 @@
 /*
  * err.h - the error a function hands to its caller.
  *
- * A fallible function takes a `struct err *` as its last argument and returns 0 (or a valid pointer / count) on
- * success and -1 (or NULL) on failure. Success leaves the err alone; failure fills it exactly once. Callers that
- * cannot act on an error wrap it with what they were doing and pass it up; only a main prints it. A NULL err is
- * allowed everywhere: the message is then dropped.
+ * A fallible function takes a `struct err *` as its last argument and returns 0 (or a valid pointer / count)
+ * on success and -1 (or NULL) on failure. Success leaves the err alone; failure fills it exactly once.
+ * Callers that cannot act on an error wrap it with what they were doing and pass it up; only a main prints
+ * it. A NULL err is allowed everywhere: the message is then dropped.
  *
- * Messages are lower case, without a full stop, quote the subject in single quotes, and read from the outside in:
- * "cannot open log 'sqlite:/x': cannot create '/x/wharf.events.db': Permission denied".
+ * Messages are lower case, without a full stop, quote the subject in single quotes, and read from the outside
+ * in: "cannot open log 'sqlite:/x': cannot create '/x/wharf.events.db': Permission denied".
  *
  * Any thread; no allocation.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * id.h - identifiers: UUIDs for commands and events, 64-hex container ids. digest.h has those made by hashing.
+ * id.h - identifiers: UUIDs for commands and events, 64-hex container ids. digest.h has those made by
+ * hashing.
  *
  * Time and randomness are arguments, so everything here is pure and a simulation can replay it.
  */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * redis.h - one asynchronous Redis connection on a libuv loop, which reconnects by itself (hiredis inside, with our own
- * libuv adapter, since the packaged one ignores poll errors).
+ * redis.h - one asynchronous Redis connection on a libuv loop, which reconnects by itself (hiredis inside,
+ * with our own libuv adapter, since the packaged one ignores poll errors).
  *
- * States: down -> connecting -> up -> down ... A command given while the connection is not up fails at once with
- * ERR_UNAVAILABLE; every command that was sent gets exactly one callback, with an error if the connection was lost before
- * its reply came (it may or may not have been carried out: callers make their writes conditional).
+ * States: down -> connecting -> up -> down ... A command given while the connection is not up fails at once
+ * with ERR_UNAVAILABLE; every command that was sent gets exactly one callback, with an error if the
+ * connection was lost before its reply came (it may or may not have been carried out: callers make their
+ * writes conditional).
  *
  * Everything runs on the loop thread.
  */
@@ -20,26 +21,27 @@
 
 struct redis;
 
-/* `reply` is borrowed and never NULL on success; on failure it is NULL and `err` says why. A Redis error reply
- * (REDIS_REPLY_ERROR) is a success here: the caller knows what it asked. */
+/* `reply` is borrowed and never NULL on success; on failure it is NULL and `err` says why. A Redis error
+ * reply (REDIS_REPLY_ERROR) is a success here: the caller knows what it asked. */
 typedef void (*redis_reply_cb)(const redisReply *reply, const struct err *err, void *data);
 
 struct redis_events {
-    void (*on_up)(void *data);                          /* connected and answering PING */
-    void (*on_down)(const struct err *err, void *data); /* lost, or an attempt failed; the next attempt is under way */
+    void (*on_up)(void *data); /* connected and answering PING */
+    void (*on_down)(const struct err *err,
+                    void *data); /* lost, or an attempt failed; the next attempt is under way */
 };
 
-/* URL: "unix:/path/redis.sock" or "redis://host:port". Starts connecting at once; attempts repeat with a back-off capped
- * at one second until redis_close. Fails only on a bad URL or lack of memory. */
-int redis_open(struct redis **ret, uv_loop_t *loop, const char *url, const struct redis_events *events, void *data,
-               struct err *err);
+/* URL: "unix:/path/redis.sock" or "redis://host:port". Starts connecting at once; attempts repeat with a
+ * back-off capped at one second until redis_close. Fails only on a bad URL or lack of memory. */
+int redis_open(struct redis **ret, uv_loop_t *loop, const char *url, const struct redis_events *events,
+               void *data, struct err *err);
 
 bool redis_is_up(const struct redis *redis);
 
-/* Sends one command (pipelined: no waiting for earlier replies). Returns -1 at once, without calling back, when the
- * connection is not up or memory runs out. `cb` may be NULL. */
-int redis_command(struct redis *redis, redis_reply_cb cb, void *data, struct err *err, int argc, const char *const *argv,
-                  const size_t *argv_size_bytes);
+/* Sends one command (pipelined: no waiting for earlier replies). Returns -1 at once, without calling back,
+ * when the connection is not up or memory runs out. `cb` may be NULL. */
+int redis_command(struct redis *redis, redis_reply_cb cb, void *data, struct err *err, int argc,
+                  const char *const *argv, const size_t *argv_size_bytes);
 
 /* The same for a printf-like text in hiredis' own format (%s, %b; see redisCommand). */
 int redis_commandf(struct redis *redis, redis_reply_cb cb, void *data, struct err *err, const char *fmt, ...);

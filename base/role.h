@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * role.h - what every long-running role (writer, runtime, projector, query) does around its work: readiness, orderly end,
- * and giving up privileges.
+ * role.h - what every long-running role (writer, runtime, projector, query) does around its work: readiness,
+ * orderly end, and giving up privileges.
  *
  * Main thread, before and after the loop.
  */
@@ -12,16 +12,18 @@
 
 #include "base/err.h"
 
-/* Tells whoever started us (systemd or `wharf up`) that we serve: sends "READY=1" to $NOTIFY_SOCKET as sd_notify(3) says.
- * Without that variable it does nothing. */
+/* Tells whoever started us (systemd or `wharf up`) that we serve: sends "READY=1" to $NOTIFY_SOCKET as
+ * sd_notify(3) says. Without that variable it does nothing. */
 void role_notify_ready(void);
 
-/* Becomes `user` with its primary and supplementary groups and no capabilities, if we are root. A user that does not exist,
- * or that cannot reach one of `paths` (directories, NULL-terminated list; checked with its own credentials), leaves us root
- * but without capabilities beyond CAP_DAC_OVERRIDE and CAP_FOWNER, and one warning says which and what to do. */
+/* Becomes `user` with its primary and supplementary groups and no capabilities, if we are root. A user that
+ * does not exist, or that cannot reach one of `paths` (directories, NULL-terminated list; checked with its
+ * own credentials), leaves us root but without capabilities beyond CAP_DAC_OVERRIDE and CAP_FOWNER, and one
+ * warning says which and what to do. */
 int role_drop_privileges(const char *user, const char *const *paths, struct err *err);
 
-/* The numeric group that the sockets and the embedded log belong to: that of `user`, or (gid_t)-1 if there is none. */
+/* The numeric group that the sockets and the embedded log belong to: that of `user`, or (gid_t)-1 if there is
+ * none. */
 gid_t role_group(const char *user);
 
 /* Calls on_stop once when SIGTERM or SIGINT comes; ignores SIGPIPE. */

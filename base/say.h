@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * say.h - what a process tells its operator on stderr, one line a message: "wharf-runtime: log 'x' is away: ...". Only
- * mains and the shells right under them use it; libraries return errors. No allocation; any thread.
+ * say.h - what a process tells its operator on stderr, one line a message: "wharf-runtime: log 'x' is away:
+ * ...". Only mains and the shells right under them use it; libraries return errors. No allocation; any
+ * thread.
  */
 #ifndef WHARF_BASE_SAY_H
 #define WHARF_BASE_SAY_H

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _GNU_SOURCE
 #include "base/timestamp.h"
 
 #include <ctype.h>
@@ -170,9 +169,10 @@ int timestamp_parse_user(const char *text, int64_t now_ns, int64_t *ret_realtime
     }
     if (timestamp_parse(text, ret_realtime_ns, NULL) == 0)
         return 0;
-    return err_set(err, ERR_INVALID,
-                   "'%s' is not a time: give RFC 3339 (2026-01-02T03:04:05Z), Unix seconds, or an age such as 10m",
-                   text);
+    return err_set(
+        err, ERR_INVALID,
+        "'%s' is not a time: give RFC 3339 (2026-01-02T03:04:05Z), Unix seconds, or an age such as 10m",
+        text);
 }
 
 void duration_format(char *ret, size_t size, int64_t duration_ns)

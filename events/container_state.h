@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * container_state.h - the container's life as a table: which event may come in which state, and what state follows.
+ * container_state.h - the container's life as a table: which event may come in which state, and what state
+ * follows.
  *
- * Pure. `container_state_dot` prints the table as a graph, which is where the picture in ARCHITECTURE.md comes from.
+ * Pure. `container_state_dot` prints the table as a graph, which is where the picture in ARCHITECTURE.md
+ * comes from.
  */
 #ifndef WHARF_EVENTS_CONTAINER_STATE_H
 #define WHARF_EVENTS_CONTAINER_STATE_H
@@ -28,7 +30,8 @@ const char *container_state_name(enum container_state state);
 /* By name; -1 if there is none. */
 int container_state_by_name(const char *name);
 
-/* True and the following state if `event` may happen in `state`; false if it is not legal there, or not about containers. */
+/* True and the following state if `event` may happen in `state`; false if it is not legal there, or not about
+ * containers. */
 bool container_state_next(enum container_state state, enum event_type event, enum container_state *ret_next);
 
 /* True while its first process may be alive. */

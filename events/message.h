@@ -2,9 +2,9 @@
 /*
  * message.h - the vocabulary: commands and events as C structs, and the CloudEvents envelope both travel in.
  *
- * spec.def, commands.def and events.def are the single source; this header turns their rows into enums, structs and
- * schemas. A message on the log is one CloudEvents 1.0 JSON document (structured mode, content type
- * application/cloudevents+json) whose `data` is the struct of its type.
+ * spec.def, commands.def and events.def are the single source; this header turns their rows into enums,
+ * structs and schemas. A message on the log is one CloudEvents 1.0 JSON document (structured mode, content
+ * type application/cloudevents+json) whose `data` is the struct of its type.
  *
  * Pure: time, ids and hashes are arguments. Any thread.
  */
@@ -39,13 +39,17 @@ struct container_spec {
 #include "events/spec.def"
 };
 #define COMMAND(ENUM, member, type, version, doc) struct member##_command {
-#define END(member) };
+#define END(member)                                                                                          \
+    }                                                                                                        \
+    ;
 #include "events/commands.def"
 #undef END
 #define EVENT(ENUM, member, type, version, doc)                                                              \
     struct member##_event {                                                                                  \
         char reserved_; /* events without fields stay valid C */
-#define END(member) };
+#define END(member)                                                                                          \
+    }                                                                                                        \
+    ;
 #include "events/events.def"
 #undef END
 #include "events/def_end.h"
@@ -126,8 +130,8 @@ void command_release(struct command *command);
 void event_init(struct event *event, enum event_type type);
 void event_release(struct event *event);
 
-/* Decode the bytes of a record. Strict: an unknown attribute or member, a wrong type or an unknown message type is an error
- * that names it by JSON pointer. On failure nothing is left allocated. */
+/* Decode the bytes of a record. Strict: an unknown attribute or member, a wrong type or an unknown message
+ * type is an error that names it by JSON pointer. On failure nothing is left allocated. */
 int command_decode(struct command *ret, const void *bytes, size_t size, struct err *err);
 int event_decode(struct event *ret, const void *bytes, size_t size, struct err *err);
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * node_state.h - the fold of one node's events: its containers, images, answered commands, and the head of its hash chain.
+ * node_state.h - the fold of one node's events: its containers, images, answered commands, and the head of
+ * its hash chain.
  *
- * `node_state_apply` is evolve(state, event) -> state. It is the only code that changes a node_state, on replay and while
- * running alike, so that state is the fold of the log by construction. Events of a lower epoch than one already seen are
- * fenced: counted, and otherwise ignored.
+ * `node_state_apply` is evolve(state, event) -> state. It is the only code that changes a node_state, on
+ * replay and while running alike, so that state is the fold of the log by construction. Events of a lower
+ * epoch than one already seen are fenced: counted, and otherwise ignored.
  *
  * Pure; one thread at a time.
  */
@@ -35,24 +36,24 @@ struct container {
     char *image_digest;
     struct container_spec spec;
     enum container_state state;
-    int64_t version; /* streamversion of its newest event */
-    int64_t incarnation;   /* the newest attempt to start it; 0 before the first */
-    int64_t pid;           /* while running */
-    int64_t shim_pid;      /* while running */
+    int64_t version;     /* streamversion of its newest event */
+    int64_t incarnation; /* the newest attempt to start it; 0 before the first */
+    int64_t pid;         /* while running */
+    int64_t shim_pid;    /* while running */
     int64_t created_at_ns;
-    int64_t started_at_ns;  /* 0 before the first start */
-    int64_t finished_at_ns; /* 0 before the first exit, or when nobody knows */
-    int64_t exit_code;      /* of the newest exit; SCHEMA_ABSENT when unknown or none yet */
-    bool stopped_by_user;   /* asked to end since it was last started: no restart policy applies */
-    int64_t restarts;       /* automatic ones, in all */
+    int64_t started_at_ns;   /* 0 before the first start */
+    int64_t finished_at_ns;  /* 0 before the first exit, or when nobody knows */
+    int64_t exit_code;       /* of the newest exit; SCHEMA_ABSENT when unknown or none yet */
+    bool stopped_by_user;    /* asked to end since it was last started: no restart policy applies */
+    int64_t restarts;        /* automatic ones, in all */
     int64_t restart_attempt; /* automatic ones in a row, which the back-off grows with */
     int64_t restart_due_ns;  /* while restarting */
-    UT_hash_handle hh;      /* by id */
-    UT_hash_handle hh_name; /* by name */
+    UT_hash_handle hh;       /* by id */
+    UT_hash_handle hh_name;  /* by name */
 };
 
-/* A command that has been settled. Kept for the newest NODE_ANSWERS_KEPT only, which is the window in which a repeated
- * idempotency key is recognised. */
+/* A command that has been settled. Kept for the newest NODE_ANSWERS_KEPT only, which is the window in which a
+ * repeated idempotency key is recognised. */
 struct answer {
     char command_id[UUID_TEXT_SIZE]; /* key */
     int64_t command_offset;
@@ -68,20 +69,20 @@ struct answered_offset {
 
 struct node_state {
     char *name;
-    int64_t partition; /* -1 before node.joined */
-    char *boot_id;     /* of the newest node.started; NULL before */
-    int64_t epoch;     /* the newest seen; 0 before the first */
-    int64_t nodeseq;   /* of the newest event */
+    int64_t partition;              /* -1 before node.joined */
+    char *boot_id;                  /* of the newest node.started; NULL before */
+    int64_t epoch;                  /* the newest seen; 0 before the first */
+    int64_t nodeseq;                /* of the newest event */
     char prevhash[SHA256_HEX_SIZE]; /* of the newest event's bytes: what the next one carries */
     int64_t events_applied;
     int64_t events_fenced;
-    int64_t events_illegal; /* legal JSON, impossible move: kept out of the state and counted */
-    struct container *containers; /* uthash by id */
-    struct container *names;      /* the same structs, uthash (hh_name) by name */
-    struct image *images;         /* uthash by reference */
-    struct answer *answers;       /* uthash by command id, oldest first */
+    int64_t events_illegal;           /* legal JSON, impossible move: kept out of the state and counted */
+    struct container *containers;     /* uthash by id */
+    struct container *names;          /* the same structs, uthash (hh_name) by name */
+    struct image *images;             /* uthash by reference */
+    struct answer *answers;           /* uthash by command id, oldest first */
     struct answered_offset *answered; /* those above answered_through */
-    int64_t answered_through; /* every command offset up to here is settled; -1 at first */
+    int64_t answered_through;         /* every command offset up to here is settled; -1 at first */
 };
 
 /* `node_name` is copied. -1 when memory runs out. */
@@ -96,22 +97,27 @@ enum apply_result {
     APPLY_NOMEM,
 };
 
-/* Evolves the state by one event whose stored bytes are `bytes` (for the hash chain). The event is only borrowed. */
-enum apply_result node_state_apply(struct node_state *state, const struct event *event, const void *bytes, size_t size);
+/* Evolves the state by one event whose stored bytes are `bytes` (for the hash chain). The event is only
+ * borrowed. */
+enum apply_result node_state_apply(struct node_state *state, const struct event *event, const void *bytes,
+                                   size_t size);
 
-/* By id, unique prefix of an id (4 digits at least), or name. ERR_NOT_FOUND, or ERR_CONFLICT for an ambiguous prefix. */
+/* By id, unique prefix of an id (4 digits at least), or name. ERR_NOT_FOUND, or ERR_CONFLICT for an ambiguous
+ * prefix. */
 struct container *node_state_resolve(const struct node_state *state, const char *ref, struct err *err);
 
 struct container *node_state_container(const struct node_state *state, const char *id);
 struct container *node_state_by_name(const struct node_state *state, const char *name);
 
-/* By reference ("busybox" means "busybox:latest") or by "sha256:..." digest, whole or a unique prefix. NULL if none. */
+/* By reference ("busybox" means "busybox:latest") or by "sha256:..." digest, whole or a unique prefix. NULL
+ * if none. */
 struct image *node_state_image(const struct node_state *state, const char *reference);
 
 /* True if the command has its outcome on the log. */
 bool node_state_is_answered(const struct node_state *state, int64_t command_offset, const char *command_id);
 
-/* Notes that a record at this commands offset needs no outcome (damaged, foreign, a repetition): advances the watermark. */
+/* Notes that a record at this commands offset needs no outcome (damaged, foreign, a repetition): advances the
+ * watermark. */
 int node_state_skip_offset(struct node_state *state, int64_t command_offset);
 
 /* Normalises an image reference into `ret`: adds ":latest" where there is no tag. */

@@ -2,10 +2,10 @@
 /*
  * schema.h - strict JSON codec driven by field tables.
  *
- * A schema says which members a JSON object may have and where each is kept in a C struct. The tables are generated from
- * the .def files (see message.h), so that one row gives member, validation, encoding and documentation. Decoding refuses
- * unknown members, wrong types, values out of range and missing required members, and names the culprit by JSON pointer
- * (RFC 6901).
+ * A schema says which members a JSON object may have and where each is kept in a C struct. The tables are
+ * generated from the .def files (see message.h), so that one row gives member, validation, encoding and
+ * documentation. Decoding refuses unknown members, wrong types, values out of range and missing required
+ * members, and names the culprit by JSON pointer (RFC 6901).
  *
  * Pure: no I/O, no clock. Any thread.
  */
@@ -80,18 +80,20 @@ struct schema {
 
 /* Where and why a document was refused. */
 struct schema_error {
-    char pointer[SCHEMA_POINTER_SIZE]; /* "/data/labels/a~1b"; starts with the prefix given to schema_decode */
-    const char *code;                  /* "unknown-field", "missing-field", "wrong-type", "out-of-range", "bad-value" */
+    char
+        pointer[SCHEMA_POINTER_SIZE]; /* "/data/labels/a~1b"; starts with the prefix given to schema_decode */
+    const char *code; /* "unknown-field", "missing-field", "wrong-type", "out-of-range", "bad-value" */
 };
 
-/* Decodes `object` into `ret` (schema->size bytes), which is initialised first. `prefix` starts the pointer of an error
- * ("/data" or ""). On failure nothing is left allocated, err holds a sentence that names the field, and `where` (may be
- * NULL) the details. */
+/* Decodes `object` into `ret` (schema->size bytes), which is initialised first. `prefix` starts the pointer
+ * of an error
+ * ("/data" or ""). On failure nothing is left allocated, err holds a sentence that names the field, and
+ * `where` (may be NULL) the details. */
 int schema_decode(const struct schema *schema, const json_t *object, const char *prefix, void *ret,
                   struct schema_error *where, struct err *err);
 
-/* The JSON object of the struct: absent members are left out, false booleans too. A new reference, or NULL when memory runs
- * out. */
+/* The JSON object of the struct: absent members are left out, false booleans too. A new reference, or NULL
+ * when memory runs out. */
 json_t *schema_encode(const struct schema *schema, const void *data);
 
 /* Sets every member to absent. */
