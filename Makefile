@@ -43,11 +43,11 @@ help: ## list the targets
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC $<"; $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 define archive
 $(BUILD)/lib$(1).a: $(call obj,$(2))
-	@rm -f $$@
+	@mkdir -p $$(@D); rm -f $$@
 	$(AR) rcs $$@ $$^
 endef
 $(eval $(call archive,base,$(BASE_SRC)))

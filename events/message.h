@@ -34,6 +34,7 @@ enum event_type {
     EVENT_TYPES
 };
 
+/* clang-format off: it takes the closing braces in END for code */
 #include "events/def_struct_fields.h"
 struct container_spec {
 #include "events/spec.def"
@@ -44,14 +45,16 @@ struct container_spec {
     ;
 #include "events/commands.def"
 #undef END
+/* Events without fields stay valid C by the reserved byte. */
 #define EVENT(ENUM, member, type, version, doc)                                                              \
     struct member##_event {                                                                                  \
-        char reserved_; /* events without fields stay valid C */
+        char reserved_;
 #define END(member)                                                                                          \
     }                                                                                                        \
     ;
 #include "events/events.def"
 #undef END
+/* clang-format on */
 #include "events/def_end.h"
 
 /* Read-only tables; `version` is the newest, which encoders write. */
@@ -59,7 +62,7 @@ struct message_type {
     const char *api_name; /* "container.run" */
     const char *log_name; /* "wharf.container.run.v1" */
     int version;
-    const struct schema *schema;
+    const struct schema *(*schema)(void);
     const char *doc;
 };
 extern const struct message_type command_types[COMMAND_TYPES];

@@ -69,11 +69,11 @@ struct answered_offset {
 
 struct node_state {
     char *name;
-    int64_t partition;              /* -1 before node.joined */
-    char *boot_id;                  /* of the newest node.started; NULL before */
-    int64_t epoch;                  /* the newest seen; 0 before the first */
-    int64_t nodeseq;                /* of the newest event */
-    char prevhash[SHA256_HEX_SIZE]; /* of the newest event's bytes: what the next one carries */
+    int64_t partition; /* -1 before node.joined */
+    char *boot_id;     /* of the newest node.started; NULL before */
+    int64_t epoch;     /* the newest seen; 0 before the first */
+    int64_t nodeseq;   /* of the newest event */
+    struct buf newest; /* the newest event's bytes: their hash is what the next event carries */
     int64_t events_applied;
     int64_t events_fenced;
     int64_t events_illegal;           /* legal JSON, impossible move: kept out of the state and counted */
@@ -102,7 +102,10 @@ enum apply_result {
 enum apply_result node_state_apply(struct node_state *state, const struct event *event, const void *bytes,
                                    size_t size);
 
-/* By id, unique prefix of an id (4 digits at least), or name. ERR_NOT_FOUND, or ERR_CONFLICT for an ambiguous
+/* SHA-256 of the newest event's bytes, 64 zeros before the first: the next event's prevhash. */
+void node_state_prevhash(const struct node_state *state, char ret[SHA256_HEX_SIZE]);
+
+/* By id, unique prefix of an id, or name. ERR_NOT_FOUND, or ERR_CONFLICT for an ambiguous
  * prefix. */
 struct container *node_state_resolve(const struct node_state *state, const char *ref, struct err *err);
 

@@ -102,7 +102,7 @@ void schema_init(const struct schema *schema, void *data);
 /* Frees every member and sets it to absent; a zeroed or initialised struct is fine. */
 void schema_release(const struct schema *schema, void *data);
 
-/* A deep copy by way of the codec. -1 when memory runs out. */
+/* A deep copy. -1 when memory runs out; nothing is left allocated then. */
 int schema_copy(const struct schema *schema, void *ret, const void *from);
 
 /* The value for a key, or NULL. */

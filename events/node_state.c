@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define HASH_NONFATAL_OOM 1
+#include "events/node_state.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+
+/* A container that ran for so long has recovered: the back-off of its restart policy starts again (docker's
+ * rule). */
+#define RECOVERED_AFTER_NS (10LL * 1000000000LL)
+
+/* The shortest prefix of an id that is looked up. */
+#define ID_PREFIX_MIN 1
+
+int node_state_init(struct node_state *state, const char *node_name)
+{
+    *state = (struct node_state){.partition = -1, .answered_through = -1};
+    state->name = strdup(node_name);
+    return state->name != NULL ? 0 : -1;
+}
+
+static void container_free(struct container *container)
+{
+    if (container == NULL)
+        return;
+    free(container->name);
+    free(container->image_digest);
+    schema_release(&container_spec_schema, &container->spec);
+    free(container);
+}
+
+static void strings_free(struct strings *strings)
+{
+    for (size_t i = 0; i < strings->n; i++)
+        free(strings->items[i]);
+    free(strings->items);
+}
+
+static void image_free(struct image *image)
+{
+    if (image == NULL)
+        return;
+    free(image->reference);
+    free(image->digest);
+    strings_free(&image->entrypoint);
+    strings_free(&image->command);
+    strings_free(&image->env);
+    free(image->workdir);
+    free(image->user);
+    free(image);
+}
+
+void node_state_release(struct node_state *state)
+{
+    struct container *container, *next_container;
+    HASH_CLEAR(hh_name, state->names);
+    HASH_ITER(hh, state->containers, container, next_container)
+    {
+        HASH_DEL(state->containers, container);
+        container_free(container);
+    }
+    struct image *image, *next_image;
+    HASH_ITER(hh, state->images, image, next_image)
+    {
+        HASH_DEL(state->images, image);
+        image_free(image);
+    }
+    struct answer *answer, *next_answer;
+    HASH_ITER(hh, state->answers, answer, next_answer)
+    {
+        HASH_DEL(state->answers, answer);
+        free(answer);
+    }
+    struct answered_offset *offset, *next_offset;
+    HASH_ITER(hh, state->answered, offset, next_offset)
+    {
+        HASH_DEL(state->answered, offset);
+        free(offset);
+    }
+    free(state->name);
+    free(state->boot_id);
+    buf_release(&state->newest);
+    *state = (struct node_state){.partition = -1, .answered_through = -1};
+}
+
+void node_state_prevhash(const struct node_state *state, char ret[SHA256_HEX_SIZE])
+{
+    if (state->newest.size == 0) {
+        memset(ret, '0', SHA256_HEX_SIZE - 1);
+        ret[SHA256_HEX_SIZE - 1] = '\0';
+    } else {
+        sha256_hex(ret, state->newest.data, state->newest.size);
+    }
+}
+
+struct container *node_state_container(const struct node_state *state, const char *id)
+{
+    struct container *found = NULL;
+    HASH_FIND_STR(state->containers, id, found);
+    return found;
+}
+
+struct container *node_state_by_name(const struct node_state *state, const char *name)
+{
+    struct container *found = NULL;
+    HASH_FIND(hh_name, state->names, name, strlen(name), found);
+    return found;
+}
+
+struct container *node_state_resolve(const struct node_state *state, const char *ref, struct err *err)
+{
+    struct container *found = node_state_container(state, ref);
+    if (found == NULL)
+        found = node_state_by_name(state, ref);
+    if (found != NULL)
+        return found;
+    size_t size = strlen(ref);
+    for (struct container *each = state->containers; size >= ID_PREFIX_MIN && each != NULL;
+         each = each->hh.next) {
+        if (strncmp(each->id, ref, size) != 0)
+            continue;
+        if (found != NULL) {
+            err_set(err, ERR_CONFLICT, "more than one container's id starts with '%s': give more of it", ref);
+            return NULL;
+        }
+        found = each;
+    }
+    if (found == NULL)
+        err_set(err, ERR_NOT_FOUND, "no container has the id or name '%s' on node '%s'", ref, state->name);
+    return found;
+}
+
+int image_reference_normalize(const char *reference, char *ret, size_t size)
+{
+    const char *slash = strrchr(reference, '/');
+    const char *last = slash != NULL ? slash + 1 : reference;
+    bool tagged = strpbrk(last, ":@") != NULL;
+    int needed = snprintf(ret, size, "%s%s", reference, tagged ? "" : ":latest");
+    return needed >= 0 && (size_t)needed < size ? 0 : -1;
+}
+
+struct image *node_state_image(const struct node_state *state, const char *reference)
+{
+    struct image *found = NULL;
+    char normal[512];
+    if (image_reference_normalize(reference, normal, sizeof(normal)) < 0)
+        return NULL;
+    HASH_FIND_STR(state->images, normal, found);
+    if (found != NULL || strncmp(reference, "sha256:", 7) != 0)
+        return found;
+    for (struct image *each = state->images; each != NULL; each = each->hh.next) {
+        if (strncmp(each->digest, reference, strlen(reference)) != 0)
+            continue;
+        if (found != NULL && strcmp(found->digest, each->digest) != 0)
+            return NULL;
+        found = each;
+    }
+    return found;
+}
+
+bool node_state_is_answered(const struct node_state *state, int64_t command_offset, const char *command_id)
+{
+    if (command_offset <= state->answered_through)
+        return true;
+    struct answered_offset *offset = NULL;
+    HASH_FIND(hh, state->answered, &command_offset, sizeof(command_offset), offset);
+    struct answer *answer = NULL;
+    HASH_FIND_STR(state->answers, command_id, answer);
+    return offset != NULL || answer != NULL;
+}
+
+int node_state_skip_offset(struct node_state *state, int64_t command_offset)
+{
+    if (command_offset <= state->answered_through)
+        return 0;
+    struct answered_offset *found = NULL;
+    HASH_FIND(hh, state->answered, &command_offset, sizeof(command_offset), found);
+    if (found == NULL) {
+        found = calloc(1, sizeof(*found));
+        if (found == NULL)
+            return -1;
+        found->offset = command_offset;
+        HASH_ADD(hh, state->answered, offset, sizeof(found->offset), found);
+        if (found->hh.tbl == NULL) {
+            free(found);
+            return -1;
+        }
+    }
+    for (;;) {
+        int64_t next = state->answered_through + 1;
+        HASH_FIND(hh, state->answered, &next, sizeof(next), found);
+        if (found == NULL)
+            return 0;
+        HASH_DEL(state->answered, found);
+        free(found);
+        state->answered_through = next;
+    }
+}
+
+static int remember_answer(struct node_state *state, const struct envelope *envelope)
+{
+    struct answer *answer = NULL;
+    HASH_FIND_STR(state->answers, envelope->causationid, answer);
+    if (answer == NULL) {
+        answer = calloc(1, sizeof(*answer));
+        if (answer == NULL)
+            return -1;
+        memcpy(answer->command_id, envelope->causationid, sizeof(answer->command_id));
+        answer->command_offset = envelope->commandoffset;
+        HASH_ADD_STR(state->answers, command_id, answer);
+        if (answer->hh.tbl == NULL) {
+            free(answer);
+            return -1;
+        }
+    }
+    if (HASH_COUNT(state->answers) > NODE_ANSWERS_KEPT) {
+        struct answer *oldest = state->answers;
+        HASH_DEL(state->answers, oldest);
+        free(oldest);
+    }
+    return node_state_skip_offset(state, envelope->commandoffset);
+}
+
+static struct container *container_new(const struct event *event)
+{
+    const struct container_created_event *created = &event->data.container_created;
+    struct container *container = calloc(1, sizeof(*container));
+    if (container == NULL)
+        return NULL;
+    snprintf(container->id, sizeof(container->id), "%s", event->envelope.subject);
+    container->name = strdup(created->name);
+    container->image_digest = strdup(created->image_digest);
+    container->state = CONTAINER_CREATED;
+    container->version = event->envelope.streamversion;
+    container->created_at_ns = event->envelope.time_ns;
+    container->exit_code = SCHEMA_ABSENT;
+    if (container->name == NULL || container->image_digest == NULL ||
+        schema_copy(&container_spec_schema, &container->spec, &created->spec) < 0) {
+        container_free(container);
+        return NULL;
+    }
+    return container;
+}
+
+static enum apply_result apply_created(struct node_state *state, const struct event *event)
+{
+    if (node_state_container(state, event->envelope.subject) != NULL ||
+        node_state_by_name(state, event->data.container_created.name) != NULL ||
+        !container_id_is_valid(event->envelope.subject))
+        return APPLY_ILLEGAL;
+    struct container *container = container_new(event);
+    if (container == NULL)
+        return APPLY_NOMEM;
+    HASH_ADD_STR(state->containers, id, container);
+    if (container->hh.tbl == NULL) {
+        container_free(container);
+        return APPLY_NOMEM;
+    }
+    HASH_ADD_KEYPTR(hh_name, state->names, container->name, strlen(container->name), container);
+    if (container->hh_name.tbl == NULL) {
+        HASH_DEL(state->containers, container);
+        container_free(container);
+        return APPLY_NOMEM;
+    }
+    return APPLY_DONE;
+}
+
+static int64_t time_or_zero(const char *text)
+{
+    int64_t ns = 0;
+    if (text != NULL)
+        timestamp_parse(text, &ns, NULL); /* the decoder has checked it */
+    return ns;
+}
+
+static void evolve_started(struct container *container, const struct container_started_event *data)
+{
+    if (container->state == CONTAINER_RESTARTING)
+        container->restarts++;
+    else
+        container->restart_attempt = 0;
+    container->incarnation = data->incarnation;
+    container->pid = data->pid;
+    container->shim_pid = data->shim_pid;
+    container->started_at_ns = time_or_zero(data->started_at);
+    container->stopped_by_user = false;
+}
+
+static void evolve_exited(struct container *container, const struct container_exited_event *data)
+{
+    container->finished_at_ns = time_or_zero(data->finished_at);
+    container->exit_code = data->exit_code;
+    container->pid = 0;
+    container->shim_pid = 0;
+    if (container->finished_at_ns - container->started_at_ns >= RECOVERED_AFTER_NS)
+        container->restart_attempt = 0;
+}
+
+/* docker's rule: SIGKILL and the stop signal, sent by hand, mean that the container is to end for good. */
+static void evolve_signaled(struct container *container, const struct container_signaled_event *data)
+{
+    const char *stop_signal = container->spec.stop_signal;
+    int number = signal_by_name(data->signal);
+    if (number == SIGKILL || number == (stop_signal != NULL ? signal_by_name(stop_signal) : SIGTERM))
+        container->stopped_by_user = true;
+}
+
+static void evolve_container(struct container *container, const struct event *event)
+{
+    switch (event->type) {
+    case EVENT_CONTAINER_STARTED:
+        evolve_started(container, &event->data.container_started);
+        break;
+    case EVENT_CONTAINER_START_FAILED:
+        container->incarnation = event->data.container_start_failed.incarnation;
+        break;
+    case EVENT_CONTAINER_ADOPTED:
+        container->pid = event->data.container_adopted.pid;
+        container->shim_pid = event->data.container_adopted.shim_pid;
+        break;
+    case EVENT_CONTAINER_SIGNALED:
+        evolve_signaled(container, &event->data.container_signaled);
+        break;
+    case EVENT_CONTAINER_STOPPING:
+    case EVENT_CONTAINER_RESTART_CANCELED:
+        container->stopped_by_user = true;
+        break;
+    case EVENT_CONTAINER_EXITED:
+        evolve_exited(container, &event->data.container_exited);
+        break;
+    case EVENT_CONTAINER_RESTARTING:
+        container->restart_attempt = event->data.container_restarting.attempt;
+        container->restart_due_ns = time_or_zero(event->data.container_restarting.due_at);
+        break;
+    case EVENT_CONTAINER_CREATED:
+    case EVENT_CONTAINER_REMOVED:
+    case EVENT_NODE_JOINED:
+    case EVENT_NODE_STARTED:
+    case EVENT_NODE_ORPHAN_DESTROYED:
+    case EVENT_IMAGE_IMPORTED:
+    case EVENT_IMAGE_REMOVED:
+    case EVENT_COMMAND_DONE:
+    case EVENT_COMMAND_REFUSED:
+    case EVENT_COMMAND_FAILED:
+    case EVENT_TYPES:
+        break;
+    }
+}
+
+static enum apply_result apply_container(struct node_state *state, const struct event *event)
+{
+    if (event->type == EVENT_CONTAINER_CREATED)
+        return apply_created(state, event);
+    struct container *container = node_state_container(state, event->envelope.subject);
+    enum container_state next;
+    if (container == NULL || !container_state_next(container->state, event->type, &next))
+        return APPLY_ILLEGAL;
+    if (event->type == EVENT_CONTAINER_REMOVED) {
+        HASH_DELETE(hh_name, state->names, container);
+        HASH_DEL(state->containers, container);
+        container_free(container);
+        return APPLY_DONE;
+    }
+    evolve_container(container, event);
+    container->state = next;
+    container->version = event->envelope.streamversion;
+    return APPLY_DONE;
+}
+
+static int dup_strings(struct strings *ret, const struct strings *from)
+{
+    if (from->n == 0)
+        return 0;
+    ret->items = calloc(from->n + 1, sizeof(*ret->items));
+    if (ret->items == NULL)
+        return -1;
+    for (; ret->n < from->n; ret->n++) {
+        ret->items[ret->n] = strdup(from->items[ret->n]);
+        if (ret->items[ret->n] == NULL)
+            return -1;
+    }
+    return 0;
+}
+
+static char *dup_optional(const char *text, bool *failed)
+{
+    char *copy = text != NULL ? strdup(text) : NULL;
+    *failed = *failed || (text != NULL && copy == NULL);
+    return copy;
+}
+
+static void forget_image(struct node_state *state, const char *reference)
+{
+    struct image *image = NULL;
+    HASH_FIND_STR(state->images, reference, image);
+    if (image != NULL) {
+        HASH_DEL(state->images, image);
+        image_free(image);
+    }
+}
+
+static enum apply_result apply_imported(struct node_state *state, const struct event *event)
+{
+    const struct image_imported_event *data = &event->data.image_imported;
+    bool failed = false;
+    struct image *image = calloc(1, sizeof(*image));
+    if (image == NULL)
+        return APPLY_NOMEM;
+    image->reference = dup_optional(data->reference, &failed);
+    image->digest = dup_optional(data->digest, &failed);
+    image->workdir = dup_optional(data->workdir, &failed);
+    image->user = dup_optional(data->user, &failed);
+    failed = failed || dup_strings(&image->entrypoint, &data->entrypoint) < 0 ||
+             dup_strings(&image->command, &data->command) < 0 || dup_strings(&image->env, &data->env) < 0;
+    image->size_bytes = data->size_bytes;
+    image->imported_at_ns = event->envelope.time_ns;
+    if (failed) {
+        image_free(image);
+        return APPLY_NOMEM;
+    }
+    forget_image(state, image->reference);
+    HASH_ADD_KEYPTR(hh, state->images, image->reference, strlen(image->reference), image);
+    if (image->hh.tbl == NULL) {
+        image_free(image);
+        return APPLY_NOMEM;
+    }
+    return APPLY_DONE;
+}
+
+static enum apply_result apply_node_started(struct node_state *state, const struct event *event)
+{
+    char *boot_id = strdup(event->data.node_started.boot_id);
+    if (boot_id == NULL)
+        return APPLY_NOMEM;
+    free(state->boot_id);
+    state->boot_id = boot_id;
+    return APPLY_DONE;
+}
+
+static enum apply_result evolve(struct node_state *state, const struct event *event)
+{
+    switch (event->type) {
+    case EVENT_NODE_JOINED:
+        state->partition = event->data.node_joined.partition;
+        return APPLY_DONE;
+    case EVENT_NODE_STARTED:
+        return apply_node_started(state, event);
+    case EVENT_IMAGE_IMPORTED:
+        return apply_imported(state, event);
+    case EVENT_IMAGE_REMOVED:
+        forget_image(state, event->data.image_removed.reference);
+        return APPLY_DONE;
+    case EVENT_NODE_ORPHAN_DESTROYED:
+    case EVENT_COMMAND_DONE:
+    case EVENT_COMMAND_REFUSED:
+    case EVENT_COMMAND_FAILED:
+        return APPLY_DONE;
+    case EVENT_CONTAINER_CREATED:
+    case EVENT_CONTAINER_STARTED:
+    case EVENT_CONTAINER_START_FAILED:
+    case EVENT_CONTAINER_ADOPTED:
+    case EVENT_CONTAINER_SIGNALED:
+    case EVENT_CONTAINER_STOPPING:
+    case EVENT_CONTAINER_EXITED:
+    case EVENT_CONTAINER_RESTARTING:
+    case EVENT_CONTAINER_RESTART_CANCELED:
+    case EVENT_CONTAINER_REMOVED:
+        return apply_container(state, event);
+    case EVENT_TYPES:
+        break;
+    }
+    return APPLY_ILLEGAL;
+}
+
+enum apply_result node_state_apply(struct node_state *state, const struct event *event, const void *bytes,
+                                   size_t size)
+{
+    const struct envelope *envelope = &event->envelope;
+    if (strcmp(envelope->node, state->name) != 0)
+        return APPLY_FOREIGN;
+    if (envelope->epoch < state->epoch) {
+        state->events_fenced++;
+        return APPLY_FENCED;
+    }
+    if (envelope->nodeseq <= state->nodeseq) {
+        state->events_illegal++;
+        return APPLY_ILLEGAL;
+    }
+    /* An illegal event is still a link of the chain, and still settles its command. */
+    buf_reset(&state->newest);
+    buf_add(&state->newest, bytes, size);
+    state->epoch = envelope->epoch;
+    state->nodeseq = envelope->nodeseq;
+    if (state->newest.failed || (envelope->outcome != OUTCOME_NONE && remember_answer(state, envelope) < 0))
+        return APPLY_NOMEM;
+    enum apply_result result = evolve(state, event);
+    if (result == APPLY_DONE)
+        state->events_applied++;
+    else if (result == APPLY_ILLEGAL)
+        state->events_illegal++;
+    return result;
+}
