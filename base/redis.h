@@ -46,6 +46,21 @@ int redis_command(struct redis *redis, redis_reply_cb cb, void *data, struct err
 /* The same for a printf-like text in hiredis' own format (%s, %b; see redisCommand). */
 int redis_commandf(struct redis *redis, redis_reply_cb cb, void *data, struct err *err, const char *fmt, ...);
 
+/* Sends one command that is already in the wire protocol (RESP, redis.io/docs/reference/protocol-spec),
+ * exactly one: what a sink uses that formats thousands of commands into one buffer. Otherwise as
+ * redis_command. */
+int redis_command_formatted(struct redis *redis, redis_reply_cb cb, void *data, struct err *err,
+                            const char *bytes, size_t size);
+
+/* Called with the channel and payload of each message, and once with both NULL when Redis has confirmed the
+ * subscription: what is published from then on is delivered. */
+typedef void (*redis_message_cb)(const char *channel, const char *payload, void *data);
+
+/* PSUBSCRIBE to one glob pattern. The connection then serves this subscription alone, until it is lost; on_up
+ * is the place to subscribe (again). Returns -1 when the connection is not up or memory runs out. */
+int redis_psubscribe(struct redis *redis, const char *pattern, redis_message_cb cb, void *data,
+                     struct err *err);
+
 /* Drops the connection, fails what is outstanding, frees everything, then calls on_closed (may be NULL). */
 void redis_close(struct redis *redis, void (*on_closed)(void *data), void *data);
 
