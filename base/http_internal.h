@@ -9,10 +9,10 @@
  *                       -> GONE    -> gone      the client left first, or the server closes
  *
  * OPEN and waiting means: libmicrohttpd's connection is suspended and its descriptor stands in `hangup_fd`,
- * an epoll of our own that reports only EPOLLHUP, since libmicrohttpd does not look at suspended connections.
- * A client that has merely finished sending (shutdown(2) of one direction) is no hang-up and still gets its
- * answer. The descriptor is taken out before the connection is resumed, so it is never watched when
- * libmicrohttpd closes it.
+ * an epoll of our own for EPOLLRDHUP, since libmicrohttpd does not look at suspended connections. A client
+ * that has only finished sending (shutdown(2) of one direction) counts as gone too: libmicrohttpd ends such a
+ * connection as soon as it is resumed. The descriptor is taken out before the connection is resumed, so it is
+ * never watched when libmicrohttpd closes it.
  */
 #ifndef WHARF_BASE_HTTP_INTERNAL_H
 #define WHARF_BASE_HTTP_INTERNAL_H
@@ -57,6 +57,7 @@ struct http_server {
     struct http_conn *conns;
     struct http_conn *receiving;
     size_t n_replying; /* requests answered whose bytes are still going out */
+    bool resumed;      /* a connection was, since libmicrohttpd ran last */
     bool closing;
     unsigned handles_open;
     void (*on_closed)(void *data);

@@ -35,6 +35,7 @@
 #define RUNS_A_TURN_MAX 16
 
 static void arm_deadlines(struct http_server *server);
+static void on_mhd_timer(uv_timer_t *timer);
 
 /* ---- connections ---- */
 
@@ -83,8 +84,7 @@ static void arm_deadlines(struct http_server *server)
 
 void http_conn_suspend(struct http_conn *conn)
 {
-    struct epoll_event event = {.events = 0,
-                                .data.ptr = conn}; /* EPOLLHUP is always reported (epoll_ctl(2)) */
+    struct epoll_event event = {.events = EPOLLRDHUP, .data.ptr = conn};
     if (epoll_ctl(conn->server->hangup_fd, EPOLL_CTL_ADD, conn->fd, &event) < 0)
         return; /* ENOMEM, ENOSPC: not suspended, so libmicrohttpd asks again on its next run */
     MHD_suspend_connection(conn->mhd);
@@ -98,6 +98,10 @@ void http_conn_resume(struct http_conn *conn)
     conn->suspended = false;
     epoll_ctl(conn->server->hangup_fd, EPOLL_CTL_DEL, conn->fd, NULL);
     MHD_resume_connection(conn->mhd);
+    /* Without a thread of its own libmicrohttpd wakes nobody: it wants to be run (MHD_resume_connection). */
+    conn->server->resumed = true;
+    if (conn->server->daemon != NULL)
+        uv_timer_start(&conn->server->mhd_timer, on_mhd_timer, 0, 0);
 }
 
 /* The client of a suspended connection is gone. */
@@ -314,22 +318,22 @@ static size_t keep_encoded(void *cls, struct MHD_Connection *mhd, char *text)
 
 /* ---- the loop ---- */
 
-static void on_mhd_timer(uv_timer_t *timer);
-
-/* Lets libmicrohttpd work off what is ready and asks when it wants to be called without being woken. */
+/* Lets libmicrohttpd work off what is ready, and asks when it wants to be called without being woken. */
 static void run(struct http_server *server)
 {
     MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
-    for (int i = 0; i < RUNS_A_TURN_MAX; i++) {
+    bool waits = false;
+    for (int i = 0; i < RUNS_A_TURN_MAX && !waits; i++) {
+        server->resumed = false;
         MHD_run(server->daemon);
-        if (MHD_get_timeout(server->daemon, &timeout_ms) != MHD_YES) {
-            uv_timer_stop(&server->mhd_timer);
-            return;
-        }
-        if (timeout_ms > 0)
-            break;
+        if (MHD_get_timeout(server->daemon, &timeout_ms) != MHD_YES)
+            timeout_ms = UINT64_MAX;
+        waits = timeout_ms > 0 && !server->resumed;
     }
-    uv_timer_start(&server->mhd_timer, on_mhd_timer, timeout_ms, 0);
+    if (waits && timeout_ms == UINT64_MAX)
+        uv_timer_stop(&server->mhd_timer);
+    else
+        uv_timer_start(&server->mhd_timer, on_mhd_timer, waits ? timeout_ms : 0, 0);
 }
 
 static void on_mhd_timer(uv_timer_t *timer)

@@ -190,7 +190,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
     http_server_close(f->server, on_closed, f);
     while (!f->closed)
-        uv_run(&f->loop, UV_RUN_ONCE);
+        uv_run(&f->loop, UV_RUN_NOWAIT);
     uv_close((uv_handle_t *)&f->guard, NULL);
     uv_run(&f->loop, UV_RUN_DEFAULT);
     int rc = uv_loop_close(&f->loop);
@@ -202,9 +202,11 @@ static int teardown(void **state)
 
 /* ---- a client ---- */
 
+/* Without blocking: what a client waits for may be done by a timer, after which UV_RUN_ONCE would still wait
+ * for I/O. */
 static void turn(struct fixture *f)
 {
-    uv_run(&f->loop, UV_RUN_ONCE);
+    uv_run(&f->loop, UV_RUN_NOWAIT);
 }
 
 static int dial(struct fixture *f)
@@ -344,10 +346,12 @@ static void post_size(struct fixture *f, size_t size, const char *head, const ch
     int fd = dial(f);
     buf_printf(&request, "POST /body HTTP/1.1\r\n" HOST "%sContent-Length: %zu\r\n\r\n", head, size);
     size_t head_size = request.size;
-    char *body = buf_reserve(&request, size);
-    assert_non_null(body);
-    memset(body, 'b', size);
     bool asks_first = *head != '\0';
+    if (!asks_first) {
+        char *body = buf_reserve(&request, size);
+        assert_non_null(body);
+        memset(body, 'b', size);
+    }
     assert_true(say_bytes(f, fd, request.data, asks_first ? head_size : head_size + size));
     assert_true(hear(f, fd, &answer, false));
     assert_non_null(strstr(answer.data, status));
@@ -405,19 +409,19 @@ static void test_cancel(void **state)
             turn(f);
         assert_int_equal(f->n_cancelled, i + 1);
     }
-    /* One who has only finished sending still waits for the answer. */
+    /* One who has finished sending while the answer is being made is gone too, but not one who is answered at
+     * once. */
     int fd = dial(f);
     say(f, fd, "GET /later HTTP/1.1\r\n" HOST "\r\n");
     shutdown(fd, SHUT_WR);
-    while (f->kept == NULL)
+    while (f->n_cancelled < 4)
         turn(f);
-    expect(f, "GET /echo/meanwhile HTTP/1.1\r\n" HOST "\r\n", "200", "meanwhile");
-    assert_non_null(f->kept);
-    http_reply(f->kept, 200, "text/plain", "late", 4);
-    f->kept = NULL;
+    close(fd);
+    fd = dial(f);
+    say(f, fd, "GET /echo/z HTTP/1.1\r\n" HOST "\r\n");
+    shutdown(fd, SHUT_WR);
     struct buf answer = BUF_INIT;
     assert_true(hear(f, fd, &answer, false));
-    assert_int_equal(f->n_cancelled, 3);
     buf_release(&answer);
     close(fd);
 }
@@ -518,9 +522,10 @@ static void test_silent_clients(void **state)
         close(fds[i]);
 }
 
-static void on_wake(uv_timer_t *timer)
+static void on_tick(uv_timer_t *timer)
 {
-    (void)timer;
+    int *n_ticks = timer->data;
+    (*n_ticks)++;
 }
 
 static void test_slow_loris(void **state)
@@ -530,18 +535,23 @@ static void test_slow_loris(void **state)
     int silent = dial(f);
     int waiting = dial(f);
     say(f, waiting, "GET /later HTTP/1.1\r\n" HOST "\r\n");
+    int n_ticks = 1;
     uv_timer_t tick; /* 20 bytes a second, for ever */
     uv_timer_init(&f->loop, &tick);
-    uv_timer_start(&tick, on_wake, 50, 50);
+    tick.data = &n_ticks;
+    uv_timer_start(&tick, on_tick, 50, 50);
     uint64_t began_ms = uv_now(&f->loop);
     char byte;
     for (;;) {
-        bool alive = say_bytes(f, slow, "G", 1);
+        bool alive = n_ticks == 0 || say_bytes(f, slow, "G", 1);
+        n_ticks = 0;
         ssize_t n = recv(slow, &byte, 1, 0);
         if (!alive || n == 0 || (n < 0 && errno == ECONNRESET))
             break;
         turn(f);
     }
+    uv_close((uv_handle_t *)&tick, NULL);
+    turn(f);
     assert_in_range(uv_now(&f->loop) - began_ms, 900, 5000);
     assert_int_equal(hear_some(f, silent, &byte, 1), 0);
     assert_non_null(f->kept); /* who waits for us is not idle */
@@ -549,7 +559,6 @@ static void test_slow_loris(void **state)
     struct buf answer = BUF_INIT;
     assert_true(hear(f, waiting, &answer, false));
     buf_release(&answer);
-    uv_close((uv_handle_t *)&tick, NULL);
     close(slow);
     close(silent);
     close(waiting);
