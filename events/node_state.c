@@ -226,6 +226,13 @@ static int remember_answer(struct node_state *state, const struct envelope *enve
     return node_state_skip_offset(state, envelope->commandoffset);
 }
 
+static void note_event(struct container *container, const struct envelope *envelope)
+{
+    container->version = envelope->streamversion;
+    memcpy(container->last_event_id, envelope->id, sizeof(container->last_event_id));
+    memcpy(container->correlationid, envelope->correlationid, sizeof(container->correlationid));
+}
+
 static struct container *container_new(const struct event *event)
 {
     const struct container_created_event *created = &event->data.container_created;
@@ -236,7 +243,7 @@ static struct container *container_new(const struct event *event)
     container->name = strdup(created->name);
     container->image_digest = strdup(created->image_digest);
     container->state = CONTAINER_CREATED;
-    container->version = event->envelope.streamversion;
+    note_event(container, &event->envelope);
     container->created_at_ns = event->envelope.time_ns;
     container->exit_code = SCHEMA_ABSENT;
     if (container->name == NULL || container->image_digest == NULL ||
@@ -342,6 +349,7 @@ static void evolve_container(struct container *container, const struct event *ev
     case EVENT_NODE_JOINED:
     case EVENT_NODE_STARTED:
     case EVENT_NODE_ORPHAN_DESTROYED:
+    case EVENT_NODE_RECORD_PARKED:
     case EVENT_IMAGE_IMPORTED:
     case EVENT_IMAGE_REMOVED:
     case EVENT_COMMAND_DONE:
@@ -368,7 +376,7 @@ static enum apply_result apply_container(struct node_state *state, const struct 
     }
     evolve_container(container, event);
     container->state = next;
-    container->version = event->envelope.streamversion;
+    note_event(container, &event->envelope);
     return APPLY_DONE;
 }
 
@@ -442,6 +450,15 @@ static enum apply_result apply_node_started(struct node_state *state, const stru
     return APPLY_DONE;
 }
 
+/* The container is not changed, but the event is one of its stream. */
+static enum apply_result apply_command_outcome(struct node_state *state, const struct event *event)
+{
+    struct container *container = node_state_container(state, event->envelope.subject);
+    if (container != NULL)
+        note_event(container, &event->envelope);
+    return APPLY_DONE;
+}
+
 static enum apply_result evolve(struct node_state *state, const struct event *event)
 {
     switch (event->type) {
@@ -456,10 +473,13 @@ static enum apply_result evolve(struct node_state *state, const struct event *ev
         forget_image(state, event->data.image_removed.reference);
         return APPLY_DONE;
     case EVENT_NODE_ORPHAN_DESTROYED:
+        return APPLY_DONE;
+    case EVENT_NODE_RECORD_PARKED:
+        return node_state_skip_offset(state, event->data.node_record_parked.offset) == 0 ? APPLY_DONE : APPLY_NOMEM;
     case EVENT_COMMAND_DONE:
     case EVENT_COMMAND_REFUSED:
     case EVENT_COMMAND_FAILED:
-        return APPLY_DONE;
+        return apply_command_outcome(state, event);
     case EVENT_CONTAINER_CREATED:
     case EVENT_CONTAINER_STARTED:
     case EVENT_CONTAINER_START_FAILED:

@@ -47,6 +47,8 @@ struct container {
     bool stopped_by_user;    /* asked to end since it was last started: no restart policy applies */
     int64_t restarts;        /* automatic ones, in all */
     int64_t restart_attempt; /* automatic ones in a row, which the back-off grows with */
+    char last_event_id[UUID_TEXT_SIZE]; /* what a fact that no command caused was caused by */
+    char correlationid[UUID_TEXT_SIZE]; /* of its newest event */
     int64_t restart_due_ns;  /* while restarting */
     UT_hash_handle hh;       /* by id */
     UT_hash_handle hh_name;  /* by name */

@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host.h - the seam between the runtime's decisions and the machine: starting, signalling, observing and removing
- * containers, and keeping images. runtime/effect/ turns effects into these calls; host_linux*.c implements them with shims,
- * namespaces and cgroups; tests put a simulated host here.
+ * host.h - the seam between the runtime's decisions and the machine: starting, signalling, observing and
+ * removing containers, and keeping images. runtime/effect/ turns effects into these calls; host_linux*.c
+ * implements them with shims, namespaces and cgroups; tests put a simulated host here.
  *
- * What lives on disk (all of it can be rebuilt from the log but for image contents, container logs and exit records that
- * are not on the log yet):
- *   STATE_DIR/containers/ID/        one directory a container that was ever started and is not removed
- *     launch.json                   what the newest incarnation was started from: the intent, written before anything else
- *     config.json                   the OCI runtime-spec of the newest incarnation
- *     upper/ work/                  overlayfs layers
- *     log, log.1 ...                stdout and stderr in CRI format
- *     shim                          the shim's record: pids and their start times, written before the command is executed
- *     exit                          the exit record, durable before anybody is told
+ * What lives on disk (all of it can be rebuilt from the log but for image contents, container logs and exit
+ * records that are not on the log yet): STATE_DIR/containers/ID/        one directory a container that was
+ * ever started and is not removed launch.json                   what the newest incarnation was started from:
+ * the intent, written before anything else config.json                   the OCI runtime-spec of the newest
+ * incarnation upper/ work/                  overlayfs layers log, log.1 ...                stdout and stderr
+ * in CRI format shim                          the shim's record: pids and their start times, written before
+ * the command is executed exit                          the exit record, durable before anybody is told
  *   STATE_DIR/images/               content-addressed root file systems
  *   RUN_DIR/cache/                  compiled seccomp programs by digest
- * Resources that die with the kernel: the container's cgroup (CGROUP_PARENT/ID), its namespaces and mounts (all inside its
- * own mount namespace, so none can leak).
+ * Resources that die with the kernel: the container's cgroup (CGROUP_PARENT/ID), its namespaces and mounts
+ * (all inside its own mount namespace, so none can leak).
  *
- * Everything is called on and calls back on the loop thread; slow work is done on the libuv thread pool. No callback runs
- * before the call that caused it has returned. Every operation is idempotent by container and incarnation.
+ * Everything is called on and calls back on the loop thread; slow work is done on the libuv thread pool. No
+ * callback runs before the call that caused it has returned. Every operation is idempotent by container and
+ * incarnation.
  */
 #ifndef WHARF_RUNTIME_HOST_H
 #define WHARF_RUNTIME_HOST_H
@@ -52,13 +51,14 @@ struct host_options {
     const char *cgroup_parent; /* relative to each hierarchy's root, "wharf" */
     const char *shim_path;     /* the wharf-shim executable */
     const char *image_path;    /* the wharf-image executable */
-    /* An incarnation ended while this runtime ran (or was adopted). Called once per incarnation and runtime process. */
+    /* An incarnation ended while this runtime ran (or was adopted). Called once per incarnation and runtime
+     * process. */
     void (*on_exit)(const struct host_exit *exit, void *data);
     void *data;
 };
 
-/* Creates the directories, finds the cgroup layout (v1, v2 or hybrid) and compiles what can be compiled once. Errors: not
- * root, directories not writable, no usable cgroup controllers; each with what to do. */
+/* Creates the directories, finds the cgroup layout (v1, v2 or hybrid) and compiles what can be compiled once.
+ * Errors: not root, directories not writable, no usable cgroup controllers; each with what to do. */
 int host_open(struct host **ret, uv_loop_t *loop, const struct host_options *options, struct err *err);
 
 /* Running containers go on. Operations under way are waited for; then on_closed (may be NULL) runs. */
@@ -70,7 +70,8 @@ const char *host_boot_id(const struct host *host);
 struct host_launch {
     const char *container_id;
     int64_t incarnation;
-    int64_t command_offset; /* of the command this start belongs to, -1 for a restart policy: kept as evidence on disk */
+    int64_t command_offset; /* of the command this start belongs to, -1 for a restart policy: kept as evidence
+                               on disk */
     const struct container_spec *spec;
     const struct image *image;
 };
@@ -85,34 +86,39 @@ struct host_launched {
     int64_t started_at_ns; /* realtime */
     /* else, with docker's meaning: 125 could not be set up, 126 cannot be executed, 127 not found: */
     int exit_code;
-    const char *code;               /* "command-not-found", "not-executable", "unknown-user", "setup-failed"; static */
+    const char *code; /* "command-not-found", "not-executable", "unknown-user", "setup-failed"; static */
     char message[ERR_MESSAGE_SIZE]; /* one sentence */
 };
 typedef void (*host_launched_cb)(const struct host_launched *result, void *data);
 
-/* Starts an incarnation. Copies what it needs. If that incarnation has been started before (a crash lost the answer), the
- * result is that of then, and on_exit follows if it has ended meanwhile; what an interrupted attempt left is undone first.
- * A failed start leaves nothing running and no cgroup. */
-int host_launch(struct host *host, const struct host_launch *launch, host_launched_cb cb, void *data, struct err *err);
+/* Starts an incarnation. Copies what it needs. If that incarnation has been started before (a crash lost the
+ * answer), the result is that of then, and on_exit follows if it has ended meanwhile; what an interrupted
+ * attempt left is undone first. A failed start leaves nothing running and no cgroup. */
+int host_launch(struct host *host, const struct host_launch *launch, host_launched_cb cb, void *data,
+                struct err *err);
 
-/* Sends a signal to the first process, by pidfd. ERR_NOT_FOUND if this incarnation is not running any more. */
-int host_signal(struct host *host, const char *container_id, int64_t incarnation, int signal, struct err *err);
+/* Sends a signal to the first process, by pidfd. ERR_NOT_FOUND if this incarnation is not running any more.
+ */
+int host_signal(struct host *host, const char *container_id, int64_t incarnation, int signal,
+                struct err *err);
 
 typedef void (*host_done_cb)(const struct err *err, void *data); /* err is NULL on success */
 
-/* The exit is on the log, durably: its record is not needed any more. What the next start needs (upper, log) stays. */
+/* The exit is on the log, durably: its record is not needed any more. What the next start needs (upper, log)
+ * stays. */
 void host_forget_exit(struct host *host, const char *container_id, int64_t incarnation);
 
-/* Removes everything of a container that is not running: cgroup, layers, records, logs. Nothing there is fine. A container
- * that still runs is killed first (orphans). */
+/* Removes everything of a container that is not running: cgroup, layers, records, logs. Nothing there is
+ * fine. A container that still runs is killed first (orphans). */
 int host_remove(struct host *host, const char *container_id, host_done_cb cb, void *data, struct err *err);
 
 enum host_found {
-    HOST_RUNNING,       /* shim and first process are alive; adopted, so that on_exit will follow */
-    HOST_EXITED,        /* `exit` says how */
-    HOST_LOST,          /* started in this boot, but shim and process are gone without a record; `exit` says what was seen */
+    HOST_RUNNING, /* shim and first process are alive; adopted, so that on_exit will follow */
+    HOST_EXITED,  /* `exit` says how */
+    HOST_LOST, /* started in this boot, but shim and process are gone without a record; `exit` says what was
+                  seen */
     HOST_HOST_RESTARTED, /* started in an earlier boot and no record; `exit` says what was seen */
-    HOST_INTERRUPTED,   /* a start that was never completed, or only leftovers; nothing runs */
+    HOST_INTERRUPTED,    /* a start that was never completed, or only leftovers; nothing runs */
 };
 
 struct host_observation {
@@ -127,19 +133,21 @@ struct host_observation {
     char what[256]; /* for people: "shim 123 and process 124 running", "cgroup memory:/wharf/ID" */
 };
 
-/* Looks at what is there and adopts what runs. Call once, after host_open and before anything else. The array is the
- * caller's to free. Blocking. */
+/* Looks at what is there and adopts what runs. Call once, after host_open and before anything else. The array
+ * is the caller's to free. Blocking. */
 int host_observe(struct host *host, struct host_observation **ret, size_t *ret_n, struct err *err);
 
 struct host_imported {
-    char digest[7 + SHA256_HEX_SIZE]; /* "sha256:HEX" of the contents in canonical form: equal trees, equal digests */
+    char digest[7 + SHA256_HEX_SIZE]; /* "sha256:HEX" of the contents in canonical form: equal trees, equal
+                                         digests */
     int64_t size_bytes;
 };
 typedef void (*host_imported_cb)(const struct host_imported *imported, const struct err *err, void *data);
 
-/* Brings a directory or a tar archive (plain or compressed by gzip, bzip2, xz or zstd) into the store, by a wharf-image
- * process of its own. */
-int host_image_import(struct host *host, const char *source, host_imported_cb cb, void *data, struct err *err);
+/* Brings a directory or a tar archive (plain or compressed by gzip, bzip2, xz or zstd) into the store, by a
+ * wharf-image process of its own. */
+int host_image_import(struct host *host, const char *source, host_imported_cb cb, void *data,
+                      struct err *err);
 
 /* Deletes an image's contents; nothing there is fine. */
 int host_image_remove(struct host *host, const char *digest, host_done_cb cb, void *data, struct err *err);

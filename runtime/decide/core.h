@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core.h - what the files of runtime/decide/ share: emitting events and effects, and the operations under
+ * way.
+ *
+ * Pure, as decide.h says.
+ */
+#ifndef WHARF_RUNTIME_DECIDE_CORE_H
+#define WHARF_RUNTIME_DECIDE_CORE_H
+
+#include "runtime/decide/decide.h"
+
+/* Why something happens: the command being carried out, or something of wharf's own. */
+struct cause {
+    char causationid[UUID_TEXT_SIZE];
+    char correlationid[UUID_TEXT_SIZE];
+    int64_t command_offset; /* -1: no command, so no outcome either */
+    enum command_type command_type;
+    char *actor; /* owned */
+    char *traceparent;
+};
+
+/* A command that waits for the operation before it. */
+struct waiting_command {
+    struct command command; /* a copy */
+    int64_t offset;
+    struct waiting_command *next;
+};
+
+enum operation_kind {
+    OPERATION_LAUNCH, /* until INPUT_LAUNCHED */
+    OPERATION_STOP,   /* until INPUT_EXITED */
+    OPERATION_REMOVE, /* until INPUT_REMOVED */
+};
+
+enum operation_then { THEN_NOTHING, THEN_LAUNCH, THEN_REMOVE };
+
+/* What is being done to one container. */
+struct operation {
+    char container_id[CONTAINER_ID_SIZE]; /* key */
+    enum operation_kind kind;
+    enum operation_then then; /* after the stop */
+    struct cause cause;
+    int64_t incarnation; /* being launched or stopped */
+    bool has_early_exit; /* launch: the exit came before the answer */
+    struct host_exit early_exit;
+    struct waiting_command *waiting; /* oldest first */
+    UT_hash_handle hh;
+};
+
+/* An import under way. */
+struct image_operation {
+    char command_id[UUID_TEXT_SIZE]; /* key */
+    struct cause cause;
+    struct image_import_command command;
+    UT_hash_handle hh;
+};
+
+#define ACTOR_RUNTIME "system:runtime"
+#define ACTOR_RESTART_POLICY "system:restart-policy"
+#define ACTOR_RECOVERY "system:recovery"
+
+/* From a command at an offset, or from a container's newest event. On lack of memory the core fails. */
+struct cause cause_of_command(struct core *core, const struct command *command, int64_t offset);
+struct cause cause_of_container(struct core *core, const struct container *container, const char *actor);
+void cause_release(struct cause *cause);
+
+/* `outcome` if a command is the cause, else none. */
+enum outcome outcome_for(const struct cause *cause, enum outcome outcome);
+
+/* Stamps, encodes, applies and collects the event, and releases it. `subject` is what it is about; an outcome
+ * other than none settles the cause's command. */
+void emit_take(struct core *core, struct decision *ret, struct event *event, const char *subject,
+               const struct cause *cause, enum outcome outcome, int64_t now_ns);
+void emit_refused(struct core *core, struct decision *ret, const char *subject, const struct cause *cause,
+                  int64_t now_ns, const char *code, const char *fmt, ...)
+    __attribute__((format(printf, 7, 8)));
+void emit_failed(struct core *core, struct decision *ret, const char *subject, const struct cause *cause,
+                 int64_t now_ns, const char *code, const char *message);
+void emit_done(struct core *core, struct decision *ret, const char *subject, const struct cause *cause,
+               int64_t now_ns, const char *message);
+void emit_signaled(struct core *core, struct decision *ret, const char *container_id, int signal,
+                   const struct cause *cause, enum outcome outcome, int64_t now_ns);
+void emit_exited(struct core *core, struct decision *ret, const struct host_exit *exit,
+                 const struct cause *cause, enum outcome outcome, int64_t now_ns);
+
+/* A new effect at the end of the decision, zeroed but for its kind; NULL (and the core failed) when memory
+ * runs out. */
+struct effect *add_effect(struct core *core, struct decision *ret, enum effect_kind kind,
+                          const char *container_id);
+
+/* strdup that fails the core; NULL gives NULL. */
+char *core_strdup(struct core *core, const char *text);
+
+struct operation *operation_find(const struct core *core, const char *container_id);
+
+/* Starts an operation on a container that has none; takes the cause. NULL (core failed) when memory runs out.
+ */
+struct operation *operation_begin(struct core *core, const char *container_id, enum operation_kind kind,
+                                  struct cause *cause_take);
+
+/* The operation is over: frees it and hands out the commands that waited for it, which the caller gives to
+ * operation_resume_waiting once it has begun whatever has to come before them. */
+struct waiting_command *operation_end(struct core *core, struct operation *operation);
+
+/* Decides the commands in turn, until one of them (or an operation begun before) makes the rest wait again.
+ */
+void operation_resume_waiting(struct core *core, const char *container_id,
+                              struct waiting_command *waiting_take, int64_t now_ns, struct decision *ret);
+
+/* Lets a command wait for the operation. */
+void operation_enqueue(struct core *core, struct operation *operation, const struct command *command,
+                       int64_t offset);
+
+/* True if the command is being carried out or waits. */
+bool command_is_under_way(const struct core *core, const char *command_id);
+
+/* The steps that several inputs lead to; each takes the cause. */
+void begin_launch(struct core *core, const struct container *container, struct cause *cause_take,
+                  struct decision *ret);
+void begin_remove(struct core *core, const char *container_id, struct cause *cause_take,
+                  struct decision *ret);
+
+/* What follows an exit that nobody asked for: removal (auto_remove), a restart by policy, or nothing.
+ * `host_restarted` is the one occasion on which policy `always` overrules an earlier stop by hand, as
+ * docker's does. */
+void follow_exit(struct core *core, const char *container_id, bool host_restarted, int64_t now_ns,
+                 struct decision *ret);
+
+/* decide_command.c: one command, which is not settled and not under way. */
+void decide_command(struct core *core, const struct command *command, int64_t offset, int64_t now_ns,
+                    struct decision *ret);
+
+/* decide_image.c */
+void decide_image_import(struct core *core, const struct command *command, struct cause *cause_take,
+                         struct decision *ret);
+void decide_image_remove(struct core *core, const struct command *command, const struct cause *cause,
+                         int64_t now_ns, struct decision *ret);
+void decide_imported(struct core *core, const struct input *input, struct decision *ret);
+void image_operations_release(struct core *core);
+
+/* Deletes an image's contents if neither a reference nor a container needs them any more. */
+void collect_image(struct core *core, const char *digest, struct decision *ret);
+
+/* container_name.c: a name made from the id's digits, with more of them after it if it is taken. */
+void container_name_make(const struct node_state *state, const char *container_id, char *ret, size_t size);
+
+/* resolve_spec.c: the spec with the image's defaults filled in, so that a container stays what it was created
+ * as whatever happens to the reference later. -1 when memory runs out. */
+int resolve_spec(struct container_spec *ret, const struct container_spec *asked, const struct image *image);
+
+#endif

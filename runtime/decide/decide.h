@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * decide.h - what a node's runtime does next, and nothing of how.
+ *
+ * The core is a state machine: one input at a time (a command from the log, the result of an effect, an exit,
+ * a timer, what was found after a restart) with the time it came, and out come events to append, in order,
+ * and effects to carry out. Each event is stamped, encoded and applied to the node's state at once, so the
+ * state is always the fold of what was decided; the shell appends the bytes as they are. Ids of events follow
+ * from the seed given at the start, so a run can be replayed exactly.
+ *
+ * Commands for one container are decided in log order: while one is being carried out the next ones wait in
+ * the container's operation. Only a kill overtakes a stop, since ending a slow stop is what it is for.
+ *
+ * Pure: no I/O, no clock, no randomness. Memory is allocated; when it runs out, the core is `failed` and the
+ * process has to start again from the log.
+ */
+#ifndef WHARF_RUNTIME_DECIDE_DECIDE_H
+#define WHARF_RUNTIME_DECIDE_DECIDE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "events/message.h"
+#include "events/node_state.h"
+#include "runtime/host.h"
+
+#define DECIDE_SEED_SIZE 32
+
+struct operation;
+struct image_operation;
+struct cause;
+
+struct core {
+    struct node_state state;
+    int64_t epoch; /* of this runtime; 0 until core_begin */
+    uint8_t seed[DECIDE_SEED_SIZE];
+    struct operation *operations;             /* under way, uthash by container id */
+    struct image_operation *image_operations; /* imports under way, uthash by command id */
+    int64_t commands_repeated; /* deliveries of commands that were settled or under way already */
+    bool failed;               /* out of memory: start again */
+};
+
+/* An event to append. */
+struct decided_event {
+    enum event_type type;
+    char subject[256]; /* the record's key */
+    enum outcome outcome;
+    char command_id[UUID_TEXT_SIZE]; /* of the command it settles; "" if none */
+    int64_t incarnation; /* container.exited: whose record is no longer needed once this is durable; else 0 */
+    char *bytes;         /* owned */
+    size_t size;
+};
+
+enum effect_kind {
+    EFFECT_LAUNCH,       /* host_launch; answer with INPUT_LAUNCHED */
+    EFFECT_SIGNAL,       /* host_signal; answer with INPUT_SIGNALED */
+    EFFECT_REMOVE,       /* host_remove; answer with INPUT_REMOVED */
+    EFFECT_TIMER,        /* answer with INPUT_TIMER at the time, once every event decided so far is durable */
+    EFFECT_IMPORT,       /* host_image_import; answer with INPUT_IMPORTED */
+    EFFECT_IMAGE_REMOVE, /* host_image_remove; no answer */
+};
+
+enum timer_kind {
+    TIMER_STOP_DEADLINE, /* the stop signal has not worked in time */
+    TIMER_RESTART_DUE,   /* the back-off of the restart policy is over */
+};
+
+struct effect {
+    enum effect_kind kind;
+    char container_id[CONTAINER_ID_SIZE];
+    int64_t incarnation;
+    int64_t command_offset; /* launch: of the command it belongs to, or -1 */
+    int signal;             /* signal */
+    enum timer_kind timer;
+    int64_t due_ns;                  /* timer: realtime */
+    struct cause *cause;             /* signal: the kill command that the answer settles, or NULL; owned */
+    char command_id[UUID_TEXT_SIZE]; /* import */
+    char *source;                    /* import; owned */
+    char *digest;                    /* image remove; owned */
+};
+
+/* What one input led to. Zero-initialise; release after use. */
+struct decision {
+    struct decided_event *events;
+    size_t n_events;
+    struct effect *effects;
+    size_t n_effects;
+};
+void decision_release(struct decision *decision);
+
+enum input_kind {
+    INPUT_COMMAND,
+    INPUT_PARKED, /* a record of the commands topic that cannot be read has been put into wharf.deadletters */
+    INPUT_SKIPPED, /* an offset of the commands topic that holds nothing */
+    INPUT_LAUNCHED,
+    INPUT_SIGNALED,
+    INPUT_EXITED,
+    INPUT_REMOVED,
+    INPUT_TIMER,
+    INPUT_IMPORTED,
+};
+
+struct input {
+    enum input_kind kind;
+    int64_t now_ns; /* realtime */
+    union {
+        struct {
+            const struct command *command;
+            int64_t offset;
+        } command;
+        struct {
+            int64_t offset;
+            const char *reason;
+        } parked;
+        struct {
+            int64_t offset;
+        } skipped;
+        const struct host_launched *launched;
+        struct {
+            const struct effect *effect;
+            bool ok; /* false: it is not running any more */
+        } signaled;
+        const struct host_exit *exited;
+        struct {
+            const char *container_id;
+            const struct err *err; /* NULL on success */
+        } removed;
+        struct {
+            const char *container_id;
+            enum timer_kind kind;
+            int64_t incarnation;
+        } timer;
+        struct {
+            const char *command_id;
+            const struct host_imported *imported; /* NULL on failure */
+            const struct err *err;
+        } imported;
+    };
+};
+
+/* `node_name` is copied. -1 when memory runs out. */
+int core_init(struct core *core, const char *node_name, const uint8_t seed[DECIDE_SEED_SIZE]);
+void core_release(struct core *core);
+
+/* Who takes the node over, for node.joined and node.started. */
+struct core_identity {
+    int64_t partition; /* where the node's records go; used only when it has not joined yet */
+    const char *boot_id;
+    const char *kernel;
+    const char *version;
+    int64_t pid;
+};
+
+/* Begins a new epoch, after the node's events have been applied to core->state: emits node.joined if need be
+ * and node.started. */
+void core_begin(struct core *core, int64_t now_ns, const struct core_identity *identity,
+                struct decision *ret);
+
+/* Compares what the log expects with what the host shows, after core_begin and before the first input:
+ * adopts, records exits, destroys orphans, resumes waiting for restarts. `host_restarted`: the boot id
+ * differs from that of the epoch before. */
+void core_recover(struct core *core, int64_t now_ns, bool host_restarted,
+                  const struct host_observation *observed, size_t n_observed, struct decision *ret);
+
+/* One input. Appends to `ret`. */
+void core_step(struct core *core, const struct input *input, struct decision *ret);
+
+/* Where to read commands from: everything below is settled. */
+int64_t core_commands_from(const struct core *core);
+
+#endif

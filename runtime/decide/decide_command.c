@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What each command leads to: a refusal, an event at once, or an operation with its effects. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/decide/core.h"
+
+#define DEFAULT_STOP_TIMEOUT_S 10 /* docker's */
+
+/* The command at hand. */
+struct deciding {
+    struct core *core;
+    const struct command *command;
+    struct cause cause;
+    int64_t offset;
+    int64_t now_ns;
+    struct decision *ret;
+};
+
+#define REFUSE(d, subject, code, ...)                                                                        \
+    emit_refused((d)->core, (d)->ret, subject, &(d)->cause, (d)->now_ns, code, __VA_ARGS__)
+
+static int stop_signal_of(const struct container *container)
+{
+    return container->spec.stop_signal != NULL ? signal_by_name(container->spec.stop_signal) : SIGTERM;
+}
+
+static void emit_created(struct deciding *d, const char *name, const struct image *image,
+                         enum outcome outcome)
+{
+    struct event event;
+    event_init(&event, EVENT_CONTAINER_CREATED);
+    struct container_created_event *data = &event.data.container_created;
+    data->name = core_strdup(d->core, name);
+    data->image_digest = core_strdup(d->core, image->digest);
+    if (resolve_spec(&data->spec, &d->command->data.spec, image) < 0)
+        d->core->failed = true;
+    emit_take(d->core, d->ret, &event, d->command->envelope.subject, &d->cause, outcome, d->now_ns);
+}
+
+/* Everything that can be wrong with a new container before it exists. True if it was refused. */
+static bool refuse_create(struct deciding *d, const struct image *image, const char *name)
+{
+    const struct container_spec *spec = &d->command->data.spec;
+    const char *id = d->command->envelope.subject;
+    if (id == NULL || !container_id_is_valid(id))
+        REFUSE(d, id != NULL ? id : "", "bad-container-id",
+               "the command names no container id of 64 hex digits");
+    else if (node_state_container(&d->core->state, id) != NULL)
+        REFUSE(d, id, "duplicate-id", "a container with the id '%s' exists already", id);
+    else if (image == NULL)
+        REFUSE(d, id, "unknown-image", "no image '%s' on node '%s': import it with 'wharf import'",
+               spec->image, d->core->state.name);
+    else if (node_state_by_name(&d->core->state, name) != NULL)
+        REFUSE(d, id, "duplicate-name",
+               "the name '%s' is taken by container '%.12s': remove it or choose another name", name,
+               node_state_by_name(&d->core->state, name)->id);
+    else if (spec->command.n == 0 && spec->entrypoint.n == 0 && image->command.n == 0 &&
+             image->entrypoint.n == 0)
+        REFUSE(d, id, "no-command", "neither the command line nor the image '%s' says what to run",
+               spec->image);
+    else
+        return false;
+    return true;
+}
+
+static void decide_create(struct deciding *d)
+{
+    const struct container_spec *spec = &d->command->data.spec;
+    const char *id = d->command->envelope.subject;
+    const struct image *image = node_state_image(&d->core->state, spec->image);
+    char made[160] = "";
+    if (spec->name == NULL && id != NULL)
+        container_name_make(&d->core->state, id, made, sizeof(made));
+    const char *name = spec->name != NULL ? spec->name : made;
+    if (refuse_create(d, image, name))
+        return;
+    bool run = d->command->type == COMMAND_CONTAINER_RUN;
+    emit_created(d, name, image, run ? OUTCOME_NONE : OUTCOME_OK);
+    const struct container *container = node_state_container(&d->core->state, id);
+    if (run && container != NULL)
+        begin_launch(d->core, container, &d->cause, d->ret);
+}
+
+static void cancel_restart(struct deciding *d, const char *container_id, enum outcome outcome)
+{
+    struct event event;
+    event_init(&event, EVENT_CONTAINER_RESTART_CANCELED);
+    emit_take(d->core, d->ret, &event, container_id, &d->cause, outcome, d->now_ns);
+}
+
+/* Starts a container that is not running; one that waits for its restart policy waits no longer. */
+static void launch_now(struct deciding *d, const struct container *container)
+{
+    if (container->state == CONTAINER_RESTARTING)
+        cancel_restart(d, container->id, OUTCOME_NONE);
+    begin_launch(d->core, container, &d->cause, d->ret);
+}
+
+static void decide_start(struct deciding *d, const struct container *container)
+{
+    if (container_state_is_running(container->state))
+        REFUSE(d, container->id, "already-running", "container '%s' is already running", container->name);
+    else
+        launch_now(d, container);
+}
+
+/* Asks a running container to end and waits for its exit. */
+static void begin_stop(struct deciding *d, const struct container *container, int signal, int64_t timeout_s,
+                       enum operation_then then)
+{
+    struct event event;
+    event_init(&event, EVENT_CONTAINER_STOPPING);
+    char name[16];
+    signal_format(name, signal);
+    event.data.container_stopping.signal = core_strdup(d->core, name);
+    event.data.container_stopping.timeout_s = timeout_s;
+    emit_take(d->core, d->ret, &event, container->id, &d->cause, OUTCOME_NONE, d->now_ns);
+    struct effect *effect = add_effect(d->core, d->ret, EFFECT_SIGNAL, container->id);
+    if (effect != NULL) {
+        effect->incarnation = container->incarnation;
+        effect->signal = signal;
+    }
+    effect = signal != SIGKILL ? add_effect(d->core, d->ret, EFFECT_TIMER, container->id) : NULL;
+    if (effect != NULL) {
+        effect->timer = TIMER_STOP_DEADLINE;
+        effect->incarnation = container->incarnation;
+        effect->due_ns = d->now_ns + timeout_s * 1000000000LL;
+    }
+    struct operation *operation = operation_begin(d->core, container->id, OPERATION_STOP, &d->cause);
+    if (operation != NULL) {
+        operation->then = then;
+        operation->incarnation = container->incarnation;
+    }
+}
+
+static int64_t stop_timeout_of(const struct container *container, int64_t asked_s)
+{
+    if (asked_s != SCHEMA_ABSENT)
+        return asked_s;
+    return container->spec.stop_timeout_s != SCHEMA_ABSENT ? container->spec.stop_timeout_s
+                                                           : DEFAULT_STOP_TIMEOUT_S;
+}
+
+static void decide_stop(struct deciding *d, const struct container *container)
+{
+    int64_t timeout_s = stop_timeout_of(container, d->command->data.container_stop.timeout_s);
+    if (container_state_is_running(container->state))
+        begin_stop(d, container, stop_signal_of(container), timeout_s, THEN_NOTHING);
+    else if (container->state == CONTAINER_RESTARTING)
+        cancel_restart(d, container->id, OUTCOME_OK);
+    else
+        emit_done(d->core, d->ret, container->id, &d->cause, d->now_ns, "the container was not running");
+}
+
+static void decide_restart(struct deciding *d, const struct container *container)
+{
+    int64_t timeout_s = stop_timeout_of(container, d->command->data.container_restart.timeout_s);
+    if (container_state_is_running(container->state))
+        begin_stop(d, container, stop_signal_of(container), timeout_s, THEN_LAUNCH);
+    else
+        launch_now(d, container);
+}
+
+static void decide_kill(struct deciding *d, const struct container *container)
+{
+    const char *name = d->command->data.container_kill.signal;
+    if (!container_state_is_running(container->state)) {
+        REFUSE(d, container->id, "not-running", "container '%s' is not running", container->name);
+        return;
+    }
+    struct cause *cause = malloc(sizeof(*cause));
+    struct effect *effect = add_effect(d->core, d->ret, EFFECT_SIGNAL, container->id);
+    if (cause == NULL || effect == NULL) {
+        d->core->failed = true;
+        free(cause);
+        return;
+    }
+    effect->incarnation = container->incarnation;
+    effect->signal = name != NULL ? signal_by_name(name) : SIGKILL;
+    effect->cause = cause;
+    *cause = d->cause;
+    d->cause = (struct cause){.command_offset = -1};
+}
+
+static void decide_remove(struct deciding *d, const struct container *container)
+{
+    bool force = d->command->data.container_remove.force;
+    bool running = container_state_is_running(container->state);
+    if (!force && (running || container->state == CONTAINER_RESTARTING)) {
+        REFUSE(d, container->id, "container-running",
+               "container '%s' is %s: stop it first, or remove it with force", container->name,
+               container_state_name(container->state));
+        return;
+    }
+    if (running) {
+        begin_stop(d, container, SIGKILL, 0, THEN_REMOVE);
+        return;
+    }
+    if (container->state == CONTAINER_RESTARTING)
+        cancel_restart(d, container->id, OUTCOME_NONE);
+    begin_remove(d->core, container->id, &d->cause, d->ret);
+}
+
+/* The reference that a command about an existing container carries; NULL for the others. */
+static const char *container_ref_of(const struct command *command)
+{
+    switch (command->type) {
+    case COMMAND_CONTAINER_START:
+        return command->data.container_start.container;
+    case COMMAND_CONTAINER_STOP:
+        return command->data.container_stop.container;
+    case COMMAND_CONTAINER_KILL:
+        return command->data.container_kill.container;
+    case COMMAND_CONTAINER_RESTART:
+        return command->data.container_restart.container;
+    case COMMAND_CONTAINER_REMOVE:
+        return command->data.container_remove.container;
+    case COMMAND_CONTAINER_RUN:
+    case COMMAND_CONTAINER_CREATE:
+    case COMMAND_IMAGE_IMPORT:
+    case COMMAND_IMAGE_REMOVE:
+    case COMMAND_TYPES:
+        return NULL;
+    }
+    return NULL;
+}
+
+static void decide_about_container(struct deciding *d, const char *ref)
+{
+    struct err err = ERR_INIT;
+    const struct container *container = node_state_resolve(&d->core->state, ref, &err);
+    if (container == NULL) {
+        const char *code = err.code == ERR_CONFLICT ? "ambiguous-reference" : "unknown-container";
+        REFUSE(d, ref, code, "%s", err.message);
+        return;
+    }
+    struct operation *operation = operation_find(d->core, container->id);
+    bool overtakes =
+        d->command->type == COMMAND_CONTAINER_KILL && operation != NULL && operation->kind == OPERATION_STOP;
+    if (operation != NULL && !overtakes) {
+        operation_enqueue(d->core, operation, d->command, d->offset);
+        return;
+    }
+    int64_t wanted = d->command->envelope.ifversion;
+    if (wanted != SCHEMA_ABSENT && wanted != container->version) {
+        REFUSE(d, container->id, "version-mismatch", "container '%s' is at version %lld, not %lld",
+               container->name, (long long)container->version, (long long)wanted);
+        return;
+    }
+    if (d->command->type == COMMAND_CONTAINER_START)
+        decide_start(d, container);
+    else if (d->command->type == COMMAND_CONTAINER_STOP)
+        decide_stop(d, container);
+    else if (d->command->type == COMMAND_CONTAINER_KILL)
+        decide_kill(d, container);
+    else if (d->command->type == COMMAND_CONTAINER_RESTART)
+        decide_restart(d, container);
+    else
+        decide_remove(d, container);
+}
+
+void decide_command(struct core *core, const struct command *command, int64_t offset, int64_t now_ns,
+                    struct decision *ret)
+{
+    struct deciding d = {.core = core,
+                         .command = command,
+                         .cause = cause_of_command(core, command, offset),
+                         .offset = offset,
+                         .now_ns = now_ns,
+                         .ret = ret};
+    const char *ref = container_ref_of(command);
+    if (ref != NULL)
+        decide_about_container(&d, ref);
+    else if (command->type == COMMAND_IMAGE_IMPORT)
+        decide_image_import(core, command, &d.cause, ret);
+    else if (command->type == COMMAND_IMAGE_REMOVE)
+        decide_image_remove(core, command, &d.cause, now_ns, ret);
+    else
+        decide_create(&d);
+    cause_release(&d.cause);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Images: references are facts of the log, contents are kept by the host as long as a reference or a
+ * container needs them. */
+#define HASH_NONFATAL_OOM 1
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/decide/core.h"
+
+static void image_operation_free(struct core *core, struct image_operation *operation)
+{
+    HASH_DEL(core->image_operations, operation);
+    cause_release(&operation->cause);
+    schema_release(command_types[COMMAND_IMAGE_IMPORT].schema(), &operation->command);
+    free(operation);
+}
+
+void image_operations_release(struct core *core)
+{
+    struct image_operation *operation, *next;
+    HASH_ITER(hh, core->image_operations, operation, next)
+    image_operation_free(core, operation);
+}
+
+void decide_image_import(struct core *core, const struct command *command, struct cause *cause_take,
+                         struct decision *ret)
+{
+    struct image_operation *operation = calloc(1, sizeof(*operation));
+    struct effect *effect = add_effect(core, ret, EFFECT_IMPORT, "");
+    if (operation == NULL || effect == NULL ||
+        schema_copy(command_types[COMMAND_IMAGE_IMPORT].schema(), &operation->command,
+                    &command->data.image_import) < 0) {
+        free(operation);
+        core->failed = true;
+        return;
+    }
+    memcpy(operation->command_id, command->envelope.id, sizeof(operation->command_id));
+    memcpy(effect->command_id, command->envelope.id, sizeof(effect->command_id));
+    effect->source = core_strdup(core, command->data.image_import.source);
+    operation->cause = *cause_take;
+    *cause_take = (struct cause){.command_offset = -1};
+    HASH_ADD_STR(core->image_operations, command_id, operation);
+    core->failed = core->failed || operation->hh.tbl == NULL;
+}
+
+void collect_image(struct core *core, const char *digest, struct decision *ret)
+{
+    for (const struct image *each = core->state.images; each != NULL; each = each->hh.next)
+        if (strcmp(each->digest, digest) == 0)
+            return;
+    for (const struct container *each = core->state.containers; each != NULL; each = each->hh.next)
+        if (strcmp(each->image_digest, digest) == 0)
+            return;
+    struct effect *effect = add_effect(core, ret, EFFECT_IMAGE_REMOVE, "");
+    if (effect != NULL)
+        effect->digest = core_strdup(core, digest);
+}
+
+static void emit_imported(struct core *core, struct image_operation *operation,
+                          const struct host_imported *imported, const char *reference, int64_t now_ns,
+                          struct decision *ret)
+{
+    struct event event;
+    event_init(&event, EVENT_IMAGE_IMPORTED);
+    struct image_imported_event *data = &event.data.image_imported;
+    struct image_import_command *command = &operation->command;
+    data->reference = core_strdup(core, reference);
+    data->digest = core_strdup(core, imported->digest);
+    data->size_bytes = imported->size_bytes;
+    data->entrypoint = command->entrypoint;
+    data->command = command->command;
+    data->env = command->env;
+    data->workdir = command->workdir;
+    data->user = command->user;
+    /* moved, not copied: the operation ends here */
+    command->entrypoint = command->command = command->env = (struct strings){0};
+    command->workdir = command->user = NULL;
+    emit_take(core, ret, &event, reference, &operation->cause, OUTCOME_OK, now_ns);
+}
+
+void decide_imported(struct core *core, const struct input *input, struct decision *ret)
+{
+    struct image_operation *operation = NULL;
+    HASH_FIND_STR(core->image_operations, input->imported.command_id, operation);
+    if (operation == NULL)
+        return;
+    char reference[512];
+    const char *asked = operation->command.reference;
+    if (input->imported.imported == NULL) {
+        emit_failed(core, ret, asked, &operation->cause, input->now_ns, "import-failed",
+                    input->imported.err->message);
+    } else if (image_reference_normalize(asked, reference, sizeof(reference)) < 0) {
+        emit_refused(core, ret, asked, &operation->cause, input->now_ns, "bad-reference",
+                     "the image reference '%.100s' is too long", asked);
+    } else {
+        const struct image *before = node_state_image(&core->state, reference);
+        char *replaced = before != NULL ? core_strdup(core, before->digest) : NULL;
+        emit_imported(core, operation, input->imported.imported, reference, input->now_ns, ret);
+        if (replaced != NULL)
+            collect_image(core, replaced, ret);
+        free(replaced);
+    }
+    image_operation_free(core, operation);
+}
+
+/* A container that stands in the way of removing the image, a running one first. */
+static const struct container *user_of_image(const struct core *core, const char *digest)
+{
+    const struct container *found = NULL;
+    for (const struct container *each = core->state.containers; each != NULL; each = each->hh.next) {
+        if (strcmp(each->image_digest, digest) != 0)
+            continue;
+        if (container_state_is_running(each->state))
+            return each;
+        found = each;
+    }
+    return found;
+}
+
+static bool is_last_reference(const struct core *core, const struct image *image)
+{
+    for (const struct image *each = core->state.images; each != NULL; each = each->hh.next)
+        if (each != image && strcmp(each->digest, image->digest) == 0)
+            return false;
+    return true;
+}
+
+void decide_image_remove(struct core *core, const struct command *command, const struct cause *cause,
+                         int64_t now_ns, struct decision *ret)
+{
+    const char *asked = command->data.image_remove.image;
+    const struct image *image = node_state_image(&core->state, asked);
+    if (image == NULL) {
+        emit_refused(core, ret, asked, cause, now_ns, "unknown-image", "no image '%s' on node '%s'", asked,
+                     core->state.name);
+        return;
+    }
+    bool last = is_last_reference(core, image);
+    const struct container *user = last ? user_of_image(core, image->digest) : NULL;
+    if (user != NULL && (container_state_is_running(user->state) || !command->data.image_remove.force)) {
+        emit_refused(core, ret, image->reference, cause, now_ns, "image-in-use",
+                     "image '%s' is used by container '%s': remove the container first", image->reference,
+                     user->name);
+        return;
+    }
+    char *digest = core_strdup(core, image->digest);
+    char *reference = core_strdup(core, image->reference);
+    if (digest != NULL && reference != NULL) {
+        struct event event;
+        event_init(&event, EVENT_IMAGE_REMOVED);
+        event.data.image_removed.reference = core_strdup(core, reference);
+        event.data.image_removed.digest = core_strdup(core, digest);
+        event.data.image_removed.last = last;
+        emit_take(core, ret, &event, reference, cause, OUTCOME_OK, now_ns);
+        collect_image(core, digest, ret);
+    }
+    free(digest);
+    free(reference);
+}

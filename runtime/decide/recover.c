@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Taking a node over: a new epoch, and then what the log expects against what the host shows.
+ *
+ * A container that the log has running is adopted, or its exit is recorded with what evidence there is.
+ * Resources of a container that the log does not know are an orphan, unless the command that made them is not
+ * settled yet: then it will be decided again and finds its work done. Commands that were being carried out
+ * need nothing here for the same reason.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/decide/core.h"
+
+static struct cause cause_of_recovery(struct core *core)
+{
+    return (struct cause){.command_offset = -1, .actor = core_strdup(core, ACTOR_RECOVERY)};
+}
+
+void core_begin(struct core *core, int64_t now_ns, const struct core_identity *identity, struct decision *ret)
+{
+    struct cause cause = cause_of_recovery(core);
+    core->epoch = core->state.epoch + 1;
+    if (core->state.partition < 0) {
+        struct event joined;
+        event_init(&joined, EVENT_NODE_JOINED);
+        joined.data.node_joined.partition = identity->partition;
+        emit_take(core, ret, &joined, core->state.name, &cause, OUTCOME_NONE, now_ns);
+    }
+    struct event started;
+    event_init(&started, EVENT_NODE_STARTED);
+    struct node_started_event *data = &started.data.node_started;
+    data->boot_id = core_strdup(core, identity->boot_id);
+    data->kernel = core_strdup(core, identity->kernel);
+    data->version = core_strdup(core, identity->version);
+    data->pid = identity->pid;
+    emit_take(core, ret, &started, core->state.name, &cause, OUTCOME_NONE, now_ns);
+    cause_release(&cause);
+}
+
+static const struct host_observation *find_observation(const struct host_observation *observed, size_t n,
+                                                       const char *container_id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(observed[i].container_id, container_id) == 0)
+            return &observed[i];
+    return NULL;
+}
+
+static void adopt(struct core *core, const struct container *container, const struct host_observation *seen,
+                  int64_t now_ns, struct decision *ret)
+{
+    struct cause cause = cause_of_container(core, container, ACTOR_RECOVERY);
+    struct event event;
+    event_init(&event, EVENT_CONTAINER_ADOPTED);
+    event.data.container_adopted.incarnation = seen->incarnation;
+    event.data.container_adopted.pid = seen->pid;
+    event.data.container_adopted.shim_pid = seen->shim_pid;
+    emit_take(core, ret, &event, container->id, &cause, OUTCOME_NONE, now_ns);
+    cause_release(&cause);
+}
+
+/* The exit as recorded or observed; where not even a trace is left, that is said. */
+static struct host_exit exit_by_evidence(const struct container *container,
+                                         const struct host_observation *seen, bool host_restarted)
+{
+    if (seen != NULL && seen->incarnation == container->incarnation && seen->found != HOST_INTERRUPTED)
+        return seen->exit;
+    struct host_exit exit = {.incarnation = container->incarnation,
+                             .reason = host_restarted ? "host-restart" : "unknown",
+                             .exit_code = -1};
+    memcpy(exit.container_id, container->id, sizeof(exit.container_id));
+    snprintf(exit.observed, sizeof(exit.observed), "no process and no exit record on the host%s%.180s",
+             seen != NULL ? ", only " : "", seen != NULL ? seen->what : "");
+    return exit;
+}
+
+static void record_exit(struct core *core, const struct container *container, const struct host_exit *exit,
+                        bool host_restarted, int64_t now_ns, struct decision *ret)
+{
+    struct cause cause = cause_of_container(core, container, ACTOR_RECOVERY);
+    emit_exited(core, ret, exit, &cause, OUTCOME_NONE, now_ns);
+    cause_release(&cause);
+    follow_exit(core, exit->container_id, host_restarted, now_ns, ret);
+}
+
+static void recover_running(struct core *core, const struct container *container,
+                            const struct host_observation *seen, bool host_restarted, int64_t now_ns,
+                            struct decision *ret)
+{
+    if (seen != NULL && seen->found == HOST_RUNNING && seen->incarnation == container->incarnation) {
+        adopt(core, container, seen, now_ns, ret);
+        return;
+    }
+    struct host_exit exit = exit_by_evidence(container, seen, host_restarted);
+    record_exit(core, container, &exit, host_restarted, now_ns, ret);
+}
+
+static void recover_container(struct core *core, const struct container *container,
+                              const struct host_observation *seen, bool host_restarted, int64_t now_ns,
+                              struct decision *ret)
+{
+    switch (container->state) {
+    case CONTAINER_RUNNING:
+    case CONTAINER_STOPPING:
+        recover_running(core, container, seen, host_restarted, now_ns, ret);
+        break;
+    case CONTAINER_EXITED:
+        /* the removal that should have followed its exit, or the start that a host restart brings */
+        if (container->spec.auto_remove || host_restarted)
+            follow_exit(core, container->id, host_restarted, now_ns, ret);
+        break;
+    case CONTAINER_RESTARTING: {
+        struct effect *timer = add_effect(core, ret, EFFECT_TIMER, container->id);
+        if (timer != NULL) {
+            timer->timer = TIMER_RESTART_DUE;
+            timer->incarnation = container->incarnation;
+            timer->due_ns = container->restart_due_ns;
+        }
+        break;
+    }
+    case CONTAINER_CREATED:
+        /* its start failed, and the removal that should have followed was cut off */
+        if (container->spec.auto_remove && container->incarnation > 0) {
+            struct cause cause = cause_of_container(core, container, ACTOR_RECOVERY);
+            begin_remove(core, container->id, &cause, ret);
+        }
+        break;
+    case CONTAINER_ABSENT:
+    case CONTAINER_STATES:
+        break;
+    }
+}
+
+static void destroy_orphan(struct core *core, const struct host_observation *seen, int64_t now_ns,
+                           struct decision *ret)
+{
+    struct cause cause = cause_of_recovery(core);
+    struct event event;
+    event_init(&event, EVENT_NODE_ORPHAN_DESTROYED);
+    event.data.node_orphan_destroyed.container = core_strdup(core, seen->container_id);
+    event.data.node_orphan_destroyed.found = core_strdup(core, seen->what);
+    emit_take(core, ret, &event, seen->container_id, &cause, OUTCOME_NONE, now_ns);
+    cause_release(&cause);
+    add_effect(core, ret, EFFECT_REMOVE, seen->container_id);
+}
+
+void core_recover(struct core *core, int64_t now_ns, bool host_restarted,
+                  const struct host_observation *observed, size_t n_observed, struct decision *ret)
+{
+    struct container *container, *next;
+    HASH_ITER(hh, core->state.containers, container, next)
+    recover_container(core, container, find_observation(observed, n_observed, container->id), host_restarted,
+                      now_ns, ret);
+    for (size_t i = 0; i < n_observed; i++) {
+        const struct host_observation *seen = &observed[i];
+        bool settled = seen->command_offset < core_commands_from(core) ||
+                       node_state_is_answered(&core->state, seen->command_offset, "");
+        if (node_state_container(&core->state, seen->container_id) == NULL && settled)
+            destroy_orphan(core, seen, now_ns, ret);
+    }
+}

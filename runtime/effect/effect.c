@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One function an effect, one callback an answer. A call that cannot even begin is answered as a failure at
+ * once, so that every effect that wants an answer gets one.
+ */
+#define HASH_NONFATAL_OOM 1
+#include "runtime/effect/effect.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/say.h"
+#include "runtime/worker_impl.h"
+
+/* An effect whose answer is to come. */
+struct pending_effect {
+    struct worker *worker;
+    char container_id[CONTAINER_ID_SIZE];
+    char command_id[UUID_TEXT_SIZE];
+    int64_t incarnation;
+};
+
+/* A launch beyond the limit. */
+struct launch_waiting {
+    char container_id[CONTAINER_ID_SIZE];
+    int64_t incarnation;
+    int64_t command_offset;
+    struct launch_waiting *next;
+};
+
+struct effect_timer {
+    uv_timer_t handle;
+    struct worker *worker;
+    char container_id[CONTAINER_ID_SIZE];
+    int64_t incarnation;
+    enum timer_kind kind;
+    int64_t after_batches; /* may fire once so many batches are durable */
+    bool due;
+    bool closing;
+    struct effect_timer *next;
+};
+
+static struct pending_effect *pending_new(struct worker *worker, const struct effect *effect)
+{
+    struct pending_effect *pending = calloc(1, sizeof(*pending));
+    if (pending == NULL) {
+        worker->core.failed = true;
+        return NULL;
+    }
+    pending->worker = worker;
+    memcpy(pending->container_id, effect->container_id, sizeof(pending->container_id));
+    memcpy(pending->command_id, effect->command_id, sizeof(pending->command_id));
+    pending->incarnation = effect->incarnation;
+    worker->effects_under_way++;
+    return pending;
+}
+
+/* Frees the pending effect; the last thing its callback does, since the worker may be gone afterwards. */
+static void pending_end(struct pending_effect *pending)
+{
+    struct worker *worker = pending->worker;
+    free(pending);
+    worker->effects_under_way--;
+    worker_maybe_closed(worker);
+}
+
+/* --- launch --- */
+
+static void launch_next(struct worker *worker);
+
+static void on_launched(const struct host_launched *launched, void *data)
+{
+    struct pending_effect *pending = data;
+    struct worker *worker = pending->worker;
+    worker->counts.launches_under_way--;
+    if (launched->ok)
+        worker->options.on_launched(launched->container_id, worker->options.data);
+    struct input input = {.kind = INPUT_LAUNCHED, .launched = launched};
+    worker_step(worker, &input);
+    launch_next(worker);
+    pending_end(pending);
+}
+
+static void launch_failed_to_begin(struct worker *worker, const struct effect *effect, const struct err *err)
+{
+    struct host_launched launched = {
+        .incarnation = effect->incarnation, .exit_code = 125, .code = "setup-failed"};
+    memcpy(launched.container_id, effect->container_id, sizeof(launched.container_id));
+    memcpy(launched.message, err->message, sizeof(launched.message));
+    struct input input = {.kind = INPUT_LAUNCHED, .launched = &launched};
+    worker_step(worker, &input);
+}
+
+static void launch(struct worker *worker, const struct effect *effect)
+{
+    const struct container *container = node_state_container(&worker->core.state, effect->container_id);
+    struct err err = ERR_INIT;
+    if (container == NULL)
+        return; /* recovery has removed it meanwhile */
+    struct pending_effect *pending = pending_new(worker, effect);
+    if (pending == NULL)
+        return;
+    /* The image's defaults were filled into the spec when the container was created. */
+    struct image image = {.reference = container->spec.image, .digest = container->image_digest};
+    struct host_launch request = {.container_id = effect->container_id,
+                                  .incarnation = effect->incarnation,
+                                  .command_offset = effect->command_offset,
+                                  .spec = &container->spec,
+                                  .image = &image};
+    worker->counts.launches_under_way++;
+    if (host_launch(worker->options.host, &request, on_launched, pending, &err) < 0) {
+        worker->counts.launches_under_way--;
+        launch_failed_to_begin(worker, effect, &err);
+        pending_end(pending);
+    }
+}
+
+static void launch_later(struct worker *worker, const struct effect *effect)
+{
+    struct launch_waiting *waiting = calloc(1, sizeof(*waiting));
+    if (waiting == NULL) {
+        worker->core.failed = true;
+        return;
+    }
+    memcpy(waiting->container_id, effect->container_id, sizeof(waiting->container_id));
+    waiting->incarnation = effect->incarnation;
+    waiting->command_offset = effect->command_offset;
+    struct launch_waiting **end = &worker->launches;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = waiting;
+}
+
+static void launch_next(struct worker *worker)
+{
+    if (worker->launches == NULL || worker->counts.launches_under_way >= EFFECT_LAUNCHES_MAX)
+        return;
+    struct launch_waiting *waiting = worker->launches;
+    worker->launches = waiting->next;
+    struct effect effect = {.kind = EFFECT_LAUNCH,
+                            .incarnation = waiting->incarnation,
+                            .command_offset = waiting->command_offset};
+    memcpy(effect.container_id, waiting->container_id, sizeof(effect.container_id));
+    free(waiting);
+    launch(worker, &effect);
+}
+
+/* --- signal --- */
+
+static void run_signal(struct worker *worker, const struct effect *effect)
+{
+    struct err err = ERR_INIT;
+    int sent =
+        host_signal(worker->options.host, effect->container_id, effect->incarnation, effect->signal, &err);
+    struct input input = {.kind = INPUT_SIGNALED, .signaled = {.effect = effect, .ok = sent == 0}};
+    worker_step(worker, &input);
+}
+
+/* --- remove --- */
+
+static void on_removed(const struct err *err, void *data)
+{
+    struct pending_effect *pending = data;
+    struct input input = {.kind = INPUT_REMOVED,
+                          .removed = {.container_id = pending->container_id, .err = err}};
+    if (err != NULL)
+        say_warning("cannot remove container '%.12s': %s", pending->container_id, err->message);
+    worker_step(pending->worker, &input);
+    pending_end(pending);
+}
+
+static void run_remove(struct worker *worker, const struct effect *effect)
+{
+    struct err err = ERR_INIT;
+    struct pending_effect *pending = pending_new(worker, effect);
+    if (pending == NULL)
+        return;
+    worker->options.on_remove(effect->container_id, worker->options.data);
+    if (host_remove(worker->options.host, effect->container_id, on_removed, pending, &err) < 0)
+        on_removed(&err, pending);
+}
+
+/* --- images --- */
+
+static void on_imported(const struct host_imported *imported, const struct err *err, void *data)
+{
+    struct pending_effect *pending = data;
+    struct input input = {.kind = INPUT_IMPORTED,
+                          .imported = {.command_id = pending->command_id,
+                                       .imported = err == NULL ? imported : NULL,
+                                       .err = err}};
+    worker_step(pending->worker, &input);
+    pending_end(pending);
+}
+
+static void run_import(struct worker *worker, const struct effect *effect)
+{
+    struct err err = ERR_INIT;
+    struct pending_effect *pending = pending_new(worker, effect);
+    if (pending == NULL)
+        return;
+    if (host_image_import(worker->options.host, effect->source, on_imported, pending, &err) < 0)
+        on_imported(NULL, &err, pending);
+}
+
+static void on_image_removed(const struct err *err, void *data)
+{
+    if (err != NULL)
+        say_warning("cannot delete an image's contents: %s", err->message);
+    pending_end(data);
+}
+
+static void run_image_remove(struct worker *worker, const struct effect *effect)
+{
+    struct err err = ERR_INIT;
+    struct pending_effect *pending = pending_new(worker, effect);
+    if (pending == NULL)
+        return;
+    if (host_image_remove(worker->options.host, effect->digest, on_image_removed, pending, &err) < 0)
+        on_image_removed(&err, pending);
+}
+
+/* --- timers --- */
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct effect_timer *timer = handle->data;
+    struct worker *worker = timer->worker;
+    struct effect_timer **at = &worker->timers;
+    while (*at != timer)
+        at = &(*at)->next;
+    *at = timer->next;
+    free(timer);
+    worker_maybe_closed(worker);
+}
+
+static void timer_end(struct effect_timer *timer)
+{
+    if (timer->closing)
+        return;
+    timer->closing = true;
+    uv_close((uv_handle_t *)&timer->handle, on_timer_closed);
+}
+
+static void timer_try(struct effect_timer *timer)
+{
+    struct worker *worker = timer->worker;
+    if (!timer->due || timer->closing || worker->durable_batches < timer->after_batches)
+        return;
+    struct input input = {.kind = INPUT_TIMER,
+                          .timer = {.container_id = timer->container_id,
+                                    .kind = timer->kind,
+                                    .incarnation = timer->incarnation}};
+    timer_end(timer);
+    worker_step(worker, &input);
+}
+
+static void on_timer(uv_timer_t *handle)
+{
+    struct effect_timer *timer = handle->data;
+    timer->due = true;
+    timer_try(timer);
+}
+
+static void run_timer(struct worker *worker, const struct effect *effect)
+{
+    struct effect_timer *timer = calloc(1, sizeof(*timer));
+    int64_t wait_ns = effect->due_ns - clock_realtime_ns();
+    if (timer == NULL) {
+        worker->core.failed = true;
+        return;
+    }
+    timer->worker = worker;
+    timer->kind = effect->timer;
+    timer->incarnation = effect->incarnation;
+    timer->after_batches = worker->decided_batches;
+    memcpy(timer->container_id, effect->container_id, sizeof(timer->container_id));
+    timer->next = worker->timers;
+    worker->timers = timer;
+    uv_timer_init(worker->loop, &timer->handle); /* cannot fail (libuv's documentation) */
+    timer->handle.data = timer;
+    uv_update_time(worker->loop);
+    uv_timer_start(&timer->handle, on_timer, wait_ns > 0 ? (uint64_t)(wait_ns + 999999) / 1000000 : 0, 0);
+}
+
+void effects_on_durable(struct worker *worker)
+{
+    struct effect_timer *timer = worker->timers;
+    while (timer != NULL) {
+        struct effect_timer *next = timer->next;
+        timer_try(timer);
+        timer = next;
+    }
+}
+
+/* --- all --- */
+
+static void run(struct worker *worker, const struct effect *effect)
+{
+    switch (effect->kind) {
+    case EFFECT_LAUNCH:
+        if (worker->counts.launches_under_way < EFFECT_LAUNCHES_MAX)
+            launch(worker, effect);
+        else
+            launch_later(worker, effect);
+        break;
+    case EFFECT_SIGNAL:
+        run_signal(worker, effect);
+        break;
+    case EFFECT_REMOVE:
+        run_remove(worker, effect);
+        break;
+    case EFFECT_TIMER:
+        run_timer(worker, effect);
+        break;
+    case EFFECT_IMPORT:
+        run_import(worker, effect);
+        break;
+    case EFFECT_IMAGE_REMOVE:
+        run_image_remove(worker, effect);
+        break;
+    }
+}
+
+void effects_run(struct worker *worker, const struct decision *decision)
+{
+    for (size_t i = 0; i < decision->n_effects; i++)
+        run(worker, &decision->effects[i]);
+}
+
+void effects_close(struct worker *worker)
+{
+    for (struct effect_timer *timer = worker->timers; timer != NULL; timer = timer->next)
+        timer_end(timer);
+    while (worker->launches != NULL) {
+        struct launch_waiting *waiting = worker->launches;
+        worker->launches = waiting->next;
+        free(waiting);
+    }
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The happy path: on_replayed -> begin -> on_begun (recover) -> on_commands -> step -> append and effects ->
+ * answers of effects -> step ...
+ *
+ * Failure modes: a record that cannot be read is parked (a dead letter, then an event) and passed over; an
+ * append that fails for good, a core that ran out of memory, a lost reading position and a newer epoch all
+ * end the worker through give_up(). It suspends only in the log and in the host; every callback ends in one
+ * step of the core.
+ */
+#define HASH_NONFATAL_OOM 1
+#include "runtime/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "runtime/effect/effect.h"
+#include "runtime/worker_impl.h"
+
+void worker_give_up(struct worker *worker, const struct err *err)
+{
+    if (worker->phase == WORKER_STOPPED || worker->phase == WORKER_CLOSING)
+        return;
+    worker->phase = WORKER_STOPPED;
+    log_reader_close(worker->commands_reader);
+    worker->commands_reader = NULL;
+    worker->options.on_stopped(err, worker->options.data);
+}
+
+static void check_core(struct worker *worker)
+{
+    struct err err = ERR_INIT;
+    if (!worker->core.failed)
+        return;
+    err_set(&err, ERR_INTERNAL, "the runtime of node '%s' cannot go on: out of memory or an illegal decision",
+            worker->core.state.name);
+    worker_give_up(worker, &err);
+}
+
+void worker_step(struct worker *worker, struct input *input)
+{
+    if (worker->phase != WORKER_SERVING && worker->phase != WORKER_CLOSING)
+        return;
+    struct decision decision = {0};
+    input->now_ns = clock_realtime_ns();
+    core_step(&worker->core, input, &decision);
+    worker_carry_out(worker, &decision);
+}
+
+void worker_carry_out(struct worker *worker, struct decision *decision)
+{
+    if (!worker->core.failed) {
+        worker_append(worker, decision);
+        effects_run(worker, decision);
+    }
+    decision_release(decision);
+    check_core(worker);
+}
+
+void worker_on_exit(struct worker *worker, const struct host_exit *exit)
+{
+    struct input input = {.kind = INPUT_EXITED, .exited = exit};
+    worker_step(worker, &input);
+}
+
+/* --- commands --- */
+
+/* Offsets that hold nothing (Kafka has such) are settled by definition. */
+static void skip_gap(struct worker *worker, int64_t offset)
+{
+    for (; worker->next_command < offset; worker->next_command++) {
+        struct input input = {.kind = INPUT_SKIPPED, .skipped = {.offset = worker->next_command}};
+        worker_step(worker, &input);
+    }
+    worker->next_command = offset + 1;
+}
+
+static void on_command(struct worker *worker, const struct log_record *record)
+{
+    struct err err = ERR_INIT;
+    struct command command;
+    if (record->offset < worker->next_command)
+        return;
+    skip_gap(worker, record->offset);
+    if (record->damage != NULL)
+        err_set(&err, ERR_CORRUPT, "%s", record->damage);
+    if (record->damage != NULL || command_decode(&command, record->value, record->value_size, &err) < 0) {
+        worker_park(worker, record, err.message);
+        return;
+    }
+    worker->counts.commands++;
+    struct input input = {.kind = INPUT_COMMAND, .command = {.command = &command, .offset = record->offset}};
+    worker_step(worker, &input);
+    command_release(&command);
+}
+
+static void on_commands(struct log_reader *reader, const struct log_record *records, size_t n, void *data)
+{
+    struct worker *worker = data;
+    (void)reader;
+    for (size_t i = 0; i < n && worker->phase == WORKER_SERVING; i++)
+        on_command(worker, &records[i]);
+}
+
+static void on_position_lost(struct log_reader *reader, const struct err *err, void *data)
+{
+    (void)reader;
+    worker_give_up(data, err);
+}
+
+/* --- begin and recover --- */
+
+static void serve(struct worker *worker)
+{
+    static const struct log_reader_ops ops = {.on_records = on_commands, .on_lost = on_position_lost};
+    struct err err = ERR_INIT;
+    worker->next_command = core_commands_from(&worker->core);
+    if (log_reader_open(&worker->commands_reader, worker->options.log, LOG_COMMANDS,
+                        (uint32_t)worker->core.state.partition, worker->next_command, &ops, worker,
+                        &err) < 0) {
+        worker_give_up(worker, &err);
+        return;
+    }
+    worker->options.on_ready(worker->options.data);
+}
+
+static void recover(struct worker *worker)
+{
+    struct host_observation *observed = NULL;
+    size_t n = 0;
+    struct err err = ERR_INIT;
+    if (host_observe(worker->options.host, &observed, &n, &err) < 0) {
+        worker_give_up(worker, &err);
+        return;
+    }
+    struct decision decision = {0};
+    worker->phase = WORKER_SERVING;
+    core_recover(&worker->core, clock_realtime_ns(), worker->host_restarted, observed, n, &decision);
+    free(observed);
+    worker_carry_out(worker, &decision);
+    if (worker->phase == WORKER_SERVING)
+        serve(worker);
+}
+
+void worker_on_begun(struct worker *worker)
+{
+    if (worker->phase == WORKER_BEGINNING)
+        recover(worker);
+}
+
+static void begin(struct worker *worker)
+{
+    struct utsname kernel;
+    const char *boot_id = host_boot_id(worker->options.host);
+    const char *boot_before = worker->core.state.boot_id;
+    worker->phase = WORKER_BEGINNING;
+    worker->host_restarted = boot_before != NULL && strcmp(boot_before, boot_id) != 0;
+    struct core_identity identity = {
+        .partition = (int64_t)(worker_name_hash(worker->core.state.name) % worker->n_partitions),
+        .boot_id = boot_id,
+        .kernel = uname(&kernel) == 0 ? kernel.release : "unknown",
+        .version = worker->options.version,
+        .pid = getpid()};
+    struct decision decision = {0};
+    core_begin(&worker->core, clock_realtime_ns(), &identity, &decision);
+    worker_carry_out(worker, &decision);
+}
+
+/* --- replay --- */
+
+static void on_event_record(struct worker *worker, const struct log_record *record)
+{
+    struct event event;
+    /* A damaged event is the projector's to park; for the state it is as if it had never been. */
+    if (record->damage != NULL || event_decode(&event, record->value, record->value_size, NULL) < 0) {
+        worker->events_unreadable++;
+        return;
+    }
+    bool ours = strcmp(event.envelope.node, worker->core.state.name) == 0;
+    if (worker->phase == WORKER_REPLAYING) {
+        if (node_state_apply(&worker->core.state, &event, record->value, record->value_size) == APPLY_NOMEM)
+            worker->core.failed = true;
+    } else if (ours && event.envelope.epoch > worker->core.epoch) {
+        struct err err = ERR_INIT;
+        err_set(&err, ERR_FENCED, "node '%s' was taken over by another runtime (epoch %lld, ours is %lld)",
+                worker->core.state.name, (long long)event.envelope.epoch, (long long)worker->core.epoch);
+        worker_give_up(worker, &err);
+    }
+    event_release(&event);
+}
+
+static void on_event_records(struct log_reader *reader, const struct log_record *records, size_t n,
+                             void *data)
+{
+    struct replay *replay = data;
+    (void)reader;
+    for (size_t i = 0; i < n; i++)
+        if (!worker_recognise_own(replay->worker, &records[i]))
+            on_event_record(replay->worker, &records[i]);
+    check_core(replay->worker);
+}
+
+static void finish_replay(struct worker *worker)
+{
+    if (worker->events_unreadable > 0)
+        worker->options.on_unreadable(worker->events_unreadable, worker->options.data);
+    begin(worker);
+    /* From here on only our own partition matters: for a newer epoch. */
+    for (uint32_t i = 0; i < worker->n_partitions; i++) {
+        if ((int64_t)i == worker->core.state.partition)
+            continue;
+        log_reader_close(worker->replays[i].reader);
+        worker->replays[i].reader = NULL;
+    }
+}
+
+static void on_replayed(struct log_reader *reader, int64_t end_offset, void *data)
+{
+    struct replay *replay = data;
+    struct worker *worker = replay->worker;
+    (void)reader;
+    (void)end_offset;
+    if (replay->caught_up || worker->phase != WORKER_REPLAYING)
+        return;
+    replay->caught_up = true;
+    if (++worker->n_caught_up == worker->n_partitions)
+        finish_replay(worker);
+}
+
+static void on_replay_lost(struct log_reader *reader, const struct err *err, void *data)
+{
+    (void)reader;
+    worker_give_up(((struct replay *)data)->worker, err);
+}
+
+static void start_replay(struct worker *worker, uint32_t n_partitions)
+{
+    static const struct log_reader_ops ops = {
+        .on_records = on_event_records, .on_caught_up = on_replayed, .on_lost = on_replay_lost};
+    struct err err = ERR_INIT;
+    worker->replays = calloc(n_partitions, sizeof(*worker->replays));
+    worker->n_partitions = worker->replays != NULL ? n_partitions : 0;
+    for (uint32_t i = 0; i < worker->n_partitions; i++) {
+        struct replay *replay = &worker->replays[i];
+        replay->worker = worker;
+        if (log_reader_open(&replay->reader, worker->options.log, LOG_EVENTS, i, 0, &ops, replay, &err) < 0) {
+            worker_give_up(worker, &err);
+            return;
+        }
+    }
+    if (worker->replays == NULL) {
+        err_nomem(&err, "starting to replay");
+        worker_give_up(worker, &err);
+    }
+}
+
+static void on_partitions(struct log_query *query, int64_t value, const struct err *err)
+{
+    struct worker *worker = query->data;
+    worker->asking = false;
+    if (worker->phase == WORKER_CLOSING)
+        worker_maybe_closed(worker);
+    else if (err != NULL)
+        worker_give_up(worker, err);
+    else
+        start_replay(worker, (uint32_t)value);
+}
+
+int worker_open(struct worker **ret, uv_loop_t *loop, const struct worker_options *options, struct err *err)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+    uint8_t seed[DECIDE_SEED_SIZE];
+    if (worker == NULL)
+        return err_nomem(err, "starting the runtime");
+    worker->loop = loop;
+    worker->options = *options;
+    worker->query.data = worker;
+    if (random_bytes(seed, sizeof(seed), err) < 0 || core_init(&worker->core, options->node, seed) < 0 ||
+        log_partitions(options->log, &worker->query, LOG_EVENTS, on_partitions, err) < 0) {
+        core_release(&worker->core);
+        free(worker);
+        return -1;
+    }
+    worker->asking = true;
+    *ret = worker;
+    return 0;
+}
+
+const struct core *worker_core(const struct worker *worker)
+{
+    return &worker->core;
+}
+
+struct worker_counts worker_counts(const struct worker *worker)
+{
+    return worker->counts;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker.h - the shell around the core: reads the node's commands, lets the core decide, appends the events,
+ * and carries out the effects through host.h.
+ *
+ * The life of a worker: replay (read the events to their end), begin (a new epoch, made durable), recover
+ * (look at the host), serve. It stops by itself when a newer epoch of its node appears, and gives up
+ * (on_stopped with an error) when the log refuses its events or memory runs out: what it knows is in the log,
+ * so starting again is always right.
+ *
+ * Loop thread only.
+ */
+#ifndef WHARF_RUNTIME_WORKER_H
+#define WHARF_RUNTIME_WORKER_H
+
+#include <uv.h>
+
+#include "base/err.h"
+#include "events/log/log.h"
+#include "runtime/decide/decide.h"
+#include "runtime/host.h"
+
+struct worker;
+
+struct worker_options {
+    struct log *log;   /* open for appending events and deadletters */
+    struct host *host; /* open; its on_exit must call worker_on_exit */
+    const char *node;
+    const char *version;
+    /* The worker serves: everything that happened before has been dealt with. */
+    void (*on_ready)(void *data);
+    /* An event has become durable. `container` is its state after all events decided so far, NULL if it has
+     * none. */
+    void (*on_event)(const struct decided_event *event, const struct container *container, void *data);
+    /* A container's first process runs, though the event may not be durable yet. */
+    void (*on_launched)(const char *container_id, void *data);
+    /* A container's files are about to be removed: the last moment to open them. */
+    void (*on_remove)(const char *container_id, void *data);
+    /* Events that could not be read were passed over while replaying; the projector parks them. */
+    void (*on_unreadable)(int64_t n, void *data);
+    /* The worker has stopped by itself: fenced or broken. It is still to be closed. */
+    void (*on_stopped)(const struct err *err, void *data);
+    void *data;
+};
+
+/* Starts replaying. Fails on lack of memory or when the log cannot be read at all. */
+int worker_open(struct worker **ret, uv_loop_t *loop, const struct worker_options *options, struct err *err);
+
+/* To be called by the host. */
+void worker_on_exit(struct worker *worker, const struct host_exit *exit);
+
+/* The node's state; borrowed. Before on_ready it is incomplete. */
+const struct core *worker_core(const struct worker *worker);
+
+struct worker_counts {
+    int64_t commands;
+    int64_t commands_parked;
+    int64_t events;
+    int64_t events_pending; /* decided and not durable yet */
+    int64_t launches_under_way;
+};
+struct worker_counts worker_counts(const struct worker *worker);
+
+/* Stops taking commands, waits for the events that were decided to become durable (or the log to be closed),
+ * then frees the worker and calls on_closed. Containers go on. */
+void worker_close(struct worker *worker, void (*on_closed)(void *data), void *data);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker_impl.h - what worker.c (the phases), worker_append.c (durability) and effect/effect.c (effects)
+ * share.
+ *
+ * Loop thread only.
+ */
+#ifndef WHARF_RUNTIME_WORKER_IMPL_H
+#define WHARF_RUNTIME_WORKER_IMPL_H
+
+#include "runtime/worker.h"
+
+enum worker_phase {
+    WORKER_REPLAYING, /* reading the events to their end */
+    WORKER_BEGINNING, /* node.started is being made durable */
+    WORKER_SERVING,
+    WORKER_STOPPED, /* given up, to be closed */
+    WORKER_CLOSING,
+};
+
+/* One partition of the events being read. */
+struct replay {
+    struct worker *worker;
+    struct log_reader *reader;
+    bool caught_up;
+};
+
+/* The events of one decision on their way to the log. */
+struct append_batch {
+    struct log_append append;
+    struct worker *worker;
+    struct decision decision; /* the events only */
+    size_t n_recognised;      /* how many of them our own reader has seen */
+    bool durable;
+    struct append_batch *next;
+};
+
+/* A dead letter on its way. */
+struct parking {
+    struct log_append append;
+    struct worker *worker;
+    int64_t offset;
+    char reason[ERR_MESSAGE_SIZE];
+};
+
+struct launch_waiting;
+struct effect_timer;
+
+struct worker {
+    uv_loop_t *loop;
+    struct worker_options options;
+    struct core core;
+    enum worker_phase phase;
+    bool host_restarted;
+    struct log_query query;
+    bool asking; /* the query is out */
+    struct replay *replays;
+    uint32_t n_partitions;
+    uint32_t n_caught_up;
+    int64_t events_unreadable;
+    struct log_reader *commands_reader;
+    int64_t next_command;         /* the offset expected next */
+    struct append_batch *batches; /* oldest first: not durable, or not yet seen by our own reader */
+    struct append_batch **batches_end;
+    int64_t decided_batches; /* counts them */
+    int64_t durable_batches;
+    int64_t parkings;
+    struct effect_timer *timers;
+    struct launch_waiting *launches; /* beyond the limit, oldest first */
+    int64_t effects_under_way;       /* host calls whose answer is to come */
+    struct worker_counts counts;
+    void (*on_closed)(void *data);
+    void *closed_data;
+};
+
+/* Feeds one input to the core and carries out what it decides. Stamps the time. */
+void worker_step(struct worker *worker, struct input *input);
+
+/* Appends the decision's events, runs its effects and releases it. */
+void worker_carry_out(struct worker *worker, struct decision *decision);
+
+/* Takes the decision's events and appends them. */
+void worker_append(struct worker *worker, struct decision *decision);
+
+/* True if the record is the next event that we appended ourselves. */
+bool worker_recognise_own(struct worker *worker, const struct log_record *record);
+
+/* Puts a record that cannot be read into wharf.deadletters, and then tells the core. */
+void worker_park(struct worker *worker, const struct log_record *record, const char *reason);
+
+/* node.started is durable. */
+void worker_on_begun(struct worker *worker);
+
+/* Ends the worker with an error; it remains to be closed. */
+void worker_give_up(struct worker *worker, const struct err *err);
+
+/* Frees a closing worker once nothing is under way. */
+void worker_maybe_closed(struct worker *worker);
+
+/* A stable hash of the node's name, to choose its first partition by. */
+uint32_t worker_name_hash(const char *name);
+
+#endif
