@@ -49,4 +49,16 @@ void config_release(struct config *config);
  * names an unknown option. */
 int config_from_argv(struct config *ret, int argc, char **argv, struct err *err);
 
+/* What one source says, before merging: a value by key, later ones over earlier ones. */
+struct config_settings;
+
+struct config_settings *config_settings_new(void); /* NULL when memory runs out */
+void config_settings_free(struct config_settings *settings);
+
+/* Adds what a configuration file's text says. `source` names it in errors. A `#` starts a comment at the
+ * beginning of a line or after a blank, so that a password may contain one. Setting a key twice is an error.
+ */
+int config_parse_text(struct config_settings *settings, const char *text, size_t size, const char *source,
+                      struct err *err);
+
 #endif

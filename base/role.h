@@ -13,13 +13,15 @@
 #include "base/err.h"
 
 /* Tells whoever started us (systemd or `wharf up`) that we serve: sends "READY=1" to $NOTIFY_SOCKET as
- * sd_notify(3) says. Without that variable it does nothing. */
+ * sd_notify(3) says. Without that variable it does nothing. After role_drop_privileges the socket must be
+ * writable for that user, so whoever binds it opens its mode. */
 void role_notify_ready(void);
 
 /* Becomes `user` with its primary and supplementary groups and no capabilities, if we are root. A user that
  * does not exist, or that cannot reach one of `paths` (directories, NULL-terminated list; checked with its
  * own credentials), leaves us root but without capabilities beyond CAP_DAC_OVERRIDE and CAP_FOWNER, and one
- * warning says which and what to do. */
+ * warning says which and what to do. Call it before any thread is started: capabilities are a thread's own.
+ */
 int role_drop_privileges(const char *user, const char *const *paths, struct err *err);
 
 /* The numeric group that the sockets and the embedded log belong to: that of `user`, or (gid_t)-1 if there is
