@@ -244,6 +244,7 @@ static struct container *container_new(const struct event *event)
     container->image_digest = strdup(created->image_digest);
     container->state = CONTAINER_CREATED;
     note_event(container, &event->envelope);
+    memcpy(container->created_by, event->envelope.causationid, sizeof(container->created_by));
     container->created_at_ns = event->envelope.time_ns;
     container->exit_code = SCHEMA_ABSENT;
     if (container->name == NULL || container->image_digest == NULL ||
@@ -475,7 +476,8 @@ static enum apply_result evolve(struct node_state *state, const struct event *ev
     case EVENT_NODE_ORPHAN_DESTROYED:
         return APPLY_DONE;
     case EVENT_NODE_RECORD_PARKED:
-        return node_state_skip_offset(state, event->data.node_record_parked.offset) == 0 ? APPLY_DONE : APPLY_NOMEM;
+        return node_state_skip_offset(state, event->data.node_record_parked.offset) == 0 ? APPLY_DONE
+                                                                                         : APPLY_NOMEM;
     case EVENT_COMMAND_DONE:
     case EVENT_COMMAND_REFUSED:
     case EVENT_COMMAND_FAILED:

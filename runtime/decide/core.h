@@ -112,8 +112,8 @@ void operation_resume_waiting(struct core *core, const char *container_id,
 void operation_enqueue(struct core *core, struct operation *operation, const struct command *command,
                        int64_t offset);
 
-/* True if the command is being carried out or waits. */
-bool command_is_under_way(const struct core *core, const char *command_id);
+/* The offset of the command if it is being carried out or waits, else -1. */
+int64_t command_under_way(const struct core *core, const char *command_id);
 
 /* The steps that several inputs lead to; each takes the cause. */
 void begin_launch(struct core *core, const struct container *container, struct cause *cause_take,

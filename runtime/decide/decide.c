@@ -105,10 +105,12 @@ static void step_command(struct core *core, const struct input *input, struct de
         core->failed = core->failed || node_state_skip_offset(&core->state, offset) < 0;
         return;
     }
-    if (node_state_is_answered(&core->state, offset, command->envelope.id) ||
-        command_is_under_way(core, command->envelope.id)) {
+    int64_t first = command_under_way(core, command->envelope.id);
+    if (first >= 0 || node_state_is_answered(&core->state, offset, command->envelope.id)) {
         core->commands_repeated++;
-        core->failed = core->failed || node_state_skip_offset(&core->state, offset) < 0;
+        /* a copy at another offset needs no outcome of its own */
+        if (first != offset && node_state_skip_offset(&core->state, offset) < 0)
+            core->failed = true;
         return;
     }
     decide_command(core, command, offset, input->now_ns, ret);

@@ -40,6 +40,17 @@ static void emit_created(struct deciding *d, const char *name, const struct imag
     emit_take(d->core, d->ret, &event, d->command->envelope.subject, &d->cause, outcome, d->now_ns);
 }
 
+/* By the same rules as resolve_spec: an entrypoint given drops the image's command, and one empty string
+ * clears it. */
+static bool says_what_to_run(const struct container_spec *spec, const struct image *image)
+{
+    if (spec->command.n > 0)
+        return true;
+    if (spec->entrypoint.n > 0)
+        return spec->entrypoint.n > 1 || spec->entrypoint.items[0][0] != '\0';
+    return image->command.n > 0 || image->entrypoint.n > 0;
+}
+
 /* Everything that can be wrong with a new container before it exists. True if it was refused. */
 static bool refuse_create(struct deciding *d, const struct image *image, const char *name)
 {
@@ -57,13 +68,20 @@ static bool refuse_create(struct deciding *d, const struct image *image, const c
         REFUSE(d, id, "duplicate-name",
                "the name '%s' is taken by container '%.12s': remove it or choose another name", name,
                node_state_by_name(&d->core->state, name)->id);
-    else if (spec->command.n == 0 && spec->entrypoint.n == 0 && image->command.n == 0 &&
-             image->entrypoint.n == 0)
+    else if (!says_what_to_run(spec, image))
         REFUSE(d, id, "no-command", "neither the command line nor the image '%s' says what to run",
                spec->image);
     else
         return false;
     return true;
+}
+
+/* True when this very command has created the container already, before a crash: it goes on from there. */
+static bool is_own_creation(const struct deciding *d)
+{
+    const char *id = d->command->envelope.subject;
+    const struct container *container = id != NULL ? node_state_container(&d->core->state, id) : NULL;
+    return container != NULL && strcmp(container->created_by, d->command->envelope.id) == 0;
 }
 
 static void decide_create(struct deciding *d)
@@ -75,10 +93,11 @@ static void decide_create(struct deciding *d)
     if (spec->name == NULL && id != NULL)
         container_name_make(&d->core->state, id, made, sizeof(made));
     const char *name = spec->name != NULL ? spec->name : made;
-    if (refuse_create(d, image, name))
-        return;
     bool run = d->command->type == COMMAND_CONTAINER_RUN;
-    emit_created(d, name, image, run ? OUTCOME_NONE : OUTCOME_OK);
+    if (!is_own_creation(d) && refuse_create(d, image, name))
+        return;
+    if (!is_own_creation(d))
+        emit_created(d, name, image, run ? OUTCOME_NONE : OUTCOME_OK);
     const struct container *container = node_state_container(&d->core->state, id);
     if (run && container != NULL)
         begin_launch(d->core, container, &d->cause, d->ret);

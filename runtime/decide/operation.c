@@ -102,20 +102,20 @@ struct waiting_command *operation_end(struct core *core, struct operation *opera
     return waiting;
 }
 
-bool command_is_under_way(const struct core *core, const char *command_id)
+int64_t command_under_way(const struct core *core, const char *command_id)
 {
     struct image_operation *import = NULL;
     HASH_FIND_STR(core->image_operations, command_id, import);
     if (import != NULL)
-        return true;
+        return import->cause.command_offset;
     for (const struct operation *each = core->operations; each != NULL; each = each->hh.next) {
         if (each->cause.command_offset >= 0 && strcmp(each->cause.causationid, command_id) == 0)
-            return true;
+            return each->cause.command_offset;
         for (const struct waiting_command *waiting = each->waiting; waiting != NULL; waiting = waiting->next)
             if (strcmp(waiting->command.envelope.id, command_id) == 0)
-                return true;
+                return waiting->offset;
     }
-    return false;
+    return -1;
 }
 
 int core_init(struct core *core, const char *node_name, const uint8_t seed[DECIDE_SEED_SIZE])
