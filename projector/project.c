@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "projector/project.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "events/node_state.h"
+
+#define CHANGES_KEPT "10000"
+
+/* The text of a number or of nothing. */
+struct number_text {
+    char text[24];
+};
+
+static struct number_text number_text(int64_t number)
+{
+    struct number_text ret;
+    if (number == SCHEMA_ABSENT)
+        ret.text[0] = '\0';
+    else
+        snprintf(ret.text, sizeof(ret.text), "%" PRId64, number);
+    return ret;
+}
+
+struct time_text {
+    char text[TIMESTAMP_SIZE];
+};
+
+/* All times in the view have one form, whatever offset and precision the event used; NULL gives "". */
+static struct time_text time_text(const char *rfc3339)
+{
+    struct time_text ret = {{0}};
+    int64_t ns;
+    if (rfc3339 != NULL && timestamp_parse(rfc3339, &ns, NULL) == 0)
+        timestamp_format(ret.text, ns);
+    return ret;
+}
+
+static void add_history(struct ops *ret, const char *id, int64_t offset)
+{
+    ops_add(ret, OP_RPUSH, VIEW_HISTORY, id, number_text(offset).text, NULL);
+}
+
+/* The entry's id is made from the offset, so that a rebuilt stream has the same entries and a reader's
+ * position stays valid; the 1 is there because 0-0 is not a valid id (redis.io/commands/xadd). */
+static void add_change(struct ops *ret, const struct event *event, const char *state, int64_t offset)
+{
+    char entry[32];
+    snprintf(entry, sizeof(entry), "%" PRId64 "-1", offset);
+    ops_add(ret, OP_XADD, VIEW_CHANGES, "", "MAXLEN", "~", CHANGES_KEPT, entry, "id", event->envelope.subject,
+            "type", event_types[event->type].api_name, "offset", number_text(offset).text, "state", state,
+            NULL);
+}
+
+/* Puts the container into, or takes it out of, the sets of its labels: KEY=VALUE and KEY. */
+static void label_sets(struct ops *ret, enum op_verb verb, const char *id, const struct string_map *labels)
+{
+    for (size_t i = 0; i < labels->n; i++) {
+        auto_buf struct buf pair = BUF_INIT;
+        buf_printf(&pair, "%s=%s", labels->items[i].key, labels->items[i].value);
+        if (pair.failed) {
+            ret->failed = true;
+            return;
+        }
+        ops_add(ret, verb, VIEW_LABEL, pair.data, id, NULL);
+        ops_add(ret, verb, VIEW_LABEL, labels->items[i].key, id, NULL);
+    }
+}
+
+/* The hash of a container that has just been created. */
+static int add_created_hash(struct ops *ret, const struct event *event, const char *image,
+                            const char *created_at)
+{
+    const struct container_created_event *data = &event->data.container_created;
+    json_auto_t *spec = schema_encode(&container_spec_schema, &data->spec);
+    json_auto_t *empty = json_object();
+    const json_t *labels = json_object_get(spec, "labels");
+    auto_free char *spec_text = json_dumps(spec, JSON_COMPACT);
+    auto_free char *labels_text = json_dumps(labels != NULL ? labels : empty, JSON_COMPACT);
+    if (spec_text == NULL || labels_text == NULL)
+        return -1;
+    const char *id = event->envelope.subject;
+    ops_add(ret, OP_HSET, VIEW_CONTAINER, id, "id", id, "name", data->name, "node", event->envelope.node,
+            "image", image, "state", container_state_name(CONTAINER_CREATED), "pid", "", "exit_code", "",
+            "reason", "", "created_at", created_at, "started_at", "", "finished_at", "", "version",
+            number_text(event->envelope.streamversion).text, "health", "", "restarts", "0", "ip", "",
+            "labels", labels_text, "spec", spec_text, NULL);
+    return 0;
+}
+
+static void add_created_sets(struct ops *ret, const struct view_container *container, int64_t created_at_ns)
+{
+    const char *id = container->id;
+    /* Microseconds: a score is a double, which holds them exactly until the year 2255. */
+    ops_add(ret, OP_ZADD, VIEW_CONTAINERS, "", number_text(created_at_ns / 1000).text, id, NULL);
+    ops_add(ret, OP_ZADD, VIEW_IDS, "", "0", id, NULL);
+    ops_add(ret, OP_SADD, VIEW_STATE, container_state_name(container->state), id, NULL);
+    ops_add(ret, OP_SADD, VIEW_IMAGE, container->image, id, NULL);
+    ops_add(ret, OP_HSET, VIEW_NAMES, "", container->qualified_name, id, NULL);
+    label_sets(ret, OP_SADD, id, &container->labels);
+}
+
+static enum project_result project_created(struct view *view, const struct event *event, struct ops *ret)
+{
+    const struct container_created_event *data = &event->data.container_created;
+    const struct envelope *envelope = &event->envelope;
+    auto_buf struct buf name = BUF_INIT;
+    buf_printf(&name, "%s/%s", envelope->node, data->name);
+    if (name.failed)
+        return PROJECT_NOMEM;
+    if (!container_id_is_valid(envelope->subject) || view_container(view, envelope->subject) != NULL ||
+        view_by_name(view, name.data) != NULL)
+        return PROJECT_ILLEGAL;
+    char image[512];
+    if (image_reference_normalize(data->spec.image, image, sizeof(image)) < 0)
+        return PROJECT_ILLEGAL;
+    struct view_container like = {.node = envelope->node,
+                                  .qualified_name = name.data,
+                                  .image = image,
+                                  .labels = data->spec.labels,
+                                  .state = CONTAINER_CREATED,
+                                  .version = envelope->streamversion};
+    memcpy(like.id, envelope->subject, sizeof(like.id));
+    char created_at[TIMESTAMP_SIZE];
+    timestamp_format(created_at, envelope->time_ns);
+    if (view_add_container(view, &like) < 0 || add_created_hash(ret, event, image, created_at) < 0)
+        return PROJECT_NOMEM;
+    add_created_sets(ret, &like, envelope->time_ns);
+    return PROJECT_DONE;
+}
+
+static void project_removed(struct view *view, struct view_container *container, struct ops *ret)
+{
+    const char *id = container->id;
+    ops_add(ret, OP_DEL, VIEW_CONTAINER, id, NULL);
+    ops_add(ret, OP_ZREM, VIEW_CONTAINERS, "", id, NULL);
+    ops_add(ret, OP_SREM, VIEW_STATE, container_state_name(container->state), id, NULL);
+    ops_add(ret, OP_SREM, VIEW_IMAGE, container->image, id, NULL);
+    ops_add(ret, OP_HDEL, VIEW_NAMES, "", container->qualified_name, NULL);
+    ops_add(ret, OP_HSET, VIEW_PAST_NAMES, "", container->qualified_name, id, NULL);
+    label_sets(ret, OP_SREM, id, &container->labels);
+    view_remove_container(view, container);
+}
+
+/* Arguments of the HSET that has been begun: what the event says beyond state and version. */
+static void add_changed_fields(struct view_container *container, const struct event *event, struct ops *ret)
+{
+    const char *fields[8] = {NULL};
+    struct number_text number;
+    struct time_text time;
+    switch (event->type) {
+    case EVENT_CONTAINER_STARTED:
+        if (container->state == CONTAINER_RESTARTING) {
+            container->restarts++;
+            ops_arg(ret, "restarts");
+            ops_arg_int(ret, container->restarts);
+        }
+        number = number_text(event->data.container_started.pid);
+        time = time_text(event->data.container_started.started_at);
+        memcpy(fields, (const char *[]){"pid", number.text, "started_at", time.text}, 4 * sizeof(*fields));
+        break;
+    case EVENT_CONTAINER_START_FAILED:
+        number = number_text(event->data.container_start_failed.exit_code);
+        memcpy(fields,
+               (const char *[]){"exit_code", number.text, "reason", event->data.container_start_failed.code},
+               4 * sizeof(*fields));
+        break;
+    case EVENT_CONTAINER_ADOPTED:
+        number = number_text(event->data.container_adopted.pid);
+        memcpy(fields, (const char *[]){"pid", number.text}, 2 * sizeof(*fields));
+        break;
+    case EVENT_CONTAINER_EXITED:
+        number = number_text(event->data.container_exited.exit_code);
+        time = time_text(event->data.container_exited.finished_at);
+        memcpy(fields,
+               (const char *[]){"pid", "", "exit_code", number.text, "reason",
+                                event->data.container_exited.reason, "finished_at", time.text},
+               8 * sizeof(*fields));
+        break;
+    case EVENT_CONTAINER_SIGNALED:
+    case EVENT_CONTAINER_STOPPING:
+    case EVENT_CONTAINER_RESTARTING:
+    case EVENT_CONTAINER_RESTART_CANCELED:
+    case EVENT_CONTAINER_CREATED:
+    case EVENT_CONTAINER_REMOVED:
+    case EVENT_NODE_JOINED:
+    case EVENT_NODE_STARTED:
+    case EVENT_NODE_ORPHAN_DESTROYED:
+    case EVENT_IMAGE_IMPORTED:
+    case EVENT_IMAGE_REMOVED:
+    case EVENT_COMMAND_DONE:
+    case EVENT_COMMAND_REFUSED:
+    case EVENT_COMMAND_FAILED:
+    case EVENT_TYPES:
+        break;
+    }
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]) && fields[i] != NULL; i++)
+        ops_arg(ret, fields[i]);
+}
+
+static void project_moved(struct view_container *container, const struct event *event,
+                          enum container_state next, struct ops *ret)
+{
+    ops_begin(ret, OP_HSET, VIEW_CONTAINER, container->id);
+    ops_arg(ret, "state");
+    ops_arg(ret, container_state_name(next));
+    ops_arg(ret, "version");
+    ops_arg_int(ret, event->envelope.streamversion);
+    add_changed_fields(container, event, ret);
+    if (next != container->state)
+        ops_add(ret, OP_SMOVE, VIEW_STATE, container_state_name(container->state), container_state_name(next),
+                container->id, NULL);
+    container->state = next;
+    container->version = event->envelope.streamversion;
+}
+
+static enum project_result project_container(struct view *view, const struct event *event, int64_t offset,
+                                             struct ops *ret)
+{
+    const char *id = event->envelope.subject;
+    struct view_container *container = view_container(view, id);
+    enum container_state next = CONTAINER_CREATED;
+    if (event->type == EVENT_CONTAINER_CREATED) {
+        enum project_result result = project_created(view, event, ret);
+        if (result != PROJECT_DONE)
+            return result;
+    } else {
+        if (container == NULL || strcmp(container->node, event->envelope.node) != 0)
+            return PROJECT_ILLEGAL;
+        if (event->envelope.streamversion <= container->version)
+            return PROJECT_STALE;
+        if (!container_state_next(container->state, event->type, &next))
+            return PROJECT_ILLEGAL;
+        if (event->type == EVENT_CONTAINER_REMOVED)
+            project_removed(view, container, ret);
+        else
+            project_moved(container, event, next, ret);
+    }
+    add_history(ret, id, offset);
+    add_change(ret, event, next == CONTAINER_ABSENT ? "removed" : container_state_name(next), offset);
+    return PROJECT_DONE;
+}
+
+static enum project_result project_image(const struct event *event, struct ops *ret)
+{
+    const char *reference = event->type == EVENT_IMAGE_IMPORTED ? event->data.image_imported.reference
+                                                                : event->data.image_removed.reference;
+    const char *node = event->envelope.node;
+    auto_buf struct buf field = BUF_INIT;
+    buf_printf(&field, "%s/%s", node, reference);
+    if (field.failed)
+        return PROJECT_NOMEM;
+    if (event->type == EVENT_IMAGE_REMOVED) {
+        ops_add(ret, OP_HDEL, VIEW_IMAGES, "", field.data, NULL);
+        return PROJECT_DONE;
+    }
+    const struct image_imported_event *data = &event->data.image_imported;
+    char time[TIMESTAMP_SIZE];
+    timestamp_format(time, event->envelope.time_ns);
+    json_auto_t *image =
+        json_pack("{s:s, s:s, s:I, s:s, s:s}", "reference", reference, "digest", data->digest, "size_bytes",
+                  (json_int_t)data->size_bytes, "imported_at", time, "node", node);
+    auto_free char *text = image != NULL ? json_dumps(image, JSON_COMPACT) : NULL;
+    if (text == NULL)
+        return PROJECT_NOMEM;
+    ops_add(ret, OP_HSET, VIEW_IMAGES, "", field.data, text, NULL);
+    return PROJECT_DONE;
+}
+
+static enum project_result project_node_started(struct view_node *node, const struct event *event)
+{
+    const struct node_started_event *data = &event->data.node_started;
+    free(node->boot_id);
+    free(node->kernel);
+    free(node->version);
+    node->boot_id = strdup(data->boot_id);
+    node->kernel = strdup(data->kernel);
+    node->version = strdup(data->version);
+    node->started_at_ns = event->envelope.time_ns;
+    bool complete = node->boot_id != NULL && node->kernel != NULL && node->version != NULL;
+    return complete ? PROJECT_DONE : PROJECT_NOMEM;
+}
+
+/* What became of a command belongs into the history of the container it was about, even if that never came to
+ * be. */
+static enum project_result project_outcome(const struct event *event, int64_t offset, struct ops *ret)
+{
+    const char *id = event->envelope.subject;
+    if (!container_id_is_valid(id))
+        return PROJECT_DONE;
+    ops_add(ret, OP_ZADD, VIEW_IDS, "", "0", id, NULL);
+    add_history(ret, id, offset);
+    return PROJECT_DONE;
+}
+
+static enum project_result dispatch(struct view *view, struct view_node *node, const struct event *event,
+                                    int64_t offset, struct ops *ret)
+{
+    switch (event->type) {
+    case EVENT_NODE_JOINED:
+        node->partition = event->data.node_joined.partition;
+        node->joined_at_ns = event->envelope.time_ns;
+        return PROJECT_DONE;
+    case EVENT_NODE_STARTED:
+        return project_node_started(node, event);
+    case EVENT_NODE_ORPHAN_DESTROYED:
+        return PROJECT_DONE;
+    case EVENT_IMAGE_IMPORTED:
+    case EVENT_IMAGE_REMOVED:
+        return project_image(event, ret);
+    case EVENT_COMMAND_DONE:
+    case EVENT_COMMAND_REFUSED:
+    case EVENT_COMMAND_FAILED:
+        return project_outcome(event, offset, ret);
+    case EVENT_CONTAINER_CREATED:
+    case EVENT_CONTAINER_STARTED:
+    case EVENT_CONTAINER_START_FAILED:
+    case EVENT_CONTAINER_ADOPTED:
+    case EVENT_CONTAINER_SIGNALED:
+    case EVENT_CONTAINER_STOPPING:
+    case EVENT_CONTAINER_EXITED:
+    case EVENT_CONTAINER_RESTARTING:
+    case EVENT_CONTAINER_RESTART_CANCELED:
+    case EVENT_CONTAINER_REMOVED:
+        return project_container(view, event, offset, ret);
+    case EVENT_TYPES:
+        break;
+    }
+    return PROJECT_ILLEGAL;
+}
+
+/* The rules of node_state_apply: the epoch first, then the node's own count. */
+static enum project_result apply(struct view *view, const struct event *event, int64_t offset,
+                                 struct ops *ret)
+{
+    struct view_node *node = view_ensure_node(view, event->envelope.node);
+    if (node == NULL)
+        return PROJECT_NOMEM;
+    if (event->envelope.epoch < node->epoch)
+        return PROJECT_FENCED;
+    if (event->envelope.nodeseq <= node->nodeseq)
+        return PROJECT_STALE;
+    node->epoch = event->envelope.epoch;
+    node->nodeseq = event->envelope.nodeseq;
+    node->changed = true;
+    return dispatch(view, node, event, offset, ret);
+}
+
+enum project_result project_event(struct view *view, const struct event *event, int64_t offset,
+                                  struct ops *ret)
+{
+    if (offset <= view->offset)
+        return PROJECT_STALE;
+    view->offset = offset;
+    view->events++;
+    enum project_result result = apply(view, event, offset, ret);
+    if (result == PROJECT_FENCED)
+        view->fenced++;
+    else if (result == PROJECT_STALE || result == PROJECT_ILLEGAL)
+        view->ignored++;
+    return ret->failed ? PROJECT_NOMEM : result;
+}
+
+void project_parked(struct view *view, int64_t offset)
+{
+    if (offset <= view->offset)
+        return;
+    view->offset = offset;
+    view->parked++;
+}
+
+int project_flush(struct view *view, int64_t now_ns, struct ops *ret)
+{
+    struct view_node *node, *next;
+    HASH_ITER(hh, view->nodes, node, next)
+    {
+        if (!node->changed)
+            continue;
+        auto_free char *json = view_node_json(node);
+        if (json == NULL)
+            return -1;
+        ops_add(ret, OP_HSET, VIEW_NODES, "", node->name, json, NULL);
+        node->changed = false;
+    }
+    char now[TIMESTAMP_SIZE];
+    timestamp_format(now, now_ns);
+    ops_add(ret, OP_HSET, VIEW_META, "", "offset", number_text(view->offset).text, "events",
+            number_text(view->events).text, "parked", number_text(view->parked).text, "fenced",
+            number_text(view->fenced).text, "ignored", number_text(view->ignored).text, "updated_at", now,
+            "schema", number_text(VIEW_SCHEMA).text, NULL);
+    return ret->failed ? -1 : 0;
+}
