@@ -190,6 +190,7 @@ static void add_changed_fields(struct view_container *container, const struct ev
     case EVENT_NODE_JOINED:
     case EVENT_NODE_STARTED:
     case EVENT_NODE_ORPHAN_DESTROYED:
+    case EVENT_NODE_RECORD_PARKED:
     case EVENT_IMAGE_IMPORTED:
     case EVENT_IMAGE_REMOVED:
     case EVENT_COMMAND_DONE:
@@ -308,6 +309,7 @@ static enum project_result dispatch(struct view *view, struct view_node *node, c
     case EVENT_NODE_STARTED:
         return project_node_started(node, event);
     case EVENT_NODE_ORPHAN_DESTROYED:
+    case EVENT_NODE_RECORD_PARKED:
         return PROJECT_DONE;
     case EVENT_IMAGE_IMPORTED:
     case EVENT_IMAGE_REMOVED:
