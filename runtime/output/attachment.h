@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * attachment.h - what is known of a container's output, and the sessions that stream it. See output.h.
+ *
+ * Loop thread only.
+ */
+#ifndef WHARF_RUNTIME_OUTPUT_ATTACHMENT_H
+#define WHARF_RUNTIME_OUTPUT_ATTACHMENT_H
+
+#include <uthash.h>
+
+#include "base/http_server.h"
+#include "base/id.h"
+#include "runtime/output/log_tail.h"
+#include "runtime/output/output.h"
+
+/* One client's stream. */
+struct session {
+    struct output *output;
+    struct attachment *attachment; /* NULL for `logs` */
+    struct http_stream *stream;
+    struct log_tail *tail; /* NULL until the log can be read */
+    char container_id[CONTAINER_ID_SIZE];
+    uint64_t skip[3]; /* by stream: bytes the client has had already */
+    int64_t since_ns;
+    bool blocked; /* the client does not keep up */
+    struct session *next;
+};
+
+struct attachment {
+    char container_id[CONTAINER_ID_SIZE]; /* key */
+    struct output *output;
+    bool launched; /* there is a log to read */
+    bool kept;     /* `files` holds the log, since the container is removed */
+    struct log_files files;
+    char *result; /* JSON of the exit, until the end may be told */
+    char *end;    /* JSON of the end frame */
+    bool served;  /* a client has been told the end */
+    struct session *sessions;
+    uv_timer_t expiry;
+    bool closing;
+    UT_hash_handle hh;
+};
+
+struct output {
+    uv_loop_t *loop;
+    struct host *host;
+    struct worker *worker;
+    struct http_server *server;
+    struct attachment *attachments;
+    struct session *log_sessions;
+    bool ready;
+    bool closing;
+    size_t n_attachments; /* whose timers are not closed yet */
+    bool server_closed;
+    void (*on_closed)(void *data);
+    void *closed_data;
+};
+
+/* Finds or makes. NULL when memory runs out. */
+struct attachment *attachment_get(struct output *output, const char *container_id);
+struct attachment *attachment_find(const struct output *output, const char *container_id);
+
+/* The log can be read from now on. */
+void attachment_launched(struct attachment *attachment);
+
+/* Keeps the log's descriptors: its files are about to be unlinked. */
+void attachment_keep_log(struct attachment *attachment);
+
+/* Nothing follows: sessions are told `json` once they have read everything. Takes the string. */
+void attachment_end(struct attachment *attachment, char *json_take);
+
+/* Ends it after the time, unless a client comes. */
+void attachment_expire_later(struct attachment *attachment, uint64_t timeout_ms);
+
+/* Adds a session for a request, which is answered with a stream. */
+void attachment_add_session(struct attachment *attachment, struct http_request *request, uint64_t skip_stdout,
+                            uint64_t skip_stderr);
+
+/* A session of `logs`: what is there and, with follow, what comes. tail_lines < 0 means all. */
+void logs_session_open(struct output *output, struct http_request *request, const char *container_id,
+                       int dir_fd, bool follow, int64_t since_ns, int64_t tail_lines);
+
+/* The container has ended: `logs` that follow it end too. */
+void logs_sessions_finish(struct output *output, const char *container_id);
+
+/* Frees everything that is not streaming; used at the end. */
+void attachments_close(struct output *output);
+
+/* Calls on_closed once the server and all attachments are gone. */
+void output_maybe_closed(struct output *output);
+
+#endif

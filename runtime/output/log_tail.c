@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The happy path: pump() reads a piece, hands its records out, and comes again on the next loop turn until
+ * the newest file is at its end; then inotify on the directory wakes it.
+ *
+ * Failure modes: a file that cannot be read is passed over; a rotation that dropped files before they were
+ * read loses what rotation drops. It suspends at the end of the newest file, and while its reader does not
+ * keep up (paused).
+ */
+#include "runtime/output/log_tail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+
+#define PIECE_SIZE (64 * 1024)
+
+struct log_tail {
+    uv_loop_t *loop;
+    uv_poll_t watch;
+    uv_idle_t again; /* active while there is something to do */
+    int n_handles;
+    int inotify_fd;
+    int dir_fd;
+    struct log_files files;
+    size_t at_file;
+    off_t at_offset;
+    struct buf pending; /* bytes read and not yet made into records */
+    bool follow;
+    bool paused;
+    bool closed;
+    const struct log_tail_ops *ops;
+    void *data;
+};
+
+void log_files_close(struct log_files *files)
+{
+    for (size_t i = 0; i < files->n; i++)
+        close(files->fds[i]);
+    files->n = 0;
+}
+
+int log_files_open(struct log_files *ret, int dir_fd, struct err *err)
+{
+    *ret = (struct log_files){0};
+    for (int i = LOG_FILES_MAX - 1; i >= 0; i--) {
+        char name[32] = "log";
+        if (i > 0)
+            snprintf(name, sizeof(name), "log.%d", i);
+        int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd >= 0) {
+            ret->fds[ret->n++] = fd;
+        } else if (errno != ENOENT) {
+            err_sys(err, errno, "cannot open log file '%s'", name);
+            log_files_close(ret);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int log_files_dup(struct log_files *ret, const struct log_files *from, struct err *err)
+{
+    *ret = (struct log_files){0};
+    for (size_t i = 0; i < from->n; i++) {
+        int fd = fcntl(from->fds[i], F_DUPFD_CLOEXEC, 3);
+        if (fd < 0) {
+            err_sys(err, errno, "cannot duplicate a descriptor");
+            log_files_close(ret);
+            return -1;
+        }
+        ret->fds[ret->n++] = fd;
+    }
+    return 0;
+}
+
+static bool same_file(int a, int b)
+{
+    struct stat of_a, of_b;
+    return fstat(a, &of_a) == 0 && fstat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+           of_a.st_ino == of_b.st_ino;
+}
+
+/* At the end of the newest file we know: are there newer ones? Then reads on after ours, or, if rotation has
+ * dropped ours meanwhile, from the oldest. */
+static bool find_newer(struct log_tail *tail)
+{
+    struct log_files now;
+    if (log_files_open(&now, tail->dir_fd, NULL) < 0)
+        return false;
+    bool known = tail->files.n > 0;
+    int current = known ? tail->files.fds[tail->files.n - 1] : -1;
+    size_t next = 0;
+    for (size_t i = 0; known && i < now.n; i++)
+        if (same_file(now.fds[i], current))
+            next = i + 1;
+    if (next == now.n) {
+        log_files_close(&now);
+        return false;
+    }
+    log_files_close(&tail->files);
+    tail->files = now;
+    tail->at_file = next;
+    tail->at_offset = 0;
+    return true;
+}
+
+/* Hands out complete records; false when the reader wants a pause. */
+static bool deliver(struct log_tail *tail)
+{
+    size_t used = 0;
+    bool more = true;
+    struct cri_record record;
+    while (more && !tail->closed) {
+        size_t size = cri_parse(tail->pending.data + used, tail->pending.size - used, &record);
+        if (size == 0)
+            break;
+        used += size;
+        more = tail->ops->on_record(&record, tail->data);
+    }
+    buf_consume(&tail->pending, used);
+    return more;
+}
+
+/* Reads a piece; 0 at the end of everything. */
+static size_t read_piece(struct log_tail *tail)
+{
+    while (tail->at_file < tail->files.n) {
+        char *to = buf_reserve(&tail->pending, PIECE_SIZE);
+        if (to == NULL)
+            return 0;
+        ssize_t n = pread(tail->files.fds[tail->at_file], to, PIECE_SIZE, tail->at_offset);
+        if (n > 0) {
+            tail->at_offset += n;
+            tail->pending.size += (size_t)n;
+            return (size_t)n;
+        }
+        if (tail->at_file + 1 < tail->files.n) {
+            tail->at_file++;
+            tail->at_offset = 0;
+        } else if (!find_newer(tail)) {
+            return 0;
+        }
+    }
+    return find_newer(tail) ? read_piece(tail) : 0;
+}
+
+static void pump(struct log_tail *tail)
+{
+    if (tail->pending.size > 0 && !deliver(tail)) {
+        tail->paused = true;
+        uv_idle_stop(&tail->again);
+        return;
+    }
+    if (tail->closed || read_piece(tail) > 0)
+        return;
+    uv_idle_stop(&tail->again);
+    if (!tail->follow)
+        tail->ops->on_end(tail->data);
+}
+
+static void on_again(uv_idle_t *handle)
+{
+    pump(handle->data);
+}
+
+static void wake(struct log_tail *tail)
+{
+    if (!tail->paused && !tail->closed)
+        uv_idle_start(&tail->again, on_again);
+}
+
+static void on_inotify(uv_poll_t *handle, int status, int events)
+{
+    struct log_tail *tail = handle->data;
+    char ignored[4096];
+    (void)status;
+    (void)events;
+    while (read(tail->inotify_fd, ignored, sizeof(ignored)) > 0)
+        continue; /* what changed does not matter: the files are looked at anyway */
+    wake(tail);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct log_tail *tail = handle->data;
+    if (--tail->n_handles > 0)
+        return;
+    close(tail->inotify_fd);
+    close(tail->dir_fd);
+    log_files_close(&tail->files);
+    buf_release(&tail->pending);
+    free(tail);
+}
+
+/* The descriptors a tail needs before it has handles; on failure what was opened is in tail, to be closed. */
+static int open_descriptors(struct log_tail *tail, int dir_fd, struct err *err)
+{
+    char path[64];
+    tail->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
+    tail->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (tail->dir_fd < 0 || tail->inotify_fd < 0)
+        return err_sys(err, errno, "cannot follow a container's log");
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", tail->dir_fd);
+    if (inotify_add_watch(tail->inotify_fd, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
+        return err_sys(err, errno, "cannot watch a container's log");
+    return 0;
+}
+
+int log_tail_open(struct log_tail **ret, uv_loop_t *loop, int dir_fd, struct log_files *files_take,
+                  bool follow, const struct log_tail_ops *ops, void *data, struct err *err)
+{
+    struct log_tail *tail = calloc(1, sizeof(*tail));
+    if (tail == NULL)
+        return err_nomem(err, "opening a container's log");
+    *tail = (struct log_tail){
+        .loop = loop, .dir_fd = -1, .inotify_fd = -1, .follow = follow, .ops = ops, .data = data};
+    bool ok = open_descriptors(tail, dir_fd, err) == 0 &&
+              (files_take != NULL || log_files_open(&tail->files, tail->dir_fd, err) == 0);
+    int status = ok ? uv_poll_init(loop, &tail->watch, tail->inotify_fd) : 0;
+    if (!ok || status < 0) {
+        if (status < 0)
+            err_set(err, ERR_SYSTEM, "cannot watch a container's log: %s", uv_strerror(status));
+        if (tail->dir_fd >= 0)
+            close(tail->dir_fd);
+        if (tail->inotify_fd >= 0)
+            close(tail->inotify_fd);
+        log_files_close(&tail->files);
+        free(tail);
+        return -1;
+    }
+    if (files_take != NULL) {
+        tail->files = *files_take;
+        files_take->n = 0;
+    }
+    uv_idle_init(loop, &tail->again); /* cannot fail (libuv's documentation) */
+    tail->n_handles = 2;
+    tail->watch.data = tail->again.data = tail;
+    uv_poll_start(&tail->watch, UV_READABLE, on_inotify);
+    wake(tail);
+    *ret = tail;
+    return 0;
+}
+
+/* Where a complete line begins. */
+struct line_start {
+    size_t file;
+    off_t offset;
+};
+
+int log_tail_from_last(struct log_tail *tail, size_t n, struct err *err)
+{
+    auto_free struct line_start *ring = calloc(n + 1, sizeof(*ring));
+    size_t seen = 0;
+    if (ring == NULL)
+        return err_nomem(err, "finding the last lines of a log");
+    struct line_start next = {0};
+    for (size_t file = 0; file < tail->files.n; file++) {
+        auto_buf struct buf bytes = BUF_INIT;
+        off_t offset = 0;
+        for (;;) {
+            char *to = buf_reserve(&bytes, PIECE_SIZE);
+            ssize_t got =
+                to != NULL ? pread(tail->files.fds[file], to, PIECE_SIZE, offset + (off_t)bytes.size) : -1;
+            if (got <= 0)
+                break;
+            bytes.size += (size_t)got;
+            struct cri_record record;
+            size_t used = 0, size;
+            while ((size = cri_parse(bytes.data + used, bytes.size - used, &record)) > 0) {
+                used += size;
+                if (!record.complete)
+                    continue;
+                ring[seen++ % (n + 1)] = next;
+                next = (struct line_start){.file = file, .offset = offset + (off_t)used};
+            }
+            buf_consume(&bytes, used);
+            offset += (off_t)used;
+        }
+    }
+    /* what stands behind the last complete line is shown too */
+    struct line_start start = n == 0 ? next : seen <= n ? (struct line_start){0} : ring[(seen - n) % (n + 1)];
+    tail->at_file = start.file;
+    tail->at_offset = start.offset;
+    return 0;
+}
+
+void log_tail_resume(struct log_tail *tail)
+{
+    tail->paused = false;
+    wake(tail);
+}
+
+void log_tail_finish(struct log_tail *tail)
+{
+    tail->follow = false;
+    wake(tail);
+}
+
+void log_tail_close(struct log_tail *tail)
+{
+    if (tail == NULL || tail->closed)
+        return;
+    tail->closed = true;
+    uv_close((uv_handle_t *)&tail->watch, on_handle_closed);
+    uv_close((uv_handle_t *)&tail->again, on_handle_closed);
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The happy path of a foreground run: the client asks to attach (attachment with a session), the container is
+ * launched (the session reads its log), exits, is removed (descriptors kept), and both are durable: the end
+ * frame follows the last output.
+ *
+ * Failure modes: a start that is refused or fails ends the attachment with the reason; a client that leaves
+ * frees its session; a client that never comes lets the attachment expire.
+ */
+#include "runtime/output/output.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/http_server.h"
+#include "runtime/output/attachment.h"
+
+/* How long a client may wait for a container that nobody has heard of: the command may still be on its way to
+ * us. */
+#define UNKNOWN_CONTAINER_MS 30000
+
+static const struct container *find_container(const struct output *output, const char *id)
+{
+    return output->worker != NULL ? node_state_container(&worker_core(output->worker)->state, id) : NULL;
+}
+
+static bool parse_number(const char *text, int64_t *ret)
+{
+    char *end;
+    if (text == NULL)
+        return true;
+    long long value = strtoll(text, &end, 10);
+    if (end == text || *end != '\0' || value < 0)
+        return false;
+    *ret = value;
+    return true;
+}
+
+/* --- what the worker tells --- */
+
+static const struct {
+    const char *from; /* member of the event's data */
+    const char *to;
+} exit_members[] = {
+    {"exit_code", "exit_code"}, {"signal", "signal"},   {"oom_killed", "oom_killed"},
+    {"code", "code"},           {"message", "message"},
+};
+
+/* The end frame's JSON from an event's bytes; NULL when memory runs out. */
+static char *format_end(const struct decided_event *event, const char *outcome, int default_exit_code)
+{
+    json_auto_t *document = json_loadb(event->bytes, event->size, 0, NULL);
+    json_auto_t *end = json_pack("{s:s, s:n}", "outcome", outcome, "exit_code");
+    const json_t *data = json_object_get(document, "data");
+    if (end == NULL || data == NULL)
+        return NULL;
+    if (default_exit_code >= 0 && json_object_set_new(end, "exit_code", json_integer(default_exit_code)) < 0)
+        return NULL;
+    for (size_t i = 0; i < sizeof(exit_members) / sizeof(exit_members[0]); i++) {
+        json_t *value = json_object_get(data, exit_members[i].from);
+        if (value != NULL && json_object_set(end, exit_members[i].to, value) < 0)
+            return NULL;
+    }
+    return json_dumps(end, JSON_COMPACT);
+}
+
+static void on_exited(struct output *output, struct attachment *attachment, const struct decided_event *event,
+                      const struct container *container)
+{
+    logs_sessions_finish(output, event->subject);
+    if (attachment == NULL)
+        return;
+    char *json = format_end(event, "ok", -1);
+    bool removal_follows = container == NULL || container->spec.auto_remove;
+    if (removal_follows) {
+        free(attachment->result);
+        attachment->result = json;
+    } else {
+        attachment_end(attachment, json);
+    }
+}
+
+static void on_removed(struct attachment *attachment)
+{
+    if (attachment != NULL && attachment->end == NULL && attachment->result != NULL)
+        attachment_end(attachment, steal_ptr(attachment->result));
+}
+
+/* A container that a client is going to attach to, or has asked for already. */
+static void on_created(struct output *output, const struct container *container, const char *id)
+{
+    struct attachment *attachment = attachment_find(output, id);
+    if (attachment == NULL && (container == NULL || !container->spec.attach))
+        return;
+    if (attachment == NULL)
+        attachment = attachment_get(output, id);
+    if (attachment != NULL)
+        uv_timer_stop(&attachment->expiry);
+}
+
+void output_on_event(struct output *output, const struct decided_event *event,
+                     const struct container *container)
+{
+    struct attachment *attachment = attachment_find(output, event->subject);
+    if (event->type == EVENT_CONTAINER_EXITED)
+        on_exited(output, attachment, event, container);
+    else if (event->type == EVENT_CONTAINER_REMOVED)
+        on_removed(attachment);
+    else if (event->type == EVENT_CONTAINER_CREATED)
+        on_created(output, container, event->subject);
+    else if (event->type == EVENT_CONTAINER_START_FAILED && attachment != NULL && !attachment->launched)
+        attachment_end(attachment, format_end(event, "failed", 125));
+    else if (event->type == EVENT_COMMAND_REFUSED && attachment != NULL && !attachment->launched)
+        attachment_end(attachment, format_end(event, "refused", 125));
+}
+
+void output_on_launched(struct output *output, const char *container_id)
+{
+    const struct container *container = find_container(output, container_id);
+    struct attachment *attachment = attachment_find(output, container_id);
+    if (attachment == NULL && container != NULL && container->spec.attach)
+        attachment = attachment_get(output, container_id);
+    if (attachment != NULL)
+        attachment_launched(attachment);
+}
+
+void output_on_remove(struct output *output, const char *container_id)
+{
+    struct attachment *attachment = attachment_find(output, container_id);
+    if (attachment != NULL)
+        attachment_keep_log(attachment);
+}
+
+void output_set_worker(struct output *output, struct worker *worker)
+{
+    output->worker = worker;
+}
+
+void output_on_ready(struct output *output)
+{
+    output->ready = true;
+    const struct node_state *state = &worker_core(output->worker)->state;
+    for (const struct container *each = state->containers; each != NULL; each = each->hh.next)
+        if (each->spec.attach && container_state_is_running(each->state))
+            output_on_launched(output, each->id);
+}
+
+/* --- requests --- */
+
+static bool check_id(struct http_request *request, const char *id)
+{
+    if (container_id_is_valid(id))
+        return true;
+    http_reply_problem(request, 400, "bad-container-id", NULL,
+                       "'%.100s' is not a container id of 64 hex digits", id);
+    return false;
+}
+
+/* An attachment for a container that came to its end before anybody asked, from the state. */
+static void attach_to_ended(struct attachment *attachment, const struct container *container)
+{
+    json_auto_t *end = json_pack("{s:s, s:n}", "outcome", "ok", "exit_code");
+    attachment->launched = container->started_at_ns != 0;
+    if (end == NULL)
+        return;
+    if (container->exit_code != SCHEMA_ABSENT)
+        json_object_set_new(end, "exit_code", json_integer(container->exit_code));
+    attachment_end(attachment, json_dumps(end, JSON_COMPACT));
+}
+
+static void handle_attach(struct http_request *request, void *data)
+{
+    struct output *output = data;
+    const char *id = http_request_param(request, "id");
+    int64_t skip_stdout = 0, skip_stderr = 0;
+    if (!check_id(request, id))
+        return;
+    if (!parse_number(http_request_query(request, "skip_stdout"), &skip_stdout) ||
+        !parse_number(http_request_query(request, "skip_stderr"), &skip_stderr)) {
+        http_reply_problem(request, 400, "bad-value", NULL, "the skips must be numbers of bytes");
+        return;
+    }
+    bool known = attachment_find(output, id) != NULL;
+    struct attachment *attachment = attachment_get(output, id);
+    if (attachment == NULL) {
+        http_reply_problem(request, 500, "out-of-memory", NULL, "out of memory while attaching");
+        return;
+    }
+    const struct container *container = find_container(output, id);
+    attachment_add_session(attachment, request, (uint64_t)skip_stdout, (uint64_t)skip_stderr);
+    if (known)
+        return;
+    if (container == NULL)
+        attachment_expire_later(attachment, UNKNOWN_CONTAINER_MS);
+    else if (container_state_is_running(container->state))
+        attachment_launched(attachment);
+    else if (container->state == CONTAINER_EXITED && !container->spec.auto_remove)
+        attach_to_ended(attachment, container);
+}
+
+static void handle_logs(struct http_request *request, void *data)
+{
+    struct output *output = data;
+    const char *id = http_request_param(request, "id");
+    const char *since = http_request_query(request, "since");
+    const char *follow = http_request_query(request, "follow");
+    int64_t tail_lines = -1, since_ns = 0;
+    struct err err = ERR_INIT;
+    if (!check_id(request, id))
+        return;
+    if (!parse_number(http_request_query(request, "tail"), &tail_lines)) {
+        http_reply_problem(request, 400, "bad-value", NULL, "tail must be a number of lines");
+        return;
+    }
+    if (since != NULL && timestamp_parse_user(since, clock_realtime_ns(), &since_ns, &err) < 0) {
+        http_reply_problem(request, 400, "bad-value", NULL, "%s", err.message);
+        return;
+    }
+    const struct container *container = find_container(output, id);
+    int dir_fd = host_container_dir(output->host, id, &err);
+    if (container == NULL) {
+        http_reply_problem(request, 404, "unknown-container", NULL, "no container '%.12s' on this node", id);
+    } else if (dir_fd < 0) { /* never started: no output, and that is no error */
+        http_reply(request, 200, "application/vnd.wharf.frames", "\3\0\0\0\0\0\0\2\0\0\0\0\0\0\0\0{}", 18);
+    } else {
+        bool running = container_state_is_running(container->state);
+        bool follows = follow != NULL && strcmp(follow, "1") == 0 && running;
+        logs_session_open(output, request, id, dir_fd, follows, since_ns, tail_lines);
+    }
+    if (dir_fd >= 0)
+        close(dir_fd);
+}
+
+static void handle_healthz(struct http_request *request, void *data)
+{
+    (void)data;
+    http_reply(request, 200, "text/plain", "ok\n", 3);
+}
+
+static void handle_readyz(struct http_request *request, void *data)
+{
+    const struct output *output = data;
+    if (output->ready)
+        http_reply(request, 200, "text/plain", "ok\n", 3);
+    else
+        http_reply_problem(request, 503, "not-ready", NULL, "the runtime is still reading its log");
+}
+
+static void handle_metrics(struct http_request *request, void *data)
+{
+    const struct output *output = data;
+    auto_buf struct buf text = BUF_INIT;
+    if (output->worker != NULL) {
+        struct worker_counts counts = worker_counts(output->worker);
+        const struct core *core = worker_core(output->worker);
+        buf_printf(&text, "wharf_runtime_commands_total %lld\n", (long long)counts.commands);
+        buf_printf(&text, "wharf_runtime_commands_repeated_total %lld\n", (long long)core->commands_repeated);
+        buf_printf(&text, "wharf_runtime_commands_parked_total %lld\n", (long long)counts.commands_parked);
+        buf_printf(&text, "wharf_runtime_events_total %lld\n", (long long)counts.events);
+        buf_printf(&text, "wharf_runtime_events_pending %lld\n", (long long)counts.events_pending);
+        buf_printf(&text, "wharf_runtime_events_fenced_total %lld\n", (long long)core->state.events_fenced);
+        buf_printf(&text, "wharf_runtime_events_illegal_total %lld\n", (long long)core->state.events_illegal);
+        buf_printf(&text, "wharf_runtime_launches_under_way %lld\n", (long long)counts.launches_under_way);
+        buf_printf(&text, "wharf_runtime_containers %u\n", HASH_COUNT(core->state.containers));
+        buf_printf(&text, "wharf_runtime_epoch %lld\n", (long long)core->epoch);
+    }
+    http_reply(request, 200, "text/plain; version=0.0.4", text.data != NULL ? text.data : "", text.size);
+}
+
+static const struct http_route routes[] = {
+    {"GET", "/v1/containers/{id}/attach", handle_attach},
+    {"GET", "/v1/containers/{id}/logs", handle_logs},
+    {"GET", "/healthz", handle_healthz},
+    {"GET", "/readyz", handle_readyz},
+    {"GET", "/metrics", handle_metrics},
+    {NULL, NULL, NULL},
+};
+
+int output_open(struct output **ret, uv_loop_t *loop, const struct output_options *options, struct err *err)
+{
+    struct output *output = calloc(1, sizeof(*output));
+    if (output == NULL)
+        return err_nomem(err, "starting the runtime");
+    output->loop = loop;
+    output->host = options->host;
+    struct http_server_options server = {.socket_path = options->socket_path,
+                                         .socket_mode = 0660,
+                                         .socket_gid = options->socket_gid,
+                                         .routes = routes,
+                                         .data = output};
+    if (http_server_open(&output->server, loop, &server, err) < 0) {
+        free(output);
+        return -1;
+    }
+    *ret = output;
+    return 0;
+}
+
+void output_maybe_closed(struct output *output)
+{
+    if (!output->closing || !output->server_closed || output->n_attachments > 0)
+        return;
+    void (*on_closed)(void *) = output->on_closed;
+    void *data = output->closed_data;
+    free(output);
+    if (on_closed != NULL)
+        on_closed(data);
+}
+
+static void on_server_closed(void *data)
+{
+    struct output *output = data;
+    output->server_closed = true;
+    attachments_close(output);
+    output_maybe_closed(output);
+}
+
+void output_close(struct output *output, void (*on_closed)(void *data), void *data)
+{
+    output->closing = true;
+    output->on_closed = on_closed;
+    output->closed_data = data;
+    http_server_close(output->server, on_server_closed, output);
+}
