@@ -74,7 +74,7 @@ struct log_options {
 
 /*
  * Opens the log at `url` ("sqlite:DIR", "kafka://host:port,host:port/prefix", "memory:" or "memory:NAME" for one shared
- * within the process by name). Creates missing topics it appends to. SQLite and memory are ready when this returns; Kafka
+ * within the thread by name, until the last log of that name is closed). Creates missing topics it appends to. SQLite and memory are ready when this returns; Kafka
  * connects in the background and an absent broker is trouble (LOG_AWAY), not an error: appends and readers wait for it.
  * Errors: ERR_INVALID (bad URL), ERR_SYSTEM (directory not writable, with what to do), ERR_CORRUPT (file is no log).
  */
@@ -99,6 +99,9 @@ struct log_entry {
     size_t n_headers;
 };
 
+/* Key, value and headers of one entry together. It is below what a Kafka broker takes by default (message.max.bytes). */
+#define LOG_ENTRY_LIMIT 1000000
+
 struct log_append;
 
 /* `first_offset` is that of the first entry; on failure err is set and first_offset is -1. */
@@ -119,7 +122,9 @@ struct log_append {
 };
 
 /* Copies the entries, so they may go as soon as this returns. Returns -1 without calling back when the log is not open for
- * appending to `topic`, the partition does not exist, or memory runs out. */
+ * appending to `topic`, the partition is known not to exist, memory runs out, or an entry cannot be stored: longer than
+ * LOG_ENTRY_LIMIT (ERR_TOO_LARGE), a key or header that is not UTF-8, or header names that are empty, not distinct or
+ * "blake2b" (ERR_INVALID). */
 int log_append(struct log *log, struct log_append *append, enum log_topic topic, uint32_t partition,
                const struct log_entry *entries, size_t n_entries, log_append_cb cb, struct err *err);
 
