@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "events/log/log.h"
 
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,8 @@ const char *log_topic_name(enum log_topic topic)
     return "unknown";
 }
 
-int log_open(struct log **ret, uv_loop_t *loop, const char *url, const struct log_options *options, struct err *err)
+int log_open(struct log **ret, uv_loop_t *loop, const char *url, const struct log_options *options,
+             struct err *err)
 {
     static const struct {
         const char *scheme;
@@ -38,6 +40,8 @@ int log_open(struct log **ret, uv_loop_t *loop, const char *url, const struct lo
         {"memory:", log_memory_open},
     };
     static const struct log_options none = {.append_topics = 0};
+    if (sodium_init() < 0) /* picks the fastest BLAKE2b; may be called again and again */
+        return err_set(err, ERR_INTERNAL, "cannot open log '%s': libsodium does not start", url);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         size_t size = strlen(kinds[i].scheme);
         if (strncmp(url, kinds[i].scheme, size) != 0)
@@ -46,9 +50,10 @@ int log_open(struct log **ret, uv_loop_t *loop, const char *url, const struct lo
             return err_wrap(err, "cannot open the log");
         return 0;
     }
-    return err_set(err, ERR_INVALID,
-                   "log URL '%s' is of no known kind; use sqlite:DIR, kafka://HOST:PORT[,HOST:PORT][/PREFIX] or memory:",
-                   url);
+    return err_set(
+        err, ERR_INVALID,
+        "log URL '%s' is of no known kind; use sqlite:DIR, kafka://HOST:PORT[,HOST:PORT][/PREFIX] or memory:",
+        url);
 }
 
 void log_close(struct log *log, void (*on_closed)(void *data), void *data)
@@ -152,15 +157,16 @@ static int query_begin(struct log *log, struct log_query *query, enum log_topic 
     return 0;
 }
 
-int log_end(struct log *log, struct log_query *query, enum log_topic topic, uint32_t partition, log_query_cb cb,
-            struct err *err)
+int log_end(struct log *log, struct log_query *query, enum log_topic topic, uint32_t partition,
+            log_query_cb cb, struct err *err)
 {
     if (query_begin(log, query, topic, partition, cb, err) < 0)
         return -1;
     return log->ops->end(log, query, err);
 }
 
-int log_partitions(struct log *log, struct log_query *query, enum log_topic topic, log_query_cb cb, struct err *err)
+int log_partitions(struct log *log, struct log_query *query, enum log_topic topic, log_query_cb cb,
+                   struct err *err)
 {
     if (query_begin(log, query, topic, 0, cb, err) < 0)
         return -1;
@@ -192,8 +198,8 @@ void log_closed(struct log *log)
         on_closed(data);
 }
 
-void log_report(struct log *log, enum log_trouble_kind kind, enum log_topic topic, uint32_t partition, const char *fmt,
-                ...)
+void log_report(struct log *log, enum log_trouble_kind kind, enum log_topic topic, uint32_t partition,
+                const char *fmt, ...)
 {
     if (log->options.on_trouble == NULL)
         return;

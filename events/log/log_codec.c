@@ -47,7 +47,8 @@ static int check_header(const struct log_entry *entry, size_t i, struct err *err
     const struct log_header *header = &entry->headers[i];
     if (header->name == NULL || header->value == NULL || header->name[0] == '\0')
         return err_set(err, ERR_INVALID, "header %zu needs a name and a value", i);
-    if (!log_is_text(header->name, strlen(header->name)) || !log_is_text(header->value, strlen(header->value)))
+    if (!log_is_text(header->name, strlen(header->name)) ||
+        !log_is_text(header->value, strlen(header->value)))
         return err_set(err, ERR_INVALID, "header %zu is not UTF-8", i);
     if (strcmp(header->name, LOG_CHECKSUM_NAME) == 0)
         return err_set(err, ERR_INVALID, "header name '%s' is the log's own", header->name);
@@ -74,7 +75,8 @@ int log_entry_check(const struct log_entry *entry, struct err *err)
         size += key_size;
     }
     if (size > LOG_ENTRY_LIMIT)
-        return err_set(err, ERR_TOO_LARGE, "the entry has %zu bytes, and %d is the limit", size, LOG_ENTRY_LIMIT);
+        return err_set(err, ERR_TOO_LARGE, "the entry has %zu bytes, and %d is the limit", size,
+                       LOG_ENTRY_LIMIT);
     return 0;
 }
 
@@ -154,8 +156,8 @@ static char *plain_string(char **at)
     return start;
 }
 
-/* What log_headers_encode writes for ordinary headers: no escapes, no white space. -1 for everything else. It is what nearly
- * every record has, and ten times as fast as building a document. */
+/* What log_headers_encode writes for ordinary headers: no escapes, no white space. -1 for everything else. It
+ * is what nearly every record has, and ten times as fast as building a document. */
 static int decode_plain(struct log_headers *headers)
 {
     char *at = headers->text.data;
@@ -179,7 +181,8 @@ static int decode_document(struct log_headers *headers, const char *text, size_t
         return -1;
     const char *name;
     json_t *value;
-    json_object_foreach (document, name, value) {
+    json_object_foreach(document, name, value)
+    {
         if (!json_is_string(value))
             return -1;
         buf_add(&headers->text, name, strlen(name) + 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * log_codec.h - the bytes of a record: what may be appended at all, and how the SQLite log writes headers and checksum as
- * one JSON object ({"content-type":"...","blake2b":"..."}) and reads them back.
+ * log_codec.h - the bytes of a record: what may be appended at all, and how the SQLite log writes headers and
+ * checksum as one JSON object ({"content-type":"...","blake2b":"..."}) and reads them back.
  *
  * Private to events/log. Pure; any thread.
  */
@@ -17,8 +17,9 @@
 #define LOG_CHECKSUM_NAME "blake2b" /* 16 bytes of BLAKE2b in hex: what `b2sum -l 128` prints */
 #define LOG_CHECKSUM_SIZE 33
 
-/* The same rules for every implementation, so that what one log takes no other refuses: key, header names and values are
- * UTF-8, header names are there, distinct and not LOG_CHECKSUM_NAME, and all of it is at most LOG_ENTRY_LIMIT bytes. */
+/* The same rules for every implementation, so that what one log takes no other refuses: key, header names and
+ * values are UTF-8, header names are there, distinct and not LOG_CHECKSUM_NAME, and all of it is at most
+ * LOG_ENTRY_LIMIT bytes. */
 int log_entry_check(const struct log_entry *entry, struct err *err);
 
 /* Well-formed UTF-8 (RFC 3629) without a NUL. */

@@ -2,8 +2,9 @@
 /*
  * log_memory.c - the log as lists in memory: the twin that simulations and unit tests run on.
  *
- * A store holds the records; logs of one name share it. Appends take effect at once but are acknowledged, and readers
- * are served, on a later turn of the loop by an idle handle, so nothing here ever calls back from inside a call.
+ * A store holds the records; logs of one name share it. Appends take effect at once but are acknowledged, and
+ * readers are served, on a later turn of the loop by an idle handle, so nothing here ever calls back from
+ * inside a call.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +86,8 @@ static void store_release(struct memory_store *store)
 static struct memory_store *store_open(const char *name, uint32_t n_partitions)
 {
     struct memory_store *store;
-    DL_FOREACH (named_stores, store) {
+    DL_FOREACH(named_stores, store)
+    {
         if (name[0] != '\0' && strcmp(store->name, name) == 0) {
             store->references++;
             return store;
@@ -124,8 +126,8 @@ static struct memory_record *record_new(const struct log_entry *entry)
     size_t text_size = entry->key != NULL ? strlen(entry->key) + 1 : 0;
     for (size_t i = 0; i < entry->n_headers; i++)
         text_size += strlen(entry->headers[i].name) + strlen(entry->headers[i].value) + 2;
-    struct memory_record *record =
-        malloc(sizeof(*record) + entry->n_headers * sizeof(struct log_header) + text_size + entry->value_size);
+    struct memory_record *record = malloc(sizeof(*record) + entry->n_headers * sizeof(struct log_header) +
+                                          text_size + entry->value_size);
     if (record == NULL)
         return NULL;
     char *at = (char *)&record->headers[entry->n_headers];
@@ -170,7 +172,8 @@ static void wake(struct memory_log *log)
         uv_idle_start(&log->turn, on_turn); /* cannot fail: the callback is given (uv_idle_start) */
 }
 
-static int memory_append(struct log *base, struct log_append *append, const struct log_entry *entries, struct err *err)
+static int memory_append(struct log *base, struct log_append *append, const struct log_entry *entries,
+                         struct err *err)
 {
     struct memory_log *log = (struct memory_log *)base;
     struct memory_partition *partition = partition_of(log, append->topic, append->partition);
@@ -190,10 +193,10 @@ static int memory_append(struct log *base, struct log_append *append, const stru
     }
     append->first_offset = (int64_t)partition->n;
     partition->n += append->n_entries;
-    LL_APPEND_ELEM(log->first_append, log->last_append, append);
+    log_append_enqueue(&log->first_append, &log->last_append, append);
     struct memory_log *other;
-    DL_FOREACH (log->store->logs, other)
-        wake(other);
+    DL_FOREACH(log->store->logs, other)
+    wake(other);
     return 0;
 }
 
@@ -241,7 +244,8 @@ static void deliver(struct memory_reader *reader, const struct memory_partition 
 /* One batch at most. True when there is more to do. */
 static bool reader_run(struct memory_log *log, struct memory_reader *reader)
 {
-    const struct memory_partition *partition = partition_of(log, reader->reader.topic, reader->reader.partition);
+    const struct memory_partition *partition =
+        partition_of(log, reader->reader.topic, reader->reader.partition);
     if (reader->paused || reader->lost)
         return false;
     if (reader->position == LOG_FROM_END)
@@ -262,8 +266,8 @@ static bool reader_run(struct memory_log *log, struct memory_reader *reader)
     return false;
 }
 
-/* Serves every reader once. A callback may close any reader: the list is walked from its head, and each reader that was
- * served moves to the tail. */
+/* Serves every reader once. A callback may close any reader: the list is walked from its head, and each
+ * reader that was served moves to the tail. */
 static bool run_readers(struct memory_log *log)
 {
     struct memory_reader *reader;
@@ -313,7 +317,8 @@ static int memory_reader_open(struct log_reader **ret, struct log *base, int64_t
     struct memory_log *log = (struct memory_log *)base;
     struct log_reader *head = *ret;
     if (partition_of(log, head->topic, head->partition) == NULL)
-        return err_set(err, ERR_NOT_FOUND, "'%s' has no partition %u", log_topic_name(head->topic), head->partition);
+        return err_set(err, ERR_NOT_FOUND, "'%s' has no partition %u", log_topic_name(head->topic),
+                       head->partition);
     struct memory_reader *reader = calloc(1, sizeof(*reader));
     if (reader == NULL)
         return err_nomem(err, "opening a reader");
@@ -350,12 +355,7 @@ static void memory_reader_close(struct log_reader *base)
 static void queue_query(struct memory_log *log, struct log_query *query, int64_t value)
 {
     query->value = value;
-    query->implementation = NULL;
-    if (log->last_query != NULL)
-        log->last_query->implementation = query;
-    else
-        log->first_query = query;
-    log->last_query = query;
+    log_query_enqueue(&log->first_query, &log->last_query, query);
     wake(log);
 }
 
