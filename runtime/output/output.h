@@ -24,7 +24,6 @@ struct output_options {
     const char *socket_path;
     gid_t socket_gid;
     struct host *host;
-    struct worker *worker; /* set before the loop runs; see output_set_worker */
 };
 
 int output_open(struct output **ret, uv_loop_t *loop, const struct output_options *options, struct err *err);
