@@ -25,7 +25,7 @@ WRITER_SRC    := $(wildcard writer/*.c)
 RUNTIME_SRC   := $(wildcard runtime/*.c runtime/decide/*.c runtime/effect/*.c runtime/sandbox/*.c runtime/image/*.c runtime/output/*.c)
 SHIM_SRC      := $(wildcard runtime/shim/*.c)
 PROJECTOR_SRC := $(wildcard projector/*.c projector/query/*.c)
-CLIENT_SRC    := cmd/wharf.c $(wildcard cmd/client/*.c)
+CLIENT_SRC    := $(wildcard cmd/client/*.c)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 ARCHIVES := $(foreach part,runtime writer projector events base,$(BUILD)/lib$(part).a)
@@ -36,7 +36,7 @@ BINARIES := $(if $(wildcard cmd/wharf.c),$(BUILD)/wharf) $(addprefix $(BUILD)/,$
 
 .DEFAULT_GOAL := all
 .PHONY: all help clean
-all: $(BINARIES) ## build everything into build/
+all: $(BINARIES) $(if $(wildcard cmd/wharf.c),$(BUILD)/wharf.1 $(BUILD)/wharf.bash) ## build everything into build/
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,10 +55,17 @@ $(eval $(call archive,events,$(EVENTS_SRC)))
 $(eval $(call archive,writer,$(WRITER_SRC)))
 $(eval $(call archive,runtime,$(RUNTIME_SRC)))
 $(eval $(call archive,projector,$(PROJECTOR_SRC)))
+$(eval $(call archive,client,$(CLIENT_SRC)))
 
 # The client starts for every command a person types: libc and jansson only.
-$(BUILD)/wharf: $(call obj,$(CLIENT_SRC)) $(BUILD)/libevents.a $(BUILD)/libbase.a
+$(BUILD)/wharf: $(BUILD)/obj/cmd/wharf.o $(BUILD)/libclient.a $(BUILD)/libevents.a $(BUILD)/libbase.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson
+
+# The manual page and the completion come from the client's own tables.
+$(BUILD)/wharf.1: $(BUILD)/wharf
+	$< man >$@.tmp && mv $@.tmp $@
+$(BUILD)/wharf.bash: $(BUILD)/wharf
+	$< completion bash >$@.tmp && mv $@.tmp $@
 
 $(BUILD)/wharf-writer: LIBS := $(LIBS_UV) $(LIBS_LOG) -lmicrohttpd
 $(BUILD)/wharf-runtime: LIBS := $(LIBS_UV) $(LIBS_LOG) -lmicrohttpd -lseccomp
@@ -83,9 +90,9 @@ $(BUILD)/wharf-shim: $(patsubst %.c,$(BUILD)/obj-shim/%.o,$(SHIM_SRC))
 # undefined-behaviour sanitizers.
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(shell find tests/unit -name 'test_*.c'))
 TEST_SUPPORT := $(wildcard tests/support/*.c)
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(TEST_SUPPORT)) $(ARCHIVES)
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(TEST_SUPPORT)) $(BUILD)/libclient.a $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter-out $(ARCHIVES),$^) $(ARCHIVES) \
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(BUILD)/libclient.a $(ARCHIVES) \
 	    -lcmocka $(LIBS_UV) $(LIBS_LOG) -lmicrohttpd -lhiredis -lseccomp -larchive
 
 .PHONY: unit unit-run

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/say.h"
+#include "cmd/client/api.h"
+#include "cmd/client/listing.h"
+#include "cmd/client/table.h"
+#include "cmd/client/values.h"
+
+struct images_options {
+    bool quiet;
+    bool no_trunc;
+    struct option_list filters;
+    const char *format;
+};
+
+static const struct option_row rows[] = {
+    OPTION_ROW(images_options, quiet, 'q', "quiet", NULL, OPTION_FLAG, "print digests only"),
+    OPTION_ROW(images_options, no_trunc, 0, "no-trunc", NULL, OPTION_FLAG, "do not shorten digests"),
+    OPTION_ROW(images_options, filters, 'f', "filter", "KEY=VALUE", OPTION_LIST,
+               "reference or node equal to VALUE"),
+    {.name = "format",
+     .argument = "FORMAT",
+     .kind = OPTION_STRING,
+     .offset = offsetof(struct images_options, format),
+     .help = "table, wide or json (one object a line)",
+     .words = "table wide json"},
+    OPTION_END};
+
+/* "sha256:0123..." as the 12 digits people know, or whole. */
+static void shorten_digest(char ret[80], const char *digest, bool whole)
+{
+    const char *colon = strchr(digest, ':');
+    snprintf(ret, 80, "%.*s", whole ? 79 : 12, !whole && colon != NULL ? colon + 1 : digest);
+}
+
+static void add_row(struct table *table, const json_t *image, bool whole, bool with_node, int64_t now_ns)
+{
+    const char *reference = json_text(image, "reference", "");
+    const char *colon = strrchr(reference, ':');
+    if (colon != NULL && strchr(colon, '/') != NULL)
+        colon = NULL;
+    char digest[80], age[72], size[32];
+    shorten_digest(digest, json_text(image, "digest", ""), whole);
+    listing_age(age, sizeof(age), image, "imported_at", now_ns);
+    value_format_size(size, json_integer_value(json_object_get(image, "size_bytes")));
+    table_add(table, "%.*s", colon != NULL ? (int)(colon - reference) : (int)strlen(reference), reference);
+    table_add(table, "%s", colon != NULL ? colon + 1 : "");
+    table_add(table, "%s", digest);
+    table_add(table, "%s", age);
+    table_add(table, "%s", size);
+    if (with_node)
+        table_add(table, "%s", json_text(image, "node", ""));
+}
+
+static int print_table(const json_t *images, bool whole, bool with_node, struct err *err)
+{
+    static const char *const titles[] = {"REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "NODE"};
+    struct table table;
+    table_init(&table, with_node ? 6 : 5);
+    for (size_t i = 0; i < table.columns; i++)
+        table_add(&table, "%s", titles[i]);
+    size_t i;
+    const json_t *image;
+    int64_t now_ns = clock_realtime_ns();
+    json_array_foreach(images, i, image) add_row(&table, image, whole, with_node, now_ns);
+    int rc = table_print(&table, stdout, err);
+    table_release(&table);
+    return rc;
+}
+
+/* The service lists all images; there are few, so they are filtered here. */
+static int matches(const json_t *image, const struct option_list *list, struct err *err)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        const char *text = list->items[i];
+        const char *member = strncmp(text, "reference=", 10) == 0 ? "reference" : "node";
+        if (strncmp(text, "reference=", 10) != 0 && strncmp(text, "node=", 5) != 0)
+            return err_set(err, ERR_INVALID, "'%s' is no filter: give reference=... or node=...", text);
+        if (strcmp(json_text(image, member, ""), strchr(text, '=') + 1) != 0)
+            return 0;
+    }
+    return 1;
+}
+
+static int fetch(struct client *client, const struct images_options *options, json_t *ret, struct err *err)
+{
+    json_auto_t *answer = NULL;
+    if (matches(NULL, &options->filters, err) < 0 ||
+        api_get(client, API_QUERY, "/v1/images?consistent=1", &answer, NULL, err) < 0)
+        return -1;
+    size_t i;
+    json_t *image;
+    json_array_foreach(json_object_get(answer, "images"), i, image)
+    {
+        int match = matches(image, &options->filters, err);
+        if (match < 0)
+            return -1;
+        if (match > 0 && json_array_append(ret, image) < 0)
+            return err_nomem(err, "listing images");
+    }
+    return 0;
+}
+
+static int list(struct client *client, const struct images_options *options, struct err *err)
+{
+    enum listing_format format;
+    if (listing_format(options->format, LISTING_TABLE, &format, err) < 0)
+        return -1;
+    json_auto_t *images = json_array();
+    if (images == NULL)
+        return err_nomem(err, "listing images");
+    if (fetch(client, options, images, err) < 0)
+        return -1;
+    if (!options->quiet && format != LISTING_JSON)
+        return print_table(images, options->no_trunc,
+                           format == LISTING_WIDE || listing_has_several_nodes(images), err);
+    size_t i;
+    const json_t *image;
+    json_array_foreach(images, i, image)
+    {
+        char digest[80];
+        shorten_digest(digest, json_text(image, "digest", ""), options->no_trunc);
+        if (options->quiet)
+            printf("%s\n", digest);
+        else if (listing_print_json(image, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int images(struct client *client, const void *options, int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    struct err err = ERR_INIT;
+    if (list(client, options, &err) == 0)
+        return 0;
+    say_error("%s", err.message);
+    return 1;
+}
+
+const struct verb verb_images = {
+    .name = "images",
+    .group = VERB_IMAGES,
+    .synopsis = "",
+    .summary = "list images",
+    .options = rows,
+    .options_size = sizeof(struct images_options),
+    .execute = images,
+};

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/client/listing.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/timestamp.h"
+#include "cmd/client/api.h"
+#include "cmd/client/http.h"
+#include "cmd/client/table.h"
+
+#define COMMAND_WIDTH 20
+
+int listing_format(const char *text, enum listing_format otherwise, enum listing_format *ret, struct err *err)
+{
+    static const char *const names[] = {
+        [LISTING_TABLE] = "table", [LISTING_WIDE] = "wide", [LISTING_JSON] = "json"};
+    *ret = otherwise;
+    if (text == NULL)
+        return 0;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *ret = (enum listing_format)i;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_INVALID, "'%s' is no format: give table, wide or json", text);
+}
+
+static int unknown_filter(const char *text, const struct listing_filter *filters, struct err *err)
+{
+    err_set(err, ERR_INVALID, "'%s' is no filter: give", text);
+    for (const struct listing_filter *filter = filters; err != NULL && filter->key != NULL; filter++) {
+        size_t used = strlen(err->message);
+        const char *glue = filter == filters ? " " : filter[1].key == NULL ? " or " : ", ";
+        snprintf(err->message + used, sizeof(err->message) - used, "%s%s=...", glue, filter->key);
+    }
+    return -1;
+}
+
+int listing_add_filters(struct buf *target, const struct option_list *list,
+                        const struct listing_filter *filters, struct err *err)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        const char *text = list->items[i];
+        const char *equals = strchr(text, '=');
+        const struct listing_filter *filter = filters;
+        size_t size = equals != NULL ? (size_t)(equals - text) : 0;
+        while (filter->key != NULL && (strlen(filter->key) != size || memcmp(filter->key, text, size) != 0))
+            filter++;
+        if (equals == NULL || filter->key == NULL)
+            return unknown_filter(text, filters, err);
+        buf_printf(target, "&%s=", filter->parameter);
+        http_add_encoded(target, equals + 1);
+    }
+    return target->failed ? err_nomem(err, "making a request") : 0;
+}
+
+int listing_print_json(const json_t *value, struct err *err)
+{
+    if (json_dumpf(value, stdout, JSON_COMPACT) < 0 || putchar('\n') == EOF)
+        return err_sys(err, errno, "cannot write");
+    return 0;
+}
+
+/* "5 minutes" since the member's time; "" when it is absent. */
+static void since(char *ret, size_t size, const json_t *object, const char *member, int64_t now_ns)
+{
+    int64_t time_ns = 0;
+    const char *text = json_text(object, member, "");
+    if (size > 0)
+        ret[0] = '\0';
+    if (text[0] != '\0' && timestamp_parse(text, &time_ns, NULL) == 0)
+        duration_format(ret, size, now_ns - time_ns);
+}
+
+void listing_age(char *ret, size_t size, const json_t *object, const char *member, int64_t now_ns)
+{
+    char duration[64];
+    since(duration, sizeof(duration), object, member, now_ns);
+    snprintf(ret, size, "%s%s", duration, duration[0] != '\0' ? " ago" : "");
+}
+
+void listing_status(char *ret, size_t size, const json_t *container, int64_t now_ns)
+{
+    const char *state = json_text(container, "state", "");
+    const json_t *code = json_object_get(container, "exit_code");
+    char text[64], started[64], finished[72];
+    since(started, sizeof(started), container, "started_at", now_ns);
+    listing_age(finished, sizeof(finished), container, "finished_at", now_ns);
+    snprintf(text, sizeof(text), "?");
+    if (json_is_integer(code))
+        snprintf(text, sizeof(text), "%lld", (long long)json_integer_value(code));
+    const char *gap = finished[0] != '\0' ? " " : "";
+    if (strcmp(state, "running") == 0)
+        snprintf(ret, size, "Up%s%s", started[0] != '\0' ? " " : "", started);
+    else if (strcmp(state, "stopping") == 0)
+        snprintf(ret, size, "Up%s%s (stopping)", started[0] != '\0' ? " " : "", started);
+    else if (strcmp(state, "exited") == 0)
+        snprintf(ret, size, "Exited (%s)%s%s", text, gap, finished);
+    else if (strcmp(state, "restarting") == 0)
+        snprintf(ret, size, "Restarting (%s)%s%s", text, gap, finished);
+    else if (strcmp(state, "created") == 0)
+        snprintf(ret, size, "Created");
+    else
+        snprintf(ret, size, "%s", state);
+}
+
+static void add_words(struct buf *text, const json_t *words)
+{
+    size_t i;
+    const json_t *word;
+    json_array_foreach(words, i, word)
+    {
+        const char *value = json_string_value(word);
+        if (value != NULL && value[0] != '\0')
+            buf_printf(text, "%s%s", text->size > 0 ? " " : "", value);
+    }
+}
+
+char *listing_command(const json_t *container, bool whole)
+{
+    const json_t *spec = json_object_get(container, "spec");
+    auto_buf struct buf text = BUF_INIT;
+    auto_buf struct buf quoted = BUF_INIT;
+    add_words(&text, json_object_get(spec, "entrypoint"));
+    add_words(&text, json_object_get(spec, "command"));
+    if (text.failed)
+        return NULL;
+    if (text.size == 0)
+        return strdup("");
+    char shortened[COMMAND_WIDTH * 4 + 8];
+    text_shorten(shortened, sizeof(shortened), text.data, COMMAND_WIDTH);
+    buf_printf(&quoted, "\"%s\"", whole ? text.data : shortened);
+    return buf_take(&quoted, NULL);
+}
+
+bool listing_has_several_nodes(const json_t *rows)
+{
+    const char *first = NULL;
+    size_t i;
+    const json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        const char *node = json_text(row, "node", "");
+        if (first != NULL && strcmp(first, node) != 0)
+            return true;
+        first = node;
+    }
+    return false;
+}

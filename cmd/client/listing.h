@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * listing.h - what listings have in common: filters, formats, and containers described in words.
+ *
+ * Pure apart from memory and listing_print_json.
+ */
+#ifndef WHARF_CMD_CLIENT_LISTING_H
+#define WHARF_CMD_CLIENT_LISTING_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "cmd/client/options.h"
+
+enum listing_format { LISTING_TABLE, LISTING_WIDE, LISTING_JSON };
+
+/* "table", "wide", "json"; `text` NULL gives `otherwise`. */
+int listing_format(const char *text, enum listing_format otherwise, enum listing_format *ret,
+                   struct err *err);
+
+/* A --filter key and the query parameter it becomes. */
+struct listing_filter {
+    const char *key;
+    const char *parameter;
+};
+
+/* Adds "&parameter=value" for each KEY=VALUE of `list`. `filters` ends with a NULL key. */
+int listing_add_filters(struct buf *target, const struct option_list *list,
+                        const struct listing_filter *filters, struct err *err);
+
+/* One line of JSON on stdout. */
+int listing_print_json(const json_t *value, struct err *err);
+
+/* "Up 5 minutes", "Exited (0) 3 hours ago", ... of a container's row. */
+void listing_status(char *ret, size_t size, const json_t *container, int64_t now_ns);
+
+/* The command as docker lists it: entrypoint and arguments in quotes, shortened unless `whole`. The caller
+ * frees; NULL when out of memory. */
+char *listing_command(const json_t *container, bool whole);
+
+/* "5 minutes ago" for an RFC 3339 member, "" without one. */
+void listing_age(char *ret, size_t size, const json_t *object, const char *member, int64_t now_ns);
+
+/* True if the rows' "node" members are not all the same. */
+bool listing_has_several_nodes(const json_t *rows);
+
+#endif

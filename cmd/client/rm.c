@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/client/api.h"
+
+struct rm_options {
+    bool force;
+};
+
+static const struct option_row rows[] = {
+    OPTION_ROW(rm_options, force, 'f', "force", NULL, OPTION_FLAG, "kill containers that run"), OPTION_END};
+
+static json_t *make_data(const char *container, const void *values)
+{
+    const struct rm_options *options = values;
+    return options->force ? json_pack("{s:s, s:b}", "container", container, "force", 1)
+                          : json_pack("{s:s}", "container", container);
+}
+
+static int rm(struct client *client, const void *options, int argc, char **argv)
+{
+    const struct api_each each = {
+        .type = "container.remove", .verb = "remove", .make_data = make_data, .options = options};
+    return api_for_each(client, &each, argc, argv);
+}
+
+const struct verb verb_rm = {
+    .name = "rm",
+    .group = VERB_CONTAINERS,
+    .synopsis = "CONTAINER...",
+    .summary = "remove containers and what they wrote",
+    .description = "What happened to them stays in their history.",
+    .operands = "container",
+    .options = rows,
+    .options_size = sizeof(struct rm_options),
+    .min_operands = 1,
+    .max_operands = -1,
+    .execute = rm,
+};

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/client/spec_options.h"
+
+#include <string.h>
+
+#include "cmd/client/values.h"
+
+#define ROW(letter_, name_, argument_, kind_, member_, help_)                                                \
+    OPTION_ROW(spec_options, member_, letter_, name_, argument_, kind_, help_)
+#define UNSUPPORTED(letter_, name_, help_)                                                                   \
+    {                                                                                                        \
+        .letter = letter_, .name = name_, .kind = OPTION_UNSUPPORTED, .help = help_                          \
+    }
+
+#define SPEC_ROWS                                                                                            \
+    ROW(0, "name", "NAME", OPTION_STRING, name, "name of the container, unique on its node"),                \
+        ROW('e', "env", "KEY=VALUE", OPTION_LIST, env, "set an environment variable; KEY takes yours"),      \
+        ROW(0, "env-file", "FILE", OPTION_LIST, env_files, "read environment variables from a file"),        \
+        ROW('l', "label", "KEY=VALUE", OPTION_LIST, labels, "label to select the container by"),             \
+        ROW('m', "memory", "SIZE", OPTION_STRING, memory, "memory limit, such as 512m or 1.5g"),             \
+        ROW(0, "cpus", "N", OPTION_STRING, cpus, "cpu limit, such as 1.5"),                                  \
+        ROW(0, "pids-limit", "N", OPTION_STRING, pids_limit, "limit on processes and threads"),              \
+        ROW('u', "user", "USER[:GROUP]", OPTION_STRING, user, "user of the command, by name or number"),     \
+        ROW('w', "workdir", "DIR", OPTION_STRING, workdir, "working directory of the command"),              \
+        ROW('h', "hostname", "NAME", OPTION_STRING, hostname, "host name; the short id by default"),         \
+        {.name = "restart",                                                                                  \
+         .argument = "POLICY",                                                                               \
+         .kind = OPTION_STRING,                                                                              \
+         .offset = offsetof(struct spec_options, restart),                                                   \
+         .help = "no, on-failure[:N], always or unless-stopped",                                             \
+         .words = "no on-failure always unless-stopped"},                                                    \
+        ROW(0, "read-only", NULL, OPTION_FLAG, read_only, "mount the root file system read-only"),           \
+        {.name = "network",                                                                                  \
+         .argument = "NETWORK",                                                                              \
+         .kind = OPTION_STRING,                                                                              \
+         .offset = offsetof(struct spec_options, network),                                                   \
+         .help = "none (loopback only) or host",                                                             \
+         .words = "none host"},                                                                              \
+        ROW(0, "entrypoint", "PATH", OPTION_STRING, entrypoint, "replace the image's entrypoint"),           \
+        ROW(0, "stop-signal", "SIGNAL", OPTION_STRING, stop_signal, "signal that asks it to end"),           \
+        ROW(0, "stop-timeout", "SECONDS", OPTION_STRING, stop_timeout, "seconds from there to SIGKILL"),     \
+        ROW(0, "rm", NULL, OPTION_FLAG, rm, "remove the container when it has exited"),                      \
+        ROW(0, "node", "NODE", OPTION_STRING, node, "node to place it on"),                                  \
+        UNSUPPORTED('i', "interactive", "there is no standard input yet"),                                   \
+        UNSUPPORTED('t', "tty", "there is no terminal yet"),                                                 \
+        UNSUPPORTED('v', "volume", "there are no volumes yet"),                                              \
+        UNSUPPORTED('p', "publish", "there are no ports yet; '--network host' shares the host's"),           \
+        UNSUPPORTED(0, "mount", "there are no volumes yet"),                                                 \
+        UNSUPPORTED(0, "privileged", "containers always run confined"), OPTION_END
+
+const struct option_row run_option_rows[] = {
+    ROW('d', "detach", NULL, OPTION_FLAG, detach, "print the id once it has started, and leave it running"),
+    SPEC_ROWS};
+const struct option_row create_option_rows[] = {SPEC_ROWS};
+
+static int set(json_t *spec, const char *member, json_t *value, struct err *err)
+{
+    if (value == NULL)
+        return err_set(err, ERR_INVALID, "the value of '%s' is not UTF-8", member);
+    return json_object_set_new(spec, member, value) < 0 ? err_nomem(err, "making a container spec") : 0;
+}
+
+static int set_text(json_t *spec, const char *member, const char *text, struct err *err)
+{
+    return text == NULL ? 0 : set(spec, member, json_string(text), err);
+}
+
+static int set_true(json_t *spec, const char *member, bool value, struct err *err)
+{
+    return value ? set(spec, member, json_true(), err) : 0;
+}
+
+static int set_limits(json_t *spec, const struct spec_options *options, struct err *err)
+{
+    int64_t value = 0;
+    if (options->memory != NULL &&
+        (value_memory(options->memory, &value, err) < 0 || set(spec, "memory", json_integer(value), err) < 0))
+        return -1;
+    if (options->cpus != NULL &&
+        (value_cpus(options->cpus, &value, err) < 0 || set(spec, "cpu_millis", json_integer(value), err) < 0))
+        return -1;
+    if (options->pids_limit != NULL && strcmp(options->pids_limit, "-1") != 0 &&
+        (value_int(options->pids_limit, "pids limit", 1, 4194304, &value, err) < 0 ||
+         set(spec, "pids_limit", json_integer(value), err) < 0))
+        return -1;
+    if (options->stop_timeout != NULL &&
+        (value_int(options->stop_timeout, "stop timeout", 0, 86400, &value, err) < 0 ||
+         set(spec, "stop_timeout_s", json_integer(value), err) < 0))
+        return -1;
+    return 0;
+}
+
+static int set_restart(json_t *spec, const struct spec_options *options, struct err *err)
+{
+    const char *policy = NULL;
+    int64_t max = 0;
+    if (options->restart == NULL)
+        return 0;
+    if (value_restart(options->restart, &policy, &max, err) < 0)
+        return -1;
+    if (options->rm && strcmp(policy, "no") != 0)
+        return err_set(err, ERR_INVALID,
+                       "options '--restart' and '--rm' contradict each other: leave one out");
+    if (set_text(spec, "restart", policy, err) < 0)
+        return -1;
+    return max > 0 ? set(spec, "restart_max", json_integer(max), err) : 0;
+}
+
+/* Files first, so that -e wins over them. */
+static int set_env(json_t *spec, const struct spec_options *options, struct err *err)
+{
+    if (options->env.n + options->env_files.n == 0)
+        return 0;
+    json_auto_t *list = json_array();
+    if (list == NULL)
+        return err_nomem(err, "making a container spec");
+    for (size_t i = 0; i < options->env_files.n; i++)
+        if (value_read_env_file(list, options->env_files.items[i], err) < 0)
+            return -1;
+    for (size_t i = 0; i < options->env.n; i++)
+        if (value_add_env(list, options->env.items[i], err) < 0)
+            return -1;
+    return set(spec, "env", json_incref(list), err);
+}
+
+static int set_labels(json_t *spec, const struct spec_options *options, struct err *err)
+{
+    if (options->labels.n == 0)
+        return 0;
+    json_auto_t *labels = json_object();
+    if (labels == NULL)
+        return err_nomem(err, "making a container spec");
+    for (size_t i = 0; i < options->labels.n; i++)
+        if (value_add_label(labels, options->labels.items[i], err) < 0)
+            return -1;
+    return set(spec, "labels", json_incref(labels), err);
+}
+
+static int set_command(json_t *spec, const struct spec_options *options, int argc, char **argv,
+                       struct err *err)
+{
+    if (set_text(spec, "image", argv[0], err) < 0)
+        return -1;
+    if (options->entrypoint != NULL &&
+        set(spec, "entrypoint", json_pack("[s]", options->entrypoint), err) < 0)
+        return -1;
+    if (argc == 1)
+        return 0;
+    json_auto_t *words = json_array();
+    for (int i = 1; i < argc; i++) {
+        json_t *word = json_string(argv[i]);
+        if (word == NULL)
+            return err_set(err, ERR_INVALID, "argument %d of the command is not UTF-8", i);
+        if (json_array_append_new(words, word) < 0)
+            return err_nomem(err, "making a container spec");
+    }
+    return set(spec, "command", json_incref(words), err);
+}
+
+int spec_make(const struct spec_options *options, int argc, char **argv, bool attach, json_t **ret,
+              struct err *err)
+{
+    json_auto_t *spec = json_object();
+    if (spec == NULL)
+        return err_nomem(err, "making a container spec");
+    if (set_command(spec, options, argc, argv, err) < 0 || set_text(spec, "name", options->name, err) < 0 ||
+        set_text(spec, "user", options->user, err) < 0 ||
+        set_text(spec, "workdir", options->workdir, err) < 0 ||
+        set_text(spec, "hostname", options->hostname, err) < 0 ||
+        set_text(spec, "network", options->network, err) < 0 ||
+        set_text(spec, "stop_signal", options->stop_signal, err) < 0 ||
+        set_true(spec, "read_only", options->read_only, err) < 0 ||
+        set_true(spec, "auto_remove", options->rm, err) < 0 || set_true(spec, "attach", attach, err) < 0 ||
+        set_limits(spec, options, err) < 0 || set_restart(spec, options, err) < 0 ||
+        set_env(spec, options, err) < 0 || set_labels(spec, options, err) < 0)
+        return -1;
+    *ret = json_incref(spec);
+    return 0;
+}

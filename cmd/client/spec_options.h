@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * spec_options.h - the options that `wharf run` and `wharf create` share, and the container spec they make.
+ */
+#ifndef WHARF_CMD_CLIENT_SPEC_OPTIONS_H
+#define WHARF_CMD_CLIENT_SPEC_OPTIONS_H
+
+#include <jansson.h>
+
+#include "cmd/client/options.h"
+
+struct spec_options {
+    bool detach;
+    bool rm;
+    bool read_only;
+    const char *name;
+    const char *node;
+    struct option_list env;
+    struct option_list env_files;
+    struct option_list labels;
+    const char *memory;
+    const char *cpus;
+    const char *pids_limit;
+    const char *user;
+    const char *workdir;
+    const char *hostname;
+    const char *restart;
+    const char *network;
+    const char *entrypoint;
+    const char *stop_signal;
+    const char *stop_timeout;
+};
+
+extern const struct option_row run_option_rows[];
+extern const struct option_row create_option_rows[];
+
+/* The data of container.run or container.create for IMAGE [COMMAND...]. A new reference in *ret. */
+int spec_make(const struct spec_options *options, int argc, char **argv, bool attach, json_t **ret,
+              struct err *err);
+
+#endif
