@@ -48,7 +48,7 @@ $(BUILD)/obj/%.o: %.c
 define archive
 $(BUILD)/lib$(1).a: $(call obj,$(2))
 	@mkdir -p $$(@D); rm -f $$@
-	$(AR) rcs $$@ $$^
+	@$(AR) rcs $$@ $$^
 endef
 $(eval $(call archive,base,$(BASE_SRC)))
 $(eval $(call archive,events,$(EVENTS_SRC)))
@@ -59,7 +59,7 @@ $(eval $(call archive,client,$(CLIENT_SRC)))
 
 # The client starts for every command a person types: libc and jansson only.
 $(BUILD)/wharf: $(BUILD)/obj/cmd/wharf.o $(BUILD)/libclient.a $(BUILD)/libevents.a $(BUILD)/libbase.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson
+	@echo "  LD $@"; $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljansson
 
 # The manual page and the completion come from the client's own tables.
 $(BUILD)/wharf.1: $(BUILD)/wharf
@@ -73,7 +73,7 @@ $(BUILD)/wharf-projector: LIBS := $(LIBS_UV) $(LIBS_LOG) -lhiredis
 $(BUILD)/wharf-query: LIBS := $(LIBS_UV) $(LIBS_LOG) -lhiredis -lmicrohttpd
 $(BUILD)/wharf-image: LIBS := -larchive -ljansson -lsodium
 $(addprefix $(BUILD)/,$(ROLES)): $(BUILD)/%: $(BUILD)/obj/cmd/%.o $(ARCHIVES)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@echo "  LD $@"; $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # The shim is static against musl: it starts in a quarter of a millisecond and stays in memory for each container.
 # Debian's musl headers lack the kernel's; -idirafter lets <linux/...> through without shadowing musl's own.
@@ -82,9 +82,9 @@ SHIM_CFLAGS := $(CSTD) $(WARNINGS) $(WERROR) -Os -g -fno-pie -fstack-protector-s
                -idirafter /usr/include -idirafter /usr/include/$(shell uname -m)-linux-gnu
 $(BUILD)/obj-shim/%.o: %.c
 	@mkdir -p $(@D)
-	$(SHIM_CC) $(SHIM_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC $< (musl)"; $(SHIM_CC) $(SHIM_CFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/wharf-shim: $(patsubst %.c,$(BUILD)/obj-shim/%.o,$(SHIM_SRC))
-	$(SHIM_CC) -static -no-pie -Wl,-z,norelro -o $@ $^
+	@echo "  LD $@"; $(SHIM_CC) -static -no-pie -Wl,-z,norelro -o $@ $^
 
 # Unit tests: tests/unit/PATH/test_NAME.c is a program of its own. Under `make unit` they run with the address and
 # undefined-behaviour sanitizers.
@@ -92,14 +92,47 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(shell find tests/unit
 TEST_SUPPORT := $(wildcard tests/support/*.c)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(TEST_SUPPORT)) $(BUILD)/libclient.a $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(BUILD)/libclient.a $(ARCHIVES) \
+	@echo "  LD $@"; $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(BUILD)/libclient.a $(ARCHIVES) \
 	    -lcmocka $(LIBS_UV) $(LIBS_LOG) -lmicrohttpd -lhiredis -lseccomp -larchive
 
 .PHONY: unit unit-run
 unit: ## unit tests with AddressSanitizer and UBSan
-	$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined OPT="-O1 -g" unit-run
+	@scripts/deps.sh unit
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined OPT="-O1 -g" unit-run
 unit-run: $(UNIT_TESTS)
 	@set -e; for t in $(UNIT_TESTS); do echo "== $${t#$(BUILD)/tests/}"; $$t; done
+
+# Each kind of test brings its own targets: root (real namespaces), stack (real Kafka and Redis), e2e, fuzz, bench.
+include $(wildcard tests/*/*.mk)
+
+.PHONY: deps test-deps test lint format fresh demo
+deps: ## install what building and running needs
+	@scripts/deps.sh build
+test-deps: ## install what the tests need
+	@scripts/deps.sh test
+
+test: test-deps ## every test: unit, root, stack, end to end, short fuzzing
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory unit
+	@set -e; for kind in $(TEST_TARGETS); do $(MAKE) --no-print-directory $$kind; done
+	@echo "all tests passed"
+
+lint: ## formatting, structure, static analysis, both compilers
+	@clang-format-14 --dry-run -Werror $$(git ls-files '*.c' '*.h' ':!events/def_*.h')
+	@tests/lint/structure.sh
+	@shellcheck $$(git ls-files '*.sh') .ci/run
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/clang CC=clang-14 WERROR=-Werror all
+	@clang-tidy-14 --quiet --warnings-as-errors='*' $$(git ls-files '*.c' ':!runtime/shim/*' ':!tests/fuzz/*') -- \
+	    $(CPPFLAGS) $(CSTD) 2>/dev/null
+format: ## format every source file in place
+	@clang-format-14 -i $$(git ls-files '*.c' '*.h')
+
+fresh: ## prove on a bare Debian 12 that nothing but this tree is needed
+	@scripts/fresh.sh
+
+demo: deps ## show what wharf does, in a minute, in a directory of its own
+	@$(MAKE) --no-print-directory all
+	@scripts/demo.sh
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)

@@ -1,0 +1,49 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Installs the Debian packages that are missing: `deps.sh build` what building and running needs, `deps.sh test` what the
+# tests need on top. Asks for root only when something is missing.
+set -eu
+
+build="gcc libc6-dev make musl-tools linux-libc-dev uthash-dev libuv1-dev libjansson-dev libmicrohttpd-dev
+ librdkafka-dev libsqlite3-dev libsodium-dev libhiredis-dev libseccomp-dev libarchive-dev libcap-dev
+ redis-server busybox-static"
+test="libcmocka-dev bats kcat crun sqlite3 jq curl socat procps iproute2 util-linux xz-utils zstd bzip2
+ clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev shellcheck mandoc
+ maven default-jre-headless mmdebstrap docker-compose systemd"
+
+case "${1:-build}" in
+build) wanted=$build ;;
+unit) wanted="$build libcmocka-dev" ;;
+test) wanted="$build $test" ;;
+*)
+    echo "usage: $0 build|unit|test" >&2
+    exit 2
+    ;;
+esac
+
+missing=
+for package in $wanted; do
+    if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed'; then
+        missing="$missing $package"
+    fi
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ]; then
+    echo "these packages are missing; install them as root, or run this as root:$missing" >&2
+    exit 1
+fi
+echo "installing:$missing"
+# Services are not to be started by their packages: wharf starts a Redis of its own.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    trap 'rm -f "$policy"' EXIT
+fi
+export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086 # a list of package names
+if ! apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1; then
+    apt-get update -qq
+    # shellcheck disable=SC2086
+    apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
