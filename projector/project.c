@@ -287,13 +287,22 @@ static enum project_result project_node_started(struct view_node *node, const st
 }
 
 /* What became of a command belongs into the history of the container it was about, even if that never came to
- * be. */
-static enum project_result project_outcome(const struct event *event, int64_t offset, struct ops *ret)
+ * be. It is an event of the container's stream, which counts it, but changes nothing else. */
+static enum project_result project_outcome(struct view *view, const struct event *event, int64_t offset,
+                                           struct ops *ret)
 {
     const char *id = event->envelope.subject;
     if (!container_id_is_valid(id))
         return PROJECT_DONE;
-    ops_add(ret, OP_ZADD, VIEW_IDS, "", "0", id, NULL);
+    struct view_container *container = view_container(view, id);
+    if (container == NULL) {
+        ops_add(ret, OP_ZADD, VIEW_IDS, "", "0", id, NULL);
+    } else {
+        if (event->envelope.streamversion <= container->version)
+            return PROJECT_STALE;
+        container->version = event->envelope.streamversion;
+        ops_add(ret, OP_HSET, VIEW_CONTAINER, id, "version", number_text(container->version).text, NULL);
+    }
     add_history(ret, id, offset);
     return PROJECT_DONE;
 }
@@ -317,7 +326,7 @@ static enum project_result dispatch(struct view *view, struct view_node *node, c
     case EVENT_COMMAND_DONE:
     case EVENT_COMMAND_REFUSED:
     case EVENT_COMMAND_FAILED:
-        return project_outcome(event, offset, ret);
+        return project_outcome(view, event, offset, ret);
     case EVENT_CONTAINER_CREATED:
     case EVENT_CONTAINER_STARTED:
     case EVENT_CONTAINER_START_FAILED:
