@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * read_fixture.h - a log, a Redis, and the projector as a process, for the stack tests of the read side.
+ */
+#ifndef WHARF_TESTS_STACK_READ_FIXTURE_H
+#define WHARF_TESTS_STACK_READ_FIXTURE_H
+
+#include "events/node_state.h"
+#include "tests/support/event_writer.h"
+#include "tests/support/log_feed.h"
+#include "tests/support/redis_server.h"
+
+struct read_fixture {
+    char dir[64];
+    char log_url[96];
+    struct redis_server redis;
+    struct log_feed feed;
+    struct event_writer writer;
+    struct node_state fold;
+    int64_t n_container_events; /* legal ones, each of which is in one history */
+    int64_t n_garbage;
+    pid_t projector;
+};
+
+int read_setup(void **state);
+int read_teardown(void **state);
+
+/* Appends `n` random legal events, with a record that is no event after every `garbage_every` of them (0:
+ * none). */
+void read_feed(struct read_fixture *f, size_t n, size_t garbage_every);
+
+/* Starts a role's binary with this fixture's log and Redis; `more` are further arguments, NULL-terminated, or
+ * NULL. */
+pid_t read_spawn(struct read_fixture *f, const char *binary, const char *const *more, int stdout_fd);
+void read_start_projector(struct read_fixture *f);
+/* Sends the signal and waits; returns the wait status. */
+int read_end(pid_t *pid, int signal);
+/* Runs wharf-projector with the arguments to its end and returns its exit code; stdout goes to *ret_output.
+ */
+int read_run_projector(struct read_fixture *f, const char *const *more, char **ret_output);
+
+/* Returns once the view contains `offset` (told by the projector's message), at the end of the log by
+ * default. */
+void read_wait_for(struct read_fixture *f, int64_t offset);
+void read_wait(struct read_fixture *f);
+
+/* Compares everything in Redis with the fold of what was fed. */
+void read_assert_view_is_fold(struct read_fixture *f);
+
+#endif
