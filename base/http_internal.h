@@ -29,6 +29,7 @@ struct http_conn {
     struct http_server *server;
     struct MHD_Connection *mhd;
     int fd; /* libmicrohttpd's; valid until its notification that the connection is closed */
+    uint64_t number;
     struct http_peer peer;
     bool suspended;                /* by us, and watched for hang-up */
     bool is_receiving;             /* stands in server->receiving */
@@ -54,6 +55,7 @@ struct http_server {
     uv_poll_t hangup_poll;
     uv_timer_t deadline_timer;
     uv_timer_t close_timer;
+    uint64_t n_accepted;
     struct http_conn *conns;
     struct http_conn *receiving;
     size_t n_replying; /* requests answered whose bytes are still going out */

@@ -124,6 +124,11 @@ struct http_peer http_request_peer(const struct http_request *request)
     return request->conn->peer;
 }
 
+uint64_t http_request_connection(const struct http_request *request)
+{
+    return request->conn->number;
+}
+
 void http_request_set_data(struct http_request *request, void *data,
                            void (*on_cancel)(struct http_request *, void *data))
 {

@@ -135,6 +135,7 @@ static void conn_open(struct http_server *server, struct MHD_Connection *mhd, vo
     if (conn == NULL)
         return; /* on_request refuses a connection without */
     *conn = (struct http_conn){.server = server, .mhd = mhd, .fd = info->connect_fd};
+    conn->number = ++server->n_accepted;
     conn->peer = http_socket_peer(conn->fd);
     DL_APPEND(server->conns, conn);
     receive_begin(conn);

@@ -71,6 +71,9 @@ const char *http_request_query_at(const struct http_request *request, const char
 const char *http_request_header(const struct http_request *request, const char *name); /* or NULL */
 const void *http_request_body(const struct http_request *request, size_t *ret_size);
 struct http_peer http_request_peer(const struct http_request *request);
+/* A number, from 1, that no other connection of this server has had: what is known of the peer can be kept by
+ * it. */
+uint64_t http_request_connection(const struct http_request *request);
 
 /* Remembers a pointer of the handler's; on_cancel runs if the client goes away before the reply. */
 void http_request_set_data(struct http_request *request, void *data,

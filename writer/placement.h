@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * placement.h - which node a command goes to: the fold of what the events say about nodes and about which
+ * containers they have. A hint only: the node's runtime is who knows, and refuses what does not fit.
+ *
+ * Pure apart from allocation; one thread at a time.
+ */
+#ifndef WHARF_WRITER_PLACEMENT_H
+#define WHARF_WRITER_PLACEMENT_H
+
+#include <uthash.h>
+
+#include "events/message.h"
+
+struct placement_node {
+    char *name; /* key */
+    uint32_t partition;
+    size_t n_containers;
+    UT_hash_handle hh;
+};
+
+struct placement_container {
+    char id[CONTAINER_ID_SIZE]; /* key */
+    char *name;
+    struct placement_node *node;
+    UT_hash_handle hh;
+};
+
+struct placement {
+    struct placement_node *nodes;
+    struct placement_container *containers; /* created and not removed */
+};
+
+#define PLACEMENT_INIT                                                                                       \
+    {                                                                                                        \
+        .nodes = NULL                                                                                        \
+    }
+
+void placement_release(struct placement *placement);
+
+/* Takes note of node.joined, container.created and container.removed; others change nothing. A node keeps the
+ * partition it was given first. -1 when memory runs out. */
+int placement_apply(struct placement *placement, const struct event *event, struct err *err);
+
+enum placement_result {
+    PLACEMENT_OK,
+    PLACEMENT_NO_NODE,   /* none has joined yet */
+    PLACEMENT_UNKNOWN,   /* the command names a node that has not joined */
+    PLACEMENT_AMBIGUOUS, /* there are several and the command does not say which */
+};
+
+/*
+ * The node for a command: the one it names; else the only one there is; else, for a new container, the one
+ * with the fewest containers (of those the first by name), and for an existing container the one that has it,
+ * by id, name, or prefix of an id. `ret_node` is borrowed.
+ */
+enum placement_result placement_choose(const struct placement *placement, const struct command *command,
+                                       const struct placement_node **ret_node);
+
+#endif

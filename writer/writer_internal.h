@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * writer_internal.h - what the files of the writer's shell share:
+ *
+ *   writer.c     opening, starting, stopping, trouble with the log
+ *   follow.c     reads events and the newest commands, at start and from then on
+ *   commands.c   the HTTP handlers, appends, and who waits for what
+ *   metrics.c    the counters as text
+ */
+#ifndef WHARF_WRITER_WRITER_INTERNAL_H
+#define WHARF_WRITER_WRITER_INTERNAL_H
+
+#include "base/buf.h"
+#include "base/http_server.h"
+#include "events/log/log.h"
+#include "writer/actor.h"
+#include "writer/pending.h"
+#include "writer/placement.h"
+#include "writer/writer.h"
+
+#define WRITER_COMMANDS_TAIL 100000 /* records of each partition, read at start to recognise repeated keys   \
+                                     */
+
+enum writer_result {
+    RESULT_ACCEPTED,    /* appended */
+    RESULT_REPEATED,    /* answered as an earlier one with the same key */
+    RESULT_REFUSED,     /* the client's fault */
+    RESULT_UNAVAILABLE, /* the log's, or nobody to send it to */
+    WRITER_RESULTS,
+};
+
+struct writer_metrics {
+    uint64_t commands[COMMAND_TYPES + 1][WRITER_RESULTS]; /* the last row: of no known type */
+    uint64_t appends;
+    uint64_t append_ns;
+    uint64_t records_skipped; /* damaged or not to be understood */
+};
+
+/* One partition that is read. */
+struct follow_partition {
+    struct writer *writer;
+    uint32_t partition;
+    struct log_reader *reader;
+    struct log_query end; /* commands: where the tail begins is counted from here */
+    bool caught_up;
+};
+
+/* One topic that is read. */
+struct follow {
+    struct writer *writer;
+    enum log_topic topic;
+    const struct log_reader_ops *ops;
+    struct log_query count;
+    size_t n; /* partitions; 0 until their number is known */
+    struct follow_partition *partitions;
+    uv_timer_t retry; /* the number could not be asked for */
+    bool caught_up;
+};
+
+struct writer {
+    uv_loop_t *loop;
+    struct writer_options options;
+    struct http_server *http;
+    struct log *log; /* NULL before writer_start */
+    struct follow events;
+    struct follow commands;
+    struct placement placement;
+    struct pending pending;
+    struct actor_cache actors;
+    struct writer_metrics metrics;
+    uv_timer_t ready_timer;
+    bool told_ready;
+    bool caught_up;
+    bool away;
+    bool stopping;
+    bool http_closing;
+    size_t n_appending;
+    size_t n_waiting;
+    unsigned timers_open;
+    void (*on_stopped)(void *data);
+    void *on_stopped_data;
+};
+
+/* ---- writer.c ---- */
+void writer_caught_up(struct writer *writer);
+void writer_fail(struct writer *writer, const struct err *err);
+/* The next step of the end, once no append is outstanding. */
+void writer_stop_step(struct writer *writer);
+
+/* ---- follow.c ---- */
+void follow_init(struct writer *writer);
+void follow_start(struct writer *writer);
+void follow_stop(struct writer *writer);
+
+/* ---- commands.c ---- */
+extern const struct http_route writer_routes[];
+/* Answers who waits for the command, now that it has its outcome. */
+void commands_settled(struct writer *writer, struct pending_command *entry);
+/* Tells everybody who waits for an outcome that we stop; those whose append is outstanding wait on. */
+void commands_stop(struct writer *writer);
+
+/* ---- metrics.c ---- */
+void metrics_format(const struct writer *writer, struct buf *ret);
+
+#endif
