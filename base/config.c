@@ -457,8 +457,8 @@ int config_from_argv(struct config *ret, int argc, char **argv, struct err *err)
     size_t n = 0;
     int rc = 0;
     for (int at = 1; at < argc && rc == 0; at++) {
-        char *key;
-        const char *value;
+        char *key = NULL;
+        const char *value = NULL;
         rc = take_option(argc, argv, &at, &key, &value, err);
         if (rc == 0 && strcmp(key, "config") == 0) {
             file = value;

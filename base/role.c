@@ -2,6 +2,7 @@
 #include "base/role.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>
@@ -14,12 +15,14 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fs.h"
 #include "base/say.h"
 
 #define PASSWD_BUFFER_SIZE 16384
@@ -175,6 +178,43 @@ int role_drop_privileges(const char *user, const char *const *paths, struct err 
     if (become(&account) < 0)
         return err_sys(err, errno, "cannot become user '%s'", user);
     return set_capabilities(0, err);
+}
+
+/* ---- the embedded log ---- */
+
+const char *role_log_dir(const char *log_url)
+{
+    static const char scheme[] = "sqlite:";
+    return strncmp(log_url, scheme, sizeof(scheme) - 1) == 0 ? log_url + sizeof(scheme) - 1 : NULL;
+}
+
+/* Group members may read and write what is there, and what comes gets the group too (the set-group-ID bit).
+ */
+static int share_directory(const char *path, gid_t gid, struct err *err)
+{
+    auto_dir DIR *dir = opendir(path);
+    if (dir == NULL)
+        return err_sys(err, errno, "cannot read log directory '%s'", path);
+    if (fchown(dirfd(dir), (uid_t)-1, gid) < 0 || fchmod(dirfd(dir), 02770) < 0)
+        return err_sys(err, errno, "cannot give log directory '%s' to group %u", path, gid);
+    const struct dirent *entry;
+    while ((entry = readdir(dir)) != NULL)
+        if (strncmp(entry->d_name, "wharf.", 6) == 0 &&
+            fchownat(dirfd(dir), entry->d_name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+            return err_sys(err, errno, "cannot give '%s/%s' to group %u", path, entry->d_name, gid);
+    return 0;
+}
+
+int role_share_log(const char *log_url, const char *user, struct err *err)
+{
+    const char *dir = role_log_dir(log_url);
+    gid_t gid = role_group(user);
+    if (dir == NULL || gid == (gid_t)-1 || geteuid() != 0)
+        return 0;
+    if (fs_mkdirs(AT_FDCWD, dir, 0755, err) < 0)
+        return err_wrap(err, "cannot create log directory '%s'; create it, or choose another with --log",
+                        dir);
+    return share_directory(dir, gid, err);
 }
 
 /* ---- signals ---- */

@@ -28,6 +28,15 @@ int role_drop_privileges(const char *user, const char *const *paths, struct err 
  * none. */
 gid_t role_group(const char *user);
 
+/* Makes the directory of an embedded log ("sqlite:DIR") if it is missing, and gives it and the files in it to
+ * the group of `user`, so that roles which run as root and roles which do not share it, whoever comes first.
+ * To be called by every role before role_drop_privileges and log_open. Other logs, unknown users, and
+ * processes that are not root change nothing. */
+int role_share_log(const char *log_url, const char *user, struct err *err);
+
+/* The directory of an embedded log's URL, or NULL for another kind of log; points into the URL. */
+const char *role_log_dir(const char *log_url);
+
 /* Calls on_stop once when SIGTERM or SIGINT comes; ignores SIGPIPE. */
 struct role_signals {
     uv_signal_t term;

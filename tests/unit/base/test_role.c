@@ -156,9 +156,42 @@ static void test_group(void **state)
     assert_int_equal(role_group("no-such-user-here"), (gid_t)-1);
 }
 
+static void test_share_log(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    char dir[] = "/tmp/wharf-role-XXXXXX";
+    char url[128], file[128];
+    struct stat st;
+    if (geteuid() != 0)
+        return; /* nothing to share for a process that may not change groups */
+    assert_non_null(mkdtemp(dir));
+    snprintf(url, sizeof(url), "sqlite:%s/log", dir);
+    assert_int_equal(role_share_log(url, "nobody", &err), 0);
+    snprintf(file, sizeof(file), "%s/log/wharf.events.db", dir);
+    FILE *f = fopen(file, "w");
+    assert_non_null(f);
+    fclose(f);
+    assert_int_equal(chown(file, 0, 0), 0);
+    assert_int_equal(role_share_log(url, "nobody", &err), 0);
+    assert_int_equal(stat(file, &st), 0);
+    assert_int_equal(st.st_gid, role_group("nobody"));
+    unlink(file);
+    snprintf(file, sizeof(file), "%s/log", dir);
+    assert_int_equal(stat(file, &st), 0);
+    assert_int_equal(st.st_gid, role_group("nobody"));
+    assert_int_equal(st.st_mode & 07777, 02770);
+    assert_int_equal(role_share_log("kafka://h:1", "nobody", &err), 0);
+    assert_int_equal(role_share_log("sqlite:/dev/null/x", "no-such-user-here", &err), 0);
+    assert_int_equal(role_share_log("sqlite:/dev/null/x", "nobody", &err), -1);
+    rmdir(file);
+    rmdir(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_notify), cmocka_unit_test(test_signals),
-                                       cmocka_unit_test(test_drop), cmocka_unit_test(test_group)};
+                                       cmocka_unit_test(test_drop), cmocka_unit_test(test_group),
+                                       cmocka_unit_test(test_share_log)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
