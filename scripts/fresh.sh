@@ -19,7 +19,7 @@ trap 'exit 130' INT TERM
 # Only Debian's own archives: others may need keys that a bare root lacks.
 # shellcheck disable=SC2016 # the placeholders are apt's
 sources=$(apt-get indextargets 'Created-By: Packages' 'Origin: Debian' \
-    --format 'deb [signed-by=$(SIGNED_BY)] $(REPO_URI) $(RELEASE) $(COMPONENT)' | sort -u)
+    --format 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(REPO_URI) $(RELEASE) $(COMPONENT)' | sort -u)
 if [ -z "$sources" ]; then
     echo "fresh: apt knows no Debian archive: run apt-get update first" >&2
     exit 1
