@@ -182,7 +182,8 @@ static int background(const struct client *client, int pipe_fd)
         rc = supervise(client, output_fd, output, 3, &err);
     if (rc >= 0)
         return 0;
-    say_error("%s", err.message);
+    if (output_fd >= 0)
+        say_error("%s", err.message); /* for up.log: until then our output is still the terminal's */
     ssize_t told = write(3, err.message, strlen(err.message)); /* fails only when nobody listens */
     (void)told;
     return 1;
