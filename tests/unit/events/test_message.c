@@ -31,10 +31,10 @@ static void assert_command_refused(const char *text, const char *expected)
 static void every_command_round_trips(void **state)
 {
     (void)state;
-    const char *text = "{" ENVELOPE
-                       ",\"type\":\"wharf.container.run.v1\",\"subject\":\"abc\",\"ifversion\":3,\"data\":{"
-                       "\"name\":\"web\",\"image\":\"busybox:latest\",\"command\":[\"sh\",\"-c\",\"true\"],"
-                       "\"env\":[\"A=1\"],\"labels\":{\"tier\":\"front\"},\"memory\":8388608,\"auto_remove\":true}}";
+    const char *text =
+        "{" ENVELOPE ",\"type\":\"wharf.container.run.v1\",\"subject\":\"abc\",\"ifversion\":3,\"data\":{"
+        "\"name\":\"web\",\"image\":\"busybox:latest\",\"command\":[\"sh\",\"-c\",\"true\"],"
+        "\"env\":[\"A=1\"],\"labels\":{\"tier\":\"front\"},\"memory\":8388608,\"auto_remove\":true}}";
     struct command command;
     struct err err = ERR_INIT;
     assert_int_equal(command_decode(&command, text, strlen(text), &err), 0);
@@ -75,15 +75,19 @@ static void refusals_name_the_field(void **state)
     assert_command_refused("[]", "must be an object");
     assert_command_refused("{}", "'/data' is missing");
     assert_command_refused("{\"data\":{}}", "'/specversion' is missing");
-    assert_command_refused("{" ENVELOPE ",\"type\":\"x\",\"data\":{}}", "'/type' names no known command: 'x'");
-    assert_command_refused("{" ENVELOPE ",\"type\":\"x\",\"colour\":1,\"data\":{}}", "'/colour' is not known");
+    assert_command_refused("{" ENVELOPE ",\"type\":\"x\",\"data\":{}}",
+                           "'/type' names no known command: 'x'");
+    assert_command_refused("{" ENVELOPE ",\"type\":\"x\",\"colour\":1,\"data\":{}}",
+                           "'/colour' is not known");
 #define RUN(data) "{" ENVELOPE ",\"type\":\"wharf.container.run.v1\",\"data\":" data "}"
     assert_command_refused(RUN("{}"), "'/data/image' is missing in container.run");
     assert_command_refused(RUN("{\"image\":7}"), "'/data/image' must be a string");
     assert_command_refused(RUN("{\"image\":\"b\",\"memory\":1}"), "'/data/memory' must be at least 4194304");
     assert_command_refused(RUN("{\"image\":\"b\",\"memory\":\"1m\"}"), "'/data/memory' must be an integer");
-    assert_command_refused(RUN("{\"image\":\"b\",\"env\":[\"A=1\",\"B\"]}"), "'/data/env/1' must be KEY=VALUE");
-    assert_command_refused(RUN("{\"image\":\"b\",\"labels\":{\"a/b~c\":1}}"), "'/data/labels/a~1b~0c' must be");
+    assert_command_refused(RUN("{\"image\":\"b\",\"env\":[\"A=1\",\"B\"]}"),
+                           "'/data/env/1' must be KEY=VALUE");
+    assert_command_refused(RUN("{\"image\":\"b\",\"labels\":{\"a/b~c\":1}}"),
+                           "'/data/labels/a~1b~0c' must be");
     assert_command_refused(RUN("{\"image\":\"b\",\"labels\":{\"a b\":\"\"}}"), "has a bad key");
     assert_command_refused(RUN("{\"image\":\"b\",\"name\":\"-x\"}"), "'/data/name' must be");
     assert_command_refused(RUN("{\"image\":\"b\",\"image\":\"c\"}"), "duplicate");
@@ -97,7 +101,8 @@ static void an_event_needs_its_chain(void **state)
     const char *bare = "{" ENVELOPE ",\"type\":\"wharf.container.restart_canceled.v1\",\"data\":{}}";
     assert_int_equal(event_decode(&event, bare, strlen(bare), &err), -1);
     assert_string_equal(err.message, "'/streamversion' is missing in an event");
-    const char *whole = "{" ENVELOPE "," CHAIN ",\"type\":\"wharf.container.restart_canceled.v1\",\"data\":{}}";
+    const char *whole =
+        "{" ENVELOPE "," CHAIN ",\"type\":\"wharf.container.restart_canceled.v1\",\"data\":{}}";
     assert_int_equal(event_decode(&event, whole, strlen(whole), &err), 0);
     event_release(&event);
 }
