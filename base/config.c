@@ -162,12 +162,13 @@ static int set_kafka(struct config_settings *settings, const char *property, con
         return err_nomem(err, "reading the configuration");
     settings->kafka = grown;
     memset(grown + 2 * n, 0, 3 * sizeof(*grown));
-    auto_free char *name = strdup(property);
-    auto_free char *copy = strdup(value);
-    if (name == NULL || copy == NULL)
+    grown[2 * n] = strdup(property);
+    grown[2 * n + 1] = grown[2 * n] != NULL ? strdup(value) : NULL;
+    if (grown[2 * n + 1] == NULL) {
+        free(grown[2 * n]);
+        grown[2 * n] = NULL;
         return err_nomem(err, "reading the configuration");
-    grown[2 * n] = steal_ptr(name);
-    grown[2 * n + 1] = steal_ptr(copy);
+    }
     settings->n_kafka++;
     return 0;
 }
