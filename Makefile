@@ -22,7 +22,8 @@ LIBS_UV  := -luv -ljansson
 BASE_SRC      := $(wildcard base/*.c)
 EVENTS_SRC    := $(wildcard events/*.c events/log/*.c)
 WRITER_SRC    := $(wildcard writer/*.c)
-RUNTIME_SRC   := $(wildcard runtime/*.c runtime/decide/*.c runtime/effect/*.c runtime/sandbox/*.c runtime/image/*.c runtime/output/*.c)
+RUNTIME_SRC   := $(wildcard runtime/*.c runtime/decide/*.c runtime/effect/*.c runtime/sandbox/*.c runtime/image/*.c runtime/output/*.c) \
+                 $(filter-out runtime/shim/main.c,$(wildcard runtime/shim/*.c)) # what both sides share, and for tests
 SHIM_SRC      := $(wildcard runtime/shim/*.c)
 PROJECTOR_SRC := $(wildcard projector/*.c projector/query/*.c)
 CLIENT_SRC    := $(wildcard cmd/client/*.c)

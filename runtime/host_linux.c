@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/host_linux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "runtime/sandbox/seccomp.h"
+
+#define KILL_TIMEOUT_MS 10000
+
+/* --- opening and closing --- */
+
+static int open_directory(const char *base, const char *name, mode_t mode, int *ret_fd, struct err *err)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof(path), "%s/%s", base, name) >= (int)sizeof(path))
+        return err_sys(err, ENAMETOOLONG, "cannot use the directory '%s'", base);
+    if (fs_mkdirs(AT_FDCWD, path, mode, err) < 0)
+        return err_wrap(err, "cannot use '%s' (choose another with --state-dir or --run-dir)", base);
+    *ret_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *ret_fd < 0 ? err_sys(err, errno, "cannot open '%s'", path) : 0;
+}
+
+static int read_boot_id(char ret[RECORD_BOOT_ID_SIZE], struct err *err)
+{
+    auto_free char *text = NULL;
+    if (fs_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 256, &text, NULL, err) < 0)
+        return -1;
+    snprintf(ret, RECORD_BOOT_ID_SIZE, "%.*s", (int)strcspn(text, "\n"), text);
+    return 0;
+}
+
+static void free_host(struct host *host)
+{
+    struct host_container *container, *next;
+    HASH_ITER(hh, host->containers, container, next)
+    {
+        HASH_DEL(host->containers, container);
+        free(container);
+    }
+    cgroup_layout_close(&host->cgroups);
+    buf_release(&host->seccomp);
+    if (host->containers_fd >= 0)
+        close(host->containers_fd);
+    if (host->images_fd >= 0)
+        close(host->images_fd);
+    free(host->state_dir);
+    free(host->shim_path);
+    free(host->image_path);
+    free(host->cgroup_parent);
+    free(host);
+}
+
+static int copy_options(struct host *host, const struct host_options *options, struct err *err)
+{
+    host->state_dir = strdup(options->state_dir);
+    host->shim_path = strdup(options->shim_path);
+    host->image_path = strdup(options->image_path);
+    host->cgroup_parent = strdup(options->cgroup_parent);
+    host->on_exit = options->on_exit;
+    host->data = options->data;
+    if (host->state_dir == NULL || host->shim_path == NULL || host->image_path == NULL ||
+        host->cgroup_parent == NULL)
+        return err_nomem(err, "opening the host");
+    return 0;
+}
+
+static int check_executable(const char *path, struct err *err)
+{
+    if (access(path, X_OK) < 0)
+        return err_sys(err, errno, "cannot use '%s': wharf's programs must be installed beside each other",
+                       path);
+    return 0;
+}
+
+static int prepare(struct host *host, const struct host_options *options, struct err *err)
+{
+    if (geteuid() != 0)
+        return err_set(err, ERR_INVALID, "containers need root: start the runtime as root");
+    auto_fd int run_fd = -1;
+    if (copy_options(host, options, err) < 0 || check_executable(host->shim_path, err) < 0 ||
+        open_directory(options->state_dir, "containers", 0711, &host->containers_fd, err) < 0 ||
+        open_directory(options->state_dir, "images", 0700, &host->images_fd, err) < 0 ||
+        open_directory(options->run_dir, ".", 0711, &run_fd, err) < 0 ||
+        read_boot_id(host->boot_id, err) < 0 ||
+        cgroup_layout_open(&host->cgroups, options->cgroup_parent, err) < 0)
+        return -1;
+    return seccomp_default_program(&host->seccomp, err);
+}
+
+int host_open(struct host **ret, uv_loop_t *loop, const struct host_options *options, struct err *err)
+{
+    struct host *host = calloc(1, sizeof(*host));
+    if (host == NULL)
+        return err_nomem(err, "opening the host");
+    host->loop = loop;
+    host->containers_fd = -1;
+    host->images_fd = -1;
+    if (prepare(host, options, err) < 0) {
+        free_host(host);
+        return -1;
+    }
+    *ret = host;
+    return 0;
+}
+
+void host_unbusy(struct host *host)
+{
+    host->n_busy--;
+    if (!host->closing || host->n_busy > 0)
+        return;
+    void (*on_closed)(void *) = host->on_closed;
+    void *data = host->on_closed_data;
+    free_host(host);
+    if (on_closed != NULL)
+        on_closed(data);
+}
+
+struct closing {
+    uv_timer_t timer;
+    struct host *host;
+};
+
+static void on_close_timer_closed(uv_handle_t *handle)
+{
+    struct closing *closing = handle->data;
+    struct host *host = closing->host;
+    free(closing);
+    host_unbusy(host);
+}
+
+static void on_close_timer(uv_timer_t *timer)
+{
+    uv_close((uv_handle_t *)timer, on_close_timer_closed);
+}
+
+/* The timer makes sure that on_closed does not run before host_close has returned. */
+void host_close(struct host *host, void (*on_closed)(void *data), void *data)
+{
+    host->on_closed = on_closed;
+    host->on_closed_data = data;
+    struct host_container *container, *next;
+    HASH_ITER(hh, host->containers, container, next)
+    {
+        host_watch_end(container);
+    }
+    struct closing *closing = calloc(1, sizeof(*closing));
+    host->closing = true;
+    host->n_busy++;
+    if (closing == NULL) {
+        host_unbusy(host);
+        return;
+    }
+    closing->host = host;
+    closing->timer.data = closing;
+    uv_timer_init(host->loop, &closing->timer);
+    uv_timer_start(&closing->timer, on_close_timer, 0, 0);
+}
+
+const char *host_boot_id(const struct host *host)
+{
+    return host->boot_id;
+}
+
+/* --- registry and operations --- */
+
+struct host_container *host_container_get(struct host *host, const char *id)
+{
+    struct host_container *container;
+    HASH_FIND_STR(host->containers, id, container);
+    if (container != NULL)
+        return container;
+    container = calloc(1, sizeof(*container));
+    if (container == NULL)
+        return NULL;
+    snprintf(container->id, sizeof(container->id), "%s", id);
+    HASH_ADD_STR(host->containers, id, container);
+    if (container->hh.tbl == NULL) {
+        free(container);
+        return NULL;
+    }
+    return container;
+}
+
+static void run_op(uv_work_t *work)
+{
+    struct host_op *op = work->data;
+    if (op->run != NULL)
+        op->run(op);
+}
+
+static void after_op(uv_work_t *work, int status)
+{
+    (void)status; /* never cancelled */
+    struct host_op *op = work->data;
+    op->done(op);
+}
+
+void host_op_continue(struct host_op *op)
+{
+    op->work.data = op;
+    uv_queue_work(op->host->loop, &op->work, run_op, after_op); /* fails only without a callback */
+}
+
+void host_op_begin(struct host *host, struct host_container *container, struct host_op *op)
+{
+    op->host = host;
+    op->container = container;
+    op->next = NULL;
+    host->n_busy++;
+    struct host_op **last = &container->queue;
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = op;
+    if (container->queue == op)
+        host_op_continue(op);
+}
+
+void host_op_finish(struct host_op *op)
+{
+    op->container->queue = op->next;
+    if (op->next != NULL)
+        host_op_continue(op->next);
+    host_unbusy(op->host);
+}
+
+/* --- signals --- */
+
+int host_signal(struct host *host, const char *container_id, int64_t incarnation, int signal, struct err *err)
+{
+    struct host_container *container;
+    HASH_FIND_STR(host->containers, container_id, container);
+    if (container == NULL || container->state != HOST_CONTAINER_RUNNING ||
+        container->record.incarnation != incarnation)
+        return err_set(err, ERR_NOT_FOUND, "the container '%.12s' is not running", container_id);
+    auto_fd int fd = host_open_process(container->record.pid, container->record.pid_start);
+    if (fd < 0 || (pidfd_send_signal(fd, signal, NULL, 0) < 0 && errno == ESRCH))
+        return err_set(err, ERR_NOT_FOUND, "the container '%.12s' has just ended", container_id);
+    return 0;
+}
+
+/* --- removal --- */
+
+void host_kill_container(const struct host *host, const char *id)
+{
+    struct shim_record record;
+    auto_fd int dir_fd = openat(host->containers_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir_fd < 0 || !host_read_shim_record(dir_fd, &record) || strcmp(record.boot_id, host->boot_id) != 0)
+        return;
+    auto_fd int shim_fd = host_open_process(record.shim_pid, record.shim_start);
+    auto_fd int pid_fd = host_open_process(record.pid, record.pid_start);
+    if (pid_fd >= 0)
+        pidfd_send_signal(pid_fd, SIGKILL, NULL, 0);
+    if (shim_fd < 0)
+        return;
+    struct pollfd wait = {.fd = shim_fd, .events = POLLIN};
+    if (poll(&wait, 1, KILL_TIMEOUT_MS) == 0) { /* a shim that cannot end, such as on a dead disk */
+        pidfd_send_signal(shim_fd, SIGKILL, NULL, 0);
+        poll(&wait, 1, KILL_TIMEOUT_MS);
+    }
+    siginfo_t info;
+    waitid(P_PIDFD, (id_t)shim_fd, &info,
+           WEXITED | WNOHANG); /* ECHILD where it was another runtime's child */
+}
+
+struct remove_op {
+    struct host_op op;
+    host_done_cb cb;
+    void *data;
+    struct err err;
+};
+
+static void run_remove(struct host_op *op)
+{
+    struct remove_op *remove = (struct remove_op *)op;
+    const char *id = op->container->id;
+    host_kill_container(op->host, id);
+    if (cgroup_destroy(&op->host->cgroups, id, &remove->err) == 0)
+        fs_remove_tree(op->host->containers_fd, id, &remove->err);
+}
+
+static void done_remove(struct host_op *op)
+{
+    struct remove_op *remove = (struct remove_op *)op;
+    struct host_container *container = op->container;
+    struct host *host = op->host;
+    bool failed = remove->err.code != ERR_NONE;
+    host->n_busy++; /* the callback may close the host */
+    container->state = HOST_CONTAINER_IDLE;
+    container->record = (struct shim_record){0};
+    remove->cb(failed ? &remove->err : NULL, remove->data);
+    host_op_finish(op);
+    if (container->queue == NULL && !failed) {
+        HASH_DEL(host->containers, container);
+        free(container);
+    }
+    free(remove);
+    host_unbusy(host);
+}
+
+int host_remove(struct host *host, const char *container_id, host_done_cb cb, void *data, struct err *err)
+{
+    struct host_container *container = host_container_get(host, container_id);
+    struct remove_op *remove = calloc(1, sizeof(*remove));
+    if (container == NULL || remove == NULL) {
+        free(remove);
+        return err_nomem(err, "removing a container");
+    }
+    host_watch_end(container);
+    remove->cb = cb;
+    remove->data = data;
+    remove->op.run = run_remove;
+    remove->op.done = done_remove;
+    host_op_begin(host, container, &remove->op);
+    return 0;
+}
+
+/* The shim's record goes first: an exit record alone still says all, a shim record alone would look like a
+ * loss. */
+void host_forget_exit(struct host *host, const char *container_id, int64_t incarnation)
+{
+    static const char *const FILES[] = {"shim", "exit", "launch.json"};
+    char path[CONTAINER_ID_SIZE + 16];
+    struct host_container *container;
+    HASH_FIND_STR(host->containers, container_id, container);
+    if (container == NULL || container->state != HOST_CONTAINER_EXITED ||
+        container->record.incarnation != incarnation)
+        return;
+    container->state = HOST_CONTAINER_IDLE;
+    for (size_t i = 0; i < sizeof(FILES) / sizeof(FILES[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", container_id, FILES[i]);
+        unlinkat(host->containers_fd, path, 0);
+    }
+}
+
+int host_container_dir(const struct host *host, const char *container_id, struct err *err)
+{
+    int fd = openat(host->containers_fd, container_id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return err_set(err, ERR_NOT_FOUND, "the container '%.12s' has no files", container_id);
+    return fd;
+}

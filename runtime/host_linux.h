@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host_linux.h - what the files behind host.h share; nobody else includes it.
+ *
+ *   host_linux.c          opening, closing, the registry, one queue of operations for each container,
+ * signals, removal host_linux_launch.c   starting: directory, config, plan, shim, cgroup, answer
+ *   host_linux_exit.c     watching shims by pidfd, reading records, telling of exits
+ *   host_linux_observe.c  what a former runtime left
+ *   host_linux_image.c    the image store
+ *
+ * Operations of one container run one after another, those of different containers side by side on the libuv
+ * thread pool; `run` is on a pool thread and touches only its operation and the host's constant members,
+ * everything else is on the loop thread.
+ */
+#ifndef WHARF_RUNTIME_HOST_LINUX_H
+#define WHARF_RUNTIME_HOST_LINUX_H
+
+#include <stdint.h>
+#include <uthash.h>
+#include <uv.h>
+
+#include "base/buf.h"
+#include "runtime/host.h"
+#include "runtime/sandbox/cgroup.h"
+#include "runtime/shim/record.h"
+
+struct host_op;
+struct host_import;
+
+enum host_container_state {
+    HOST_CONTAINER_IDLE,
+    HOST_CONTAINER_LAUNCHING,
+    HOST_CONTAINER_RUNNING,
+    HOST_CONTAINER_EXITED, /* `exit` says how */
+};
+
+struct host_container {
+    char id[CONTAINER_ID_SIZE]; /* key */
+    enum host_container_state state;
+    struct shim_record record; /* of the newest incarnation; valid while running or exited */
+    struct host_exit exit;
+    bool told; /* on_exit has been called for this incarnation */
+    struct host_watch *watch; /* while running; owned until its close callback */
+    struct host_op *queue;    /* the first one is under way */
+    UT_hash_handle hh;
+};
+
+/* A shim's pidfd on the loop. */
+struct host_watch {
+    uv_poll_t poll;
+    struct host *host;
+    struct host_container *container; /* NULL once nobody wants to hear of it */
+    int pid_fd;
+    bool is_child; /* started by this process, so to be reaped by it */
+};
+
+struct host {
+    /* Constant after host_open: */
+    uv_loop_t *loop;
+    char *state_dir;
+    char *shim_path;
+    char *image_path;
+    char *cgroup_parent;
+    void (*on_exit)(const struct host_exit *exit, void *data);
+    void *data;
+    int containers_fd;
+    int images_fd;
+    char boot_id[RECORD_BOOT_ID_SIZE];
+    struct cgroup_layout cgroups;
+    struct buf seccomp;
+    /* The loop thread's: */
+    struct host_container *containers;
+    size_t n_busy; /* operations, watches and imports that still have a callback to come */
+    bool closing;
+    void (*on_closed)(void *data);
+    void *on_closed_data;
+};
+
+/* An operation of one container. `run` may be NULL. `done` either finishes the operation with host_op_finish,
+ * now or later, or queues more work with host_op_continue. */
+struct host_op {
+    uv_work_t work;
+    struct host *host;
+    struct host_container *container;
+    void (*run)(struct host_op *op);
+    void (*done)(struct host_op *op);
+    struct host_op *next;
+};
+
+/* The container's entry, made if there is none; NULL if memory runs out. */
+struct host_container *host_container_get(struct host *host, const char *id);
+
+/* Queues the operation behind those of the same container. */
+void host_op_begin(struct host *host, struct host_container *container, struct host_op *op);
+/* Runs `op->run` and `op->done` once more. */
+void host_op_continue(struct host_op *op);
+/* Starts the next one. The caller frees `op` afterwards. */
+void host_op_finish(struct host_op *op);
+
+/* One thing less to wait for; ends a host_close under way. */
+void host_unbusy(struct host *host);
+
+/* host_linux_exit.c */
+
+/* Watches the shim of `container->record`. Takes `pid_fd` (on failure it is closed). */
+int host_watch_begin(struct host *host, struct host_container *container, int pid_fd, bool is_child,
+                     struct err *err);
+/* No on_exit from now on. */
+void host_watch_end(struct host_container *container);
+/* Descriptor of the process if it is still the one that started at `start` (clock ticks), else -1. */
+int host_open_process(int64_t pid, uint64_t start);
+bool host_read_shim_record(int dir_fd, struct shim_record *ret);
+bool host_read_exit_record(int dir_fd, int64_t incarnation, struct exit_record *ret);
+void host_exit_from_record(struct host_exit *ret, const char *id, const struct exit_record *record);
+/* An end that nobody recorded. */
+void host_exit_unseen(struct host_exit *ret, const char *id, int64_t incarnation, const char *reason);
+
+/* host_linux.c: kills what still runs of a container and waits for it; for pool threads. */
+void host_kill_container(const struct host *host, const char *id);
+
+#endif

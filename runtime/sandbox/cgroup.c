@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/sandbox/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fs.h"
+
+#define MOUNTINFO_LIMIT (16u << 20)
+
+/* Writes one value; cgroup files take a value per write(2). */
+static int write_value(int dir_fd, const char *path, const char *value)
+{
+    auto_fd int fd = openat(dir_fd, path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    size_t size = strlen(value);
+    return write(fd, value, size) == (ssize_t)size ? 0 : -1;
+}
+
+static int set_value(int cgroup_fd, const char *file, struct err *err, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+static int set_value(int cgroup_fd, const char *file, struct err *err, const char *fmt, ...)
+{
+    char value[64];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(value, sizeof(value), fmt, args);
+    va_end(args);
+    if (write_value(cgroup_fd, file, value) < 0)
+        return err_sys(err, errno, "cannot set the cgroup's '%s' to '%s'", file, value);
+    return 0;
+}
+
+/* Every level from the root to the parent has to hand its controllers down (cgroups(7), "Cgroups v2 subtree
+ * control"). Those that cannot be enabled are missed when a limit is set. */
+static void enable_controllers(const char *root, const char *parent, unsigned controllers)
+{
+    char path[512];
+    size_t depth = 0;
+    for (;;) {
+        size_t size = strcspn(parent + depth, "/") + depth;
+        auto_fd int fd = -1;
+        snprintf(path, sizeof(path), "%s/%.*s", root, (int)(depth == 0 ? 0 : depth - 1), parent);
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0) {
+            if ((controllers & CGROUP_MEMORY) != 0)
+                write_value(fd, "cgroup.subtree_control", "+memory");
+            if ((controllers & CGROUP_CPU) != 0)
+                write_value(fd, "cgroup.subtree_control", "+cpu");
+            if ((controllers & CGROUP_PIDS) != 0)
+                write_value(fd, "cgroup.subtree_control", "+pids");
+        }
+        if (depth > strlen(parent))
+            return;
+        depth = size + 1;
+    }
+}
+
+static int open_parent(struct cgroup_hierarchy *hierarchy, const struct cgroup_layout *layout,
+                       struct err *err)
+{
+    char path[512];
+    snprintf(path, sizeof(path), "%s/%s", hierarchy->path, layout->parent);
+    if (fs_mkdirs(AT_FDCWD, path, 0755, err) < 0)
+        return err_wrap(err, "cannot use the cgroup hierarchy '%s'", hierarchy->path);
+    if (layout->v2)
+        enable_controllers(hierarchy->path, layout->parent, hierarchy->controllers);
+    hierarchy->parent_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return hierarchy->parent_fd < 0 ? err_sys(err, errno, "cannot open '%s'", path) : 0;
+}
+
+int cgroup_layout_open(struct cgroup_layout *ret, const char *parent, struct err *err)
+{
+    auto_free char *mountinfo = NULL;
+    auto_free char *controllers = NULL;
+    if (fs_read_file(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_LIMIT, &mountinfo, NULL, err) < 0)
+        return -1;
+    char v2[256], path[300];
+    if (cgroup_v2_mount(mountinfo, v2, sizeof(v2))) {
+        snprintf(path, sizeof(path), "%s/cgroup.controllers", v2);
+        if (fs_read_file(AT_FDCWD, path, 4096, &controllers, NULL, err) < 0)
+            return -1;
+    }
+    struct cgroup_layout layout;
+    if (cgroup_layout_parse(&layout, mountinfo, controllers == NULL ? "" : controllers, err) < 0)
+        return -1;
+    parent += strspn(parent, "/");
+    if (parent[0] == '\0' || strlen(parent) >= sizeof(layout.parent) || strstr(parent, "..") != NULL)
+        return err_set(err, ERR_INVALID, "the cgroup parent '%s' is not a relative path of up to %zu bytes",
+                       parent, sizeof(layout.parent) - 1);
+    snprintf(layout.parent, sizeof(layout.parent), "%s", parent);
+    for (size_t i = 0; i < layout.n; i++) {
+        if (open_parent(&layout.hierarchies[i], &layout, err) < 0) {
+            cgroup_layout_close(&layout);
+            return -1;
+        }
+    }
+    *ret = layout;
+    return 0;
+}
+
+void cgroup_layout_close(struct cgroup_layout *layout)
+{
+    for (size_t i = 0; i < layout->n; i++) {
+        if (layout->hierarchies[i].parent_fd >= 0)
+            close(layout->hierarchies[i].parent_fd);
+        layout->hierarchies[i].parent_fd = -1;
+    }
+}
+
+/* As docker: any node may be made, only these may be used. */
+static int allow_devices(int cgroup_fd, struct err *err)
+{
+    static const char *const RULES[] = {
+        "c *:* m",   "b *:* m",   "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm",
+        "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm",
+    };
+    if (set_value(cgroup_fd, "devices.deny", err, "a") < 0)
+        return -1;
+    auto_fd int fd = openat(cgroup_fd, "devices.allow", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, errno, "cannot open the cgroup's 'devices.allow'");
+    for (size_t i = 0; i < sizeof(RULES) / sizeof(RULES[0]); i++) {
+        if (write(fd, RULES[i], strlen(RULES[i])) < 0)
+            return err_sys(err, errno, "cannot allow the device '%s'", RULES[i]);
+    }
+    return 0;
+}
+
+static int limit_memory(bool v2, int cgroup_fd, int64_t bytes, struct err *err)
+{
+    if (v2) {
+        if (set_value(cgroup_fd, "memory.max", err, "%lld", (long long)bytes) < 0)
+            return -1;
+        write_value(cgroup_fd, "memory.swap.max", "0"); /* absent on a kernel without swap accounting */
+        return 0;
+    }
+    if (set_value(cgroup_fd, "memory.limit_in_bytes", err, "%lld", (long long)bytes) < 0)
+        return -1;
+    /* Memory and swap together; absent on a kernel without swap accounting. */
+    char value[32];
+    snprintf(value, sizeof(value), "%lld", (long long)bytes);
+    write_value(cgroup_fd, "memory.memsw.limit_in_bytes", value);
+    return 0;
+}
+
+static int limit_cpu(bool v2, int cgroup_fd, const struct cgroup_limits *limits, struct err *err)
+{
+    long long quota = limits->cpu_quota_us, period = limits->cpu_period_us;
+    if (v2)
+        return set_value(cgroup_fd, "cpu.max", err, "%lld %lld", quota, period);
+    if (set_value(cgroup_fd, "cpu.cfs_period_us", err, "%lld", period) < 0)
+        return -1;
+    return set_value(cgroup_fd, "cpu.cfs_quota_us", err, "%lld", quota);
+}
+
+static int configure(const struct cgroup_layout *layout, const struct cgroup_hierarchy *hierarchy,
+                     int cgroup_fd, const struct cgroup_limits *limits, struct err *err)
+{
+    unsigned controllers = hierarchy->controllers;
+    if ((controllers & CGROUP_MEMORY) != 0 && limits->memory_bytes > 0 &&
+        limit_memory(layout->v2, cgroup_fd, limits->memory_bytes, err) < 0)
+        return -1;
+    if ((controllers & CGROUP_CPU) != 0 && limits->cpu_quota_us > 0 &&
+        limit_cpu(layout->v2, cgroup_fd, limits, err) < 0)
+        return -1;
+    if ((controllers & CGROUP_PIDS) != 0 && limits->pids > 0 &&
+        set_value(cgroup_fd, "pids.max", err, "%lld", (long long)limits->pids) < 0)
+        return -1;
+    if ((controllers & CGROUP_DEVICES) != 0 && !layout->v2 && allow_devices(cgroup_fd, err) < 0)
+        return -1;
+    return 0;
+}
+
+static bool needs_configuration(const struct cgroup_layout *layout, const struct cgroup_hierarchy *hierarchy,
+                                const struct cgroup_limits *limits)
+{
+    unsigned wanted = (limits->memory_bytes > 0 ? CGROUP_MEMORY : 0u) |
+                      (limits->cpu_quota_us > 0 ? CGROUP_CPU : 0u) | (limits->pids > 0 ? CGROUP_PIDS : 0u) |
+                      (layout->v2 ? 0u : CGROUP_DEVICES);
+    return (hierarchy->controllers & wanted) != 0;
+}
+
+static int create_one(const struct cgroup_layout *layout, const struct cgroup_hierarchy *hierarchy,
+                      const char *name, const struct cgroup_limits *limits, struct err *err)
+{
+    if (mkdirat(hierarchy->parent_fd, name, 0755) < 0 && errno != EEXIST)
+        return err_sys(err, errno, "cannot make the cgroup '%s/%s/%s'", hierarchy->path, layout->parent,
+                       name);
+    if (!needs_configuration(layout, hierarchy, limits))
+        return 0;
+    auto_fd int fd = openat(hierarchy->parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, errno, "cannot open the cgroup '%s/%s/%s'", hierarchy->path, layout->parent,
+                       name);
+    return configure(layout, hierarchy, fd, limits, err);
+}
+
+int cgroup_create(const struct cgroup_layout *layout, const char *name, const struct cgroup_limits *limits,
+                  struct err *err)
+{
+    for (size_t i = 0; i < layout->n; i++) {
+        if (create_one(layout, &layout->hierarchies[i], name, limits, err) < 0) {
+            cgroup_destroy(layout, name, NULL);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* True if there was anybody to kill. */
+static bool kill_members(int parent_fd, const char *name)
+{
+    char path[300];
+    snprintf(path, sizeof(path), "%s/cgroup.procs", name);
+    auto_free char *text = NULL;
+    if (fs_read_file(parent_fd, path, MOUNTINFO_LIMIT, &text, NULL, NULL) < 0)
+        return false;
+    bool any = false;
+    for (const char *at = text; *at != '\0';) {
+        char *end;
+        long pid = strtol(at, &end, 10);
+        if (end == at)
+            break;
+        if (pid > 0)
+            any |= kill((pid_t)pid, SIGKILL) == 0;
+        at = end + strspn(end, "\n");
+    }
+    return any;
+}
+
+/* A cgroup stays busy until its killed members have been reaped. There is nothing to wait on for that, so it
+ * is tried again for up to ten seconds. */
+#define DESTROY_ATTEMPTS 1000
+#define DESTROY_PAUSE_MS 10
+
+static int destroy_one(const struct cgroup_hierarchy *hierarchy, const char *name)
+{
+    for (int i = 0; i < DESTROY_ATTEMPTS; i++) {
+        if (unlinkat(hierarchy->parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+            return 0;
+        if (errno != EBUSY)
+            return -1;
+        kill_members(hierarchy->parent_fd, name);
+        poll(NULL, 0, i == 0 ? 1 : DESTROY_PAUSE_MS);
+    }
+    errno = EBUSY;
+    return -1;
+}
+
+int cgroup_destroy(const struct cgroup_layout *layout, const char *name, struct err *err)
+{
+    int result = 0;
+    for (size_t i = 0; i < layout->n; i++) {
+        const struct cgroup_hierarchy *hierarchy = &layout->hierarchies[i];
+        if (destroy_one(hierarchy, name) < 0)
+            result = err_sys(err, errno, "cannot remove the cgroup '%s/%s/%s'", hierarchy->path,
+                             layout->parent, name);
+    }
+    return result;
+}
+
+bool cgroup_exists(const struct cgroup_layout *layout, const char *name, char *ret_where, size_t size)
+{
+    for (size_t i = 0; i < layout->n; i++) {
+        const struct cgroup_hierarchy *hierarchy = &layout->hierarchies[i];
+        if (faccessat(hierarchy->parent_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        if (ret_where != NULL)
+            snprintf(ret_where, size, "%s/%s/%s", hierarchy->path, layout->parent, name);
+        return true;
+    }
+    return false;
+}
+
+int cgroup_list(const struct cgroup_layout *layout, int (*found)(const char *name, void *data), void *data,
+                struct err *err)
+{
+    for (size_t i = 0; i < layout->n; i++) {
+        int fd = openat(layout->hierarchies[i].parent_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        auto_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        if (dir == NULL)
+            return err_sys(err, errno, "cannot list the cgroups in '%s'", layout->hierarchies[i].path);
+        const struct dirent *entry;
+        while ((entry = readdir(dir)) != NULL) {
+            if (entry->d_type == DT_DIR && entry->d_name[0] != '.' && found(entry->d_name, data) < 0)
+                return err_nomem(err, "listing cgroups");
+        }
+    }
+    return 0;
+}

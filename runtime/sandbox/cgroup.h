@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cgroup.h - the containers' cgroups on v1, v2 and hybrid hosts (cgroups(7)).
+ *
+ * The layout is found once: which hierarchies are mounted where and which controllers they have. On a v2 host
+ * (or a hybrid one whose v2 hierarchy has memory, cpu and pids) the one v2 hierarchy is used; otherwise the
+ * v1 hierarchies of memory, cpu, pids, devices and freezer. Below each hierarchy's root is one directory,
+ * `parent`, and below that one cgroup for each container, named by its id. The shim gets descriptors of the
+ * parents and joins the container's first process itself (plan.h).
+ *
+ * cgroup_layout_parse is pure. The rest blocks for as long as the kernel takes and may be called on any
+ * thread.
+ */
+#ifndef WHARF_RUNTIME_SANDBOX_CGROUP_H
+#define WHARF_RUNTIME_SANDBOX_CGROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define CGROUP_MAX_HIERARCHIES 6
+
+enum cgroup_controller {
+    CGROUP_MEMORY = 1 << 0,
+    CGROUP_CPU = 1 << 1,
+    CGROUP_PIDS = 1 << 2,
+    CGROUP_DEVICES = 1 << 3,
+    CGROUP_FREEZER = 1 << 4,
+};
+
+struct cgroup_hierarchy {
+    char path[256];       /* mount point */
+    unsigned controllers; /* of enum cgroup_controller; those that matter */
+    int parent_fd;        /* PATH/PARENT; -1 before cgroup_layout_open */
+};
+
+struct cgroup_layout {
+    bool v2;
+    size_t n;
+    struct cgroup_hierarchy hierarchies[CGROUP_MAX_HIERARCHIES];
+    char parent[128];
+};
+
+struct cgroup_limits {
+    int64_t memory_bytes; /* 0: none */
+    int64_t cpu_quota_us; /* in each period; 0: none */
+    int64_t cpu_period_us;
+    int64_t pids; /* 0: none */
+};
+
+/* Chooses hierarchies from the text of /proc/self/mountinfo and, for the v2 mount in it if there is one, the
+ * text of its cgroup.controllers ("" if unknown). ERR_NOT_FOUND when memory, cpu or pids is nowhere. */
+int cgroup_layout_parse(struct cgroup_layout *ret, const char *mountinfo, const char *v2_controllers,
+                        struct err *err);
+
+/* The v2 mount point in the mountinfo text, or false. */
+bool cgroup_v2_mount(const char *mountinfo, char *ret, size_t size);
+
+/* Reads the machine's layout, makes the parents and, on v2, enables their controllers. */
+int cgroup_layout_open(struct cgroup_layout *ret, const char *parent, struct err *err);
+void cgroup_layout_close(struct cgroup_layout *layout);
+
+/* Makes the cgroup `name` in every hierarchy and sets its limits and device rules. On failure nothing is
+ * left. */
+int cgroup_create(const struct cgroup_layout *layout, const char *name, const struct cgroup_limits *limits,
+                  struct err *err);
+
+/* Kills what is left in it and removes it; nothing there is fine. */
+int cgroup_destroy(const struct cgroup_layout *layout, const char *name, struct err *err);
+
+/* True if it is there in any hierarchy; then `ret_where` (may be NULL) says where. */
+bool cgroup_exists(const struct cgroup_layout *layout, const char *name, char *ret_where, size_t size);
+
+/* Calls `found` for the name of every cgroup below the parents; a name may come more than once. */
+int cgroup_list(const struct cgroup_layout *layout, int (*found)(const char *name, void *data), void *data,
+                struct err *err);
+
+/* Which hierarchy counts OOM kills: its index, or n if none. */
+size_t cgroup_oom_index(const struct cgroup_layout *layout);
+
+#endif

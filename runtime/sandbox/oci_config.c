@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/sandbox/oci_config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+
+#define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define SHORT_ID 12
+#define OPEN_FILES_SOFT 1024
+#define OPEN_FILES_HARD 524288
+
+/* What docker leaves a container by default. */
+static const char *const CAPABILITIES[] = {
+    "CAP_CHOWN",      "CAP_DAC_OVERRIDE",     "CAP_FSETID", "CAP_FOWNER",      "CAP_MKNOD",
+    "CAP_NET_RAW",    "CAP_SETGID",           "CAP_SETUID", "CAP_SETFCAP",     "CAP_SETPCAP",
+    "CAP_SYS_CHROOT", "CAP_NET_BIND_SERVICE", "CAP_KILL",   "CAP_AUDIT_WRITE",
+};
+
+static const char *const MASKED[] = {
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+};
+
+static const char *const READ_ONLY[] = {
+    "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
+};
+
+static const struct {
+    const char *destination, *type, *source, *options;
+} MOUNTS[] = {
+    {"/proc", "proc", "proc", "nosuid,noexec,nodev"},
+    {"/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k"},
+    {"/dev/pts", "devpts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"},
+    {"/dev/shm", "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777,size=65536k"},
+    {"/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev"},
+    {"/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro"},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* A new array of the texts; on lack of memory jansson hands NULL on, and the whole document becomes NULL. */
+static json_t *string_array(const char *const *texts, size_t n)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < n; i++) {
+        if (json_array_append_new(array, json_string(texts[i])) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static json_t *split(const char *text)
+{
+    json_t *array = json_array();
+    while (array != NULL && *text != '\0') {
+        size_t size = strcspn(text, ",");
+        if (json_array_append_new(array, json_stringn(text, size)) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+        text += size + (text[size] == ',');
+    }
+    return array;
+}
+
+static int append_strings(json_t *array, const struct strings *from)
+{
+    for (size_t i = 0; i < from->n; i++) {
+        /* Environment and arguments are bytes to the kernel, and the log carries UTF-8 only. */
+        if (json_array_append_new(array, json_string(from->items[i])) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* One empty string clears the image's entrypoint. An overridden entrypoint drops the image's command too, as
+ * docker does. */
+static json_t *arguments(const struct container_spec *spec, const struct image *image)
+{
+    json_t *args = json_array();
+    bool overridden = spec->entrypoint.n > 0;
+    bool cleared = spec->entrypoint.n == 1 && spec->entrypoint.items[0][0] == '\0';
+    int result = cleared ? 0 : append_strings(args, overridden ? &spec->entrypoint : &image->entrypoint);
+    if (result == 0 && (spec->command.n > 0 || !overridden))
+        result = append_strings(args, spec->command.n > 0 ? &spec->command : &image->command);
+    if (result < 0) {
+        json_decref(args);
+        return NULL;
+    }
+    return args;
+}
+
+/* Sets KEY=VALUE, in place of an earlier one of the same key. */
+static int put_env(json_t *env, const char *text)
+{
+    size_t key = strcspn(text, "=") + 1;
+    for (size_t i = 0; i < json_array_size(env); i++) {
+        if (strncmp(json_string_value(json_array_get(env, i)), text, key) == 0)
+            return json_array_set_new(env, i, json_string(text));
+    }
+    return json_array_append_new(env, json_string(text));
+}
+
+static int put_env_list(json_t *env, const struct strings *list)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        if (put_env(env, list->items[i]) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static json_t *environment(const struct oci_config_input *input)
+{
+    char text[300], hostname[256];
+    json_t *env = json_array();
+    int result = put_env(env, DEFAULT_PATH);
+    if (result == 0 && oci_hostname(input->spec, input->container_id, hostname)) {
+        snprintf(text, sizeof(text), "HOSTNAME=%s", hostname);
+        result = put_env(env, text);
+    }
+    snprintf(text, sizeof(text), "HOME=%s", input->user->home);
+    if (result < 0 || put_env(env, text) < 0 || put_env_list(env, &input->image->env) < 0 ||
+        put_env_list(env, &input->spec->env) < 0) {
+        json_decref(env);
+        return NULL;
+    }
+    return env;
+}
+
+/* Without a devices cgroup (v2) nothing would keep a made node from opening any device. */
+static json_t *capabilities(bool may_make_nodes)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < COUNT(CAPABILITIES); i++) {
+        if (!may_make_nodes && strcmp(CAPABILITIES[i], "CAP_MKNOD") == 0)
+            continue;
+        if (json_array_append_new(array, json_string(CAPABILITIES[i])) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static json_t *user_object(const struct user *user)
+{
+    json_t *groups = json_array();
+    for (size_t i = 0; i < user->n_groups; i++) {
+        if (json_array_append_new(groups, json_integer(user->groups[i])) < 0) {
+            json_decref(groups);
+            return NULL;
+        }
+    }
+    return json_pack("{s:I, s:I, s:i, s:o}", "uid", (json_int_t)user->uid, "gid", (json_int_t)user->gid,
+                     "umask", 022, "additionalGids", groups);
+}
+
+static json_t *process(const struct oci_config_input *input)
+{
+    json_t *caps = capabilities(!input->cgroup2);
+    const char *cwd = input->spec->workdir != NULL ? input->spec->workdir : input->image->workdir;
+    return json_pack("{s:b, s:o, s:o, s:o, s:s, s:{s:O, s:O, s:o}, s:[{s:s, s:I, s:I}], s:b}", "terminal", 0,
+                     "user", user_object(input->user), "args", arguments(input->spec, input->image), "env",
+                     environment(input), "cwd", cwd == NULL || cwd[0] == '\0' ? "/" : cwd, "capabilities",
+                     "bounding", caps, "effective", caps, "permitted", caps, "rlimits", "type",
+                     "RLIMIT_NOFILE", "soft", (json_int_t)OPEN_FILES_SOFT, "hard",
+                     (json_int_t)OPEN_FILES_HARD, "noNewPrivileges", 1);
+}
+
+static json_t *mount_object(const char *destination, const char *type, const char *source,
+                            const char *options)
+{
+    return json_pack("{s:s, s:s, s:s, s:o}", "destination", destination, "type", type, "source", source,
+                     "options", split(options));
+}
+
+static json_t *mounts(bool cgroup2)
+{
+    json_t *array = json_array();
+    int result = 0;
+    for (size_t i = 0; i < COUNT(MOUNTS) && result == 0; i++)
+        result = json_array_append_new(
+            array, mount_object(MOUNTS[i].destination, MOUNTS[i].type, MOUNTS[i].source, MOUNTS[i].options));
+    if (cgroup2 && result == 0)
+        result = json_array_append_new(
+            array, mount_object("/sys/fs/cgroup", "cgroup2", "cgroup", "ro,nosuid,noexec,nodev,relatime"));
+    if (result < 0) {
+        json_decref(array);
+        return NULL;
+    }
+    return array;
+}
+
+static json_t *namespaces(bool network)
+{
+    json_t *array = json_pack("[{s:s}, {s:s}, {s:s}, {s:s}, {s:s}]", "type", "pid", "type", "ipc", "type",
+                              "uts", "type", "mount", "type", "cgroup");
+    if (network && json_array_append_new(array, json_pack("{s:s}", "type", "network")) < 0) {
+        json_decref(array);
+        return NULL;
+    }
+    return array;
+}
+
+/* The kernel takes no quota below 1 ms, so that small shares need a longer period (at most 1 s). */
+static json_t *cpu_limit(int64_t cpu_millis)
+{
+    json_int_t period = cpu_millis < 10 ? 1000000 : 100000;
+    return json_pack("{s:I, s:I}", "quota", (json_int_t)cpu_millis * period / 1000, "period", period);
+}
+
+static json_t *resources(const struct container_spec *spec)
+{
+    json_t *object = json_object();
+    int result = 0;
+    if (spec->memory != SCHEMA_ABSENT)
+        result |=
+            json_object_set_new(object, "memory", json_pack("{s:I}", "limit", (json_int_t)spec->memory));
+    if (spec->cpu_millis != SCHEMA_ABSENT)
+        result |= json_object_set_new(object, "cpu", cpu_limit(spec->cpu_millis));
+    if (spec->pids_limit != SCHEMA_ABSENT)
+        result |=
+            json_object_set_new(object, "pids", json_pack("{s:I}", "limit", (json_int_t)spec->pids_limit));
+    if (result != 0) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
+static bool has_own_network(const struct container_spec *spec)
+{
+    return spec->network == NULL || strcmp(spec->network, "host") != 0;
+}
+
+static json_t *linux_section(const struct oci_config_input *input)
+{
+    char cgroup[256];
+    snprintf(cgroup, sizeof(cgroup), "/%s/%s", input->cgroup_parent, input->container_id);
+    return json_pack("{s:o, s:o, s:s, s:o, s:o}", "namespaces", namespaces(has_own_network(input->spec)),
+                     "resources", resources(input->spec), "cgroupsPath", cgroup, "maskedPaths",
+                     string_array(MASKED, COUNT(MASKED)), "readonlyPaths",
+                     string_array(READ_ONLY, COUNT(READ_ONLY)));
+}
+
+bool oci_hostname(const struct container_spec *spec, const char *container_id, char ret[256])
+{
+    if (spec->hostname != NULL)
+        snprintf(ret, 256, "%s", spec->hostname);
+    else if (has_own_network(spec))
+        snprintf(ret, 256, "%.*s", SHORT_ID, container_id);
+    else
+        return false;
+    return true;
+}
+
+json_t *oci_config(const struct oci_config_input *input, struct err *err)
+{
+    char hostname[256];
+    json_auto_t *config = json_pack(
+        "{s:s, s:o, s:{s:s, s:b}, s:o, s:o, s:{s:s, s:o, s:s, s:s}}", "ociVersion", "1.2.0", "process",
+        process(input), "root", "path", "rootfs", "readonly", (int)input->spec->read_only, "mounts",
+        mounts(input->cgroup2), "linux", linux_section(input), "annotations", "io.wharf.container",
+        input->container_id, "io.wharf.incarnation", json_sprintf("%lld", (long long)input->incarnation),
+        "io.wharf.overlay", input->overlay_options, "io.wharf.seccomp", "default");
+    if (config == NULL)
+        return err_nomem(err, "writing the container's configuration"), NULL;
+    if (oci_hostname(input->spec, input->container_id, hostname) &&
+        json_object_set_new(config, "hostname", json_string(hostname)) < 0)
+        return err_nomem(err, "writing the container's configuration"), NULL;
+    if (json_array_size(json_object_get(json_object_get(config, "process"), "args")) == 0)
+        return err_set(err, ERR_INVALID, "no command: neither the container nor its image names one"), NULL;
+    return json_incref(config);
+}

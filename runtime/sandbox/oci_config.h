@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * oci_config.h - a container_spec and its image as an OCI runtime-spec 1.2 config.json.
+ *
+ * The only place where Wharf's own vocabulary meets the runtime-spec: oci_plan.c sees the config and nothing
+ * else. What the runtime-spec has no word for goes into annotations: io.wharf.container, io.wharf.incarnation
+ * whose it is io.wharf.overlay                           mount options of the overlayfs that makes the root
+ *   io.wharf.seccomp                           "default": the built-in filter
+ *
+ * Pure.
+ */
+#ifndef WHARF_RUNTIME_SANDBOX_OCI_CONFIG_H
+#define WHARF_RUNTIME_SANDBOX_OCI_CONFIG_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "events/message.h"
+#include "events/node_state.h"
+#include "runtime/sandbox/users.h"
+
+struct oci_config_input {
+    const char *container_id;
+    int64_t incarnation;
+    const struct container_spec *spec;
+    const struct image *image;
+    const struct user *user;
+    const char *cgroup_parent;
+    const char *overlay_options;
+    bool cgroup2;
+};
+
+/* A new reference, or NULL: ERR_INVALID when neither spec nor image names a command, or ERR_NOMEM. */
+json_t *oci_config(const struct oci_config_input *input, struct err *err);
+
+/* The host name the container gets: `ret` holds 256 bytes. NULL spec->hostname is the short id, or the host's
+ * own with network=host (then false is returned). */
+bool oci_hostname(const struct container_spec *spec, const char *container_id, char ret[256]);
+
+#endif

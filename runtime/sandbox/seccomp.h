@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * seccomp.h - the default system call filter as a BPF program (seccomp(2)).
+ *
+ * An allowlist. What is not on it fails with EPERM; clone3 fails with ENOSYS, so that libc falls back to
+ * clone, whose flags a filter can see and which may not make namespaces; system calls newer than libseccomp
+ * fail with ENOSYS too, so that programs fall back to what they used before.
+ *
+ * Building takes milliseconds: once per runtime. Any thread.
+ */
+#ifndef WHARF_RUNTIME_SANDBOX_SECCOMP_H
+#define WHARF_RUNTIME_SANDBOX_SECCOMP_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* Appends the program: an array of struct sock_filter. */
+int seccomp_default_program(struct buf *ret, struct err *err);
+
+#endif

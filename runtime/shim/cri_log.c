@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/shim/cri_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PREFIX_MAX 64 /* time, stream and tag of one entry, and the newline */
+
+void cri_log_init(struct cri_log *log, int dir_fd, uint64_t max_bytes, uint32_t files)
+{
+    log->dir_fd = dir_fd;
+    log->fd = -1;
+    log->size_bytes = 0;
+    log->max_bytes = max_bytes;
+    log->files = files;
+    log->lost_bytes = 0;
+    log->used = 0;
+}
+
+static int open_current(struct cri_log *log)
+{
+    log->fd = openat(log->dir_fd, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    struct stat st;
+    if (log->fd < 0 || fstat(log->fd, &st) < 0)
+        return -1;
+    log->size_bytes = (uint64_t)st.st_size;
+    return 0;
+}
+
+static void rotate(struct cri_log *log)
+{
+    char from[24], to[24];
+    close(log->fd);
+    log->fd = -1;
+    for (uint32_t i = log->files - 1; i > 0; i--) {
+        snprintf(to, sizeof(to), "log.%u", i);
+        snprintf(from, sizeof(from), i == 1 ? "log" : "log.%u", i - 1);
+        renameat(log->dir_fd, from, log->dir_fd, to); /* a missing one is as good as renamed */
+    }
+    if (log->files == 1)
+        unlinkat(log->dir_fd, "log", 0);
+}
+
+static void flush(struct cri_log *log)
+{
+    if (log->fd >= 0 && log->size_bytes > 0 && log->size_bytes + log->used > log->max_bytes)
+        rotate(log);
+    size_t done = 0;
+    if (log->fd >= 0 || open_current(log) == 0) {
+        while (done < log->used) {
+            ssize_t n = write(log->fd, log->pending + done, log->used - done);
+            if (n < 0 && errno == EINTR)
+                continue;
+            if (n < 0)
+                break;
+            done += (size_t)n;
+        }
+    }
+    log->size_bytes += done;
+    log->lost_bytes += log->used - done;
+    log->used = 0;
+}
+
+static size_t format_prefix(char ret[PREFIX_MAX], const char *stream, int64_t now_ns)
+{
+    time_t seconds = (time_t)(now_ns / 1000000000);
+    struct tm tm;
+    gmtime_r(&seconds, &tm);
+    int n =
+        snprintf(ret, PREFIX_MAX, "%04d-%02d-%02dT%02d:%02d:%02d.%09dZ %s ", tm.tm_year + 1900, tm.tm_mon + 1,
+                 tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(now_ns % 1000000000), stream);
+    return n < 0 || n >= PREFIX_MAX ? 0 : (size_t)n;
+}
+
+static void put(struct cri_log *log, const char *data, size_t size)
+{
+    memcpy(log->pending + log->used, data, size);
+    log->used += size;
+}
+
+void cri_log_add(struct cri_log *log, const char *stream, int64_t now_ns, const char *data, size_t size)
+{
+    char prefix[PREFIX_MAX];
+    size_t prefix_size = format_prefix(prefix, stream, now_ns);
+    while (size > 0) {
+        const char *newline = memchr(data, '\n', size < CRI_TEXT_MAX ? size : CRI_TEXT_MAX);
+        size_t text = newline != NULL ? (size_t)(newline - data) : size < CRI_TEXT_MAX ? size : CRI_TEXT_MAX;
+        size_t limit = sizeof(log->pending);
+        if (log->max_bytes > log->size_bytes && log->max_bytes - log->size_bytes < limit)
+            limit = (size_t)(log->max_bytes - log->size_bytes);
+        if (log->used > 0 && log->used + text + PREFIX_MAX > limit)
+            flush(log);
+        put(log, prefix, prefix_size);
+        put(log, newline != NULL ? "F " : "P ", 2);
+        put(log, data, text);
+        put(log, "\n", 1);
+        size_t eaten = newline != NULL ? text + 1 : text;
+        data += eaten;
+        size -= eaten;
+    }
+    if (log->used > 0)
+        flush(log);
+}
+
+void cri_log_close(struct cri_log *log)
+{
+    if (log->fd >= 0)
+        close(log->fd);
+    log->fd = -1;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cri_log.h - the container's log in the format of Kubernetes' container runtime interface:
+ * "TIME stdout|stderr F|P TEXT\n", where P marks a part of a line that goes on in the stream's next entry.
+ *
+ * Bytes are written as they come: what a read ends with in the middle of a line becomes a P entry at once, so
+ * that a follower sees prompts, and nothing is held back in memory. A file that would grow beyond its limit
+ * is rotated to log.1, log.2 ...; entries are never split between files. Output that cannot be written (disk
+ * full) is counted, and the container goes on.
+ *
+ * One thread; no allocation.
+ */
+#ifndef WHARF_RUNTIME_SHIM_CRI_LOG_H
+#define WHARF_RUNTIME_SHIM_CRI_LOG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CRI_TEXT_MAX 16384 /* bytes of text in one entry: longer lines are split into P entries */
+
+struct cri_log {
+    int dir_fd; /* borrowed: where the files are */
+    int fd;     /* -1 until the first entry */
+    uint64_t size_bytes;
+    uint64_t max_bytes;
+    uint32_t files;
+    uint64_t lost_bytes;
+    size_t used;
+    char pending[2 * CRI_TEXT_MAX];
+};
+
+void cri_log_init(struct cri_log *log, int dir_fd, uint64_t max_bytes, uint32_t files);
+
+/* Appends what was read from a stream at `now_ns` (realtime) and writes it out. */
+void cri_log_add(struct cri_log *log, const char *stream, int64_t now_ns, const char *data, size_t size);
+
+void cri_log_close(struct cri_log *log);
+
+#endif

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * wharf-shim - the parent of one container's first process.
+ *
+ * Started by the runtime with a plan and descriptors (plan.h). It clones the process into its namespaces,
+ * records who it is (`shim`), lets it go, answers the runtime, keeps its output in the log, and when it has
+ * ended writes the exit record
+ * (`exit`) durably and ends itself: its own end is the notification. It needs nobody: the runtime may die and
+ * come back.
+ *
+ * Failure modes: before the command runs, everything ends in a plan_status with the stage and errno, and the
+ * records are taken back. A runtime that dies before it said go makes the shim give up. If the shim is
+ * killed, PDEATHSIG kills the container.
+ *
+ * One thread; it waits in poll(2) only.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/shim/cri_log.h"
+#include "runtime/shim/record.h"
+#include "runtime/shim/shim.h"
+
+#define WAIT_PIDFD 3 /* P_PIDFD of waitid(2), which musl's headers of Debian 12 lack as a name */
+
+struct shim {
+    struct plan plan;
+    void *plan_bytes;
+    size_t plan_size;
+    struct shim_record record;
+    struct cri_log log;
+    int pid_fd;
+    int out_fd;
+    int err_fd;
+    int report_fd; /* -1 once the command runs */
+    int exit_fd;
+    int oom_fd; /* -1 if nothing counts */
+    int64_t finished_at_ns;
+    struct plan_failure failure;
+};
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Everything blocked: the shim cannot be ended but by SIGKILL. Ignored signals are inherited through
+ * execve(2), so that the container would start with them: back to the defaults. */
+static void settle_signals(void)
+{
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    for (int i = 1; i < NSIG; i++)
+        signal(i, SIG_DFL);
+}
+
+static int load_plan(struct shim *shim)
+{
+    struct stat st;
+    if (fstat(PLAN_FD_PLAN, &st) < 0)
+        return fail(&shim->failure, PLAN_STAGE_PLAN, "");
+    shim->plan_size = (size_t)st.st_size;
+    shim->plan_bytes = mmap(NULL, shim->plan_size, PROT_READ, MAP_PRIVATE, PLAN_FD_PLAN, 0);
+    if (shim->plan_bytes == MAP_FAILED)
+        return fail(&shim->failure, PLAN_STAGE_PLAN, "");
+    const char *why = plan_decode(&shim->plan, shim->plan_bytes, shim->plan_size);
+    if (why != NULL) {
+        errno = EINVAL;
+        return fail(&shim->failure, PLAN_STAGE_PLAN, why);
+    }
+    close(PLAN_FD_PLAN);
+    return 0;
+}
+
+static int read_start_ticks(const char *path, uint64_t *ret)
+{
+    char text[512];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    if (n <= 0)
+        return -1;
+    text[n] = '\0';
+    return proc_stat_start(text, ret) ? 0 : -1;
+}
+
+/* The exit record's space is taken now, so that a full disk later cannot keep the exit from being recorded.
+ */
+static int prepare_files(struct shim *shim)
+{
+    static const char zeros[RECORD_BYTES];
+    const struct plan_header *header = &shim->plan.header;
+    cri_log_init(&shim->log, PLAN_FD_DIR, header->log_max_bytes, header->log_files);
+    shim->exit_fd = openat(PLAN_FD_DIR, "exit", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    if (shim->exit_fd < 0 || pwrite(shim->exit_fd, zeros, sizeof(zeros), 0) != RECORD_BYTES)
+        return fail(&shim->failure, PLAN_STAGE_RECORD, "exit");
+    shim->record.incarnation = header->incarnation;
+    shim->record.shim_pid = getpid();
+    snprintf(shim->record.boot_id, sizeof(shim->record.boot_id), "%s", shim->plan.boot_id);
+    return 0;
+}
+
+static int clone_container(const struct plan *plan, int *ret_pid_fd)
+{
+    struct clone_args args = {
+        .flags = plan->header.clone_flags | CLONE_PIDFD,
+        .pidfd = (uint64_t)(uintptr_t)ret_pid_fd,
+        .exit_signal = SIGCHLD,
+    };
+    int cgroup_fd = -1;
+    if ((plan->header.flags & PLAN_CGROUP2) != 0) {
+        cgroup_fd = openat(PLAN_FD_CGROUPS, plan->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (cgroup_fd < 0)
+            return -1;
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (unsigned)cgroup_fd;
+    }
+    int pid = (int)syscall(SYS_clone3, &args, sizeof(args));
+    if (cgroup_fd >= 0 && pid != 0) {
+        int cause = errno;
+        close(cgroup_fd);
+        errno = cause;
+    }
+    return pid;
+}
+
+static int start_container(struct shim *shim, int *ret_go_fd)
+{
+    int out[2], err[2], report[2], go[2];
+    if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0 ||
+        pipe2(go, O_CLOEXEC) < 0 || fchdir(PLAN_FD_DIR) < 0)
+        return fail(&shim->failure, PLAN_STAGE_SHIM, "pipes");
+    int pid = clone_container(&shim->plan, &shim->pid_fd);
+    if (pid < 0)
+        return fail(&shim->failure, PLAN_STAGE_CLONE, "");
+    if (pid == 0) {
+        /* The shim's end must not stay open in the child: it would never see end of file. */
+        close(go[1]);
+        container_main(&shim->plan, &(struct container_fds){out[1], err[1], report[1], go[0]});
+    }
+    shim->record.pid = pid;
+    close(out[1]);
+    close(err[1]);
+    close(report[1]);
+    close(go[0]);
+    shim->out_fd = out[0];
+    shim->err_fd = err[0];
+    shim->report_fd = report[0];
+    *ret_go_fd = go[1];
+    fcntl(shim->out_fd, F_SETFL, O_NONBLOCK);
+    fcntl(shim->err_fd, F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+static int write_record(struct shim *shim)
+{
+    char path[40], bytes[RECORD_BYTES];
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)shim->record.pid);
+    if (read_start_ticks("/proc/self/stat", &shim->record.shim_start) < 0 ||
+        read_start_ticks(path, &shim->record.pid_start) < 0)
+        return fail(&shim->failure, PLAN_STAGE_RECORD, path);
+    int fd = openat(PLAN_FD_DIR, "shim", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return fail(&shim->failure, PLAN_STAGE_RECORD, "shim");
+    shim->record.started_at_ns = now_ns();
+    shim_record_format(bytes, &shim->record);
+    if (write(fd, bytes, sizeof(bytes)) != RECORD_BYTES)
+        return fail(&shim->failure, PLAN_STAGE_RECORD, "shim");
+    close(fd);
+    return 0;
+}
+
+/* The runtime says when the cgroups are ready. If it is gone, so is this start. */
+static int wait_for_runtime(struct shim *shim)
+{
+    char byte;
+    ssize_t n = read(PLAN_FD_GO, &byte, 1);
+    if (n == 1)
+        return 0;
+    if (n == 0)
+        errno = EPIPE;
+    return fail(&shim->failure, PLAN_STAGE_CGROUP, shim->plan.cgroup);
+}
+
+static void open_oom_counter(struct shim *shim)
+{
+    const struct plan_header *header = &shim->plan.header;
+    if (header->oom_cgroup >= header->n_cgroups)
+        return;
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/%s", shim->plan.cgroup,
+             (header->flags & PLAN_CGROUP2) != 0 ? "memory.events" : "memory.oom_control");
+    shim->oom_fd = openat(PLAN_FD_CGROUPS + (int)header->oom_cgroup, path, O_RDONLY | O_CLOEXEC);
+}
+
+/* "oom_kill N" in v1's memory.oom_control and v2's memory.events alike. */
+static bool was_oom_killed(const struct shim *shim)
+{
+    char text[1024];
+    if (shim->oom_fd < 0)
+        return false;
+    ssize_t n = pread(shim->oom_fd, text, sizeof(text) - 1, 0);
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    const char *at = strstr(text, "oom_kill ");
+    return at != NULL && strtoull(at + strlen("oom_kill "), NULL, 10) > 0;
+}
+
+static void answer(const struct shim *shim, bool ok)
+{
+    struct plan_status status = {
+        .ok = ok ? 1 : 0,
+        .pid = shim->record.pid,
+        .pid_start = shim->record.pid_start,
+        .shim_start = shim->record.shim_start,
+        .started_at_ns = shim->record.started_at_ns,
+        .failure = shim->failure,
+    };
+    /* The runtime may be gone: it will read the records instead. */
+    ssize_t n = write(PLAN_FD_STATUS, &status, sizeof(status));
+    (void)n;
+    close(PLAN_FD_STATUS);
+}
+
+static int launch(struct shim *shim)
+{
+    int go_fd = -1;
+    if (load_plan(shim) < 0 || prepare_files(shim) < 0 || start_container(shim, &go_fd) < 0)
+        return -1;
+    int result = write_record(shim);
+    if (result == 0)
+        result = wait_for_runtime(shim);
+    if (result == 0)
+        open_oom_counter(shim);
+    if (result == 0 && write(go_fd, "g", 1) != 1 && errno != EPIPE)
+        result = fail(&shim->failure, PLAN_STAGE_SHIM, "go");
+    close(go_fd);
+    return result;
+}
+
+/* Reads once from a stream; false at its end. */
+static bool drain_once(struct shim *shim, int fd, const char *stream)
+{
+    char data[CRI_TEXT_MAX];
+    ssize_t n = read(fd, data, sizeof(data));
+    if (n > 0)
+        cri_log_add(&shim->log, stream, now_ns(), data, (size_t)n);
+    return n > 0;
+}
+
+/* The command runs (end of file), or says why it does not. */
+static bool hear_report(struct shim *shim)
+{
+    struct plan_failure failure;
+    ssize_t n = read(shim->report_fd, &failure, sizeof(failure));
+    close(shim->report_fd);
+    shim->report_fd = -1;
+    if (n == (ssize_t)sizeof(failure)) {
+        shim->failure = failure;
+        shim->failure.subject[sizeof(failure.subject) - 1] = '\0';
+        return false;
+    }
+    answer(shim, true);
+    plan_release(&shim->plan);
+    munmap(shim->plan_bytes, shim->plan_size);
+    close(PLAN_FD_GO);
+    return true;
+}
+
+/* Until the process has ended; false if the command could not be executed. */
+static bool attend(struct shim *shim)
+{
+    struct pollfd poll_fds[] = {
+        {.fd = shim->report_fd, .events = POLLIN},
+        {.fd = shim->out_fd, .events = POLLIN},
+        {.fd = shim->err_fd, .events = POLLIN},
+        {.fd = shim->pid_fd, .events = POLLIN},
+    };
+    for (;;) {
+        if (poll(poll_fds, 4, -1) < 0)
+            continue;
+        if (poll_fds[0].revents != 0) {
+            if (!hear_report(shim))
+                return false;
+            poll_fds[0].fd = -1;
+        }
+        if (poll_fds[3].revents != 0 && shim->finished_at_ns == 0)
+            shim->finished_at_ns = now_ns();
+        if (poll_fds[1].revents != 0 && !drain_once(shim, shim->out_fd, "stdout"))
+            poll_fds[1].fd = -1;
+        if (poll_fds[2].revents != 0 && !drain_once(shim, shim->err_fd, "stderr"))
+            poll_fds[2].fd = -1;
+        if (shim->finished_at_ns != 0)
+            break;
+    }
+    while (drain_once(shim, shim->out_fd, "stdout"))
+        ;
+    while (drain_once(shim, shim->err_fd, "stderr"))
+        ;
+    return true;
+}
+
+static void record_exit(struct shim *shim)
+{
+    siginfo_t info = {0};
+    char bytes[RECORD_BYTES];
+    while (waitid((idtype_t)WAIT_PIDFD, (id_t)shim->pid_fd, &info, WEXITED) < 0 && errno == EINTR)
+        ;
+    bool exited = info.si_code == CLD_EXITED;
+    struct exit_record record = {
+        .incarnation = shim->record.incarnation,
+        .exit_code = exited ? info.si_status : 128 + info.si_status,
+        .signal = exited ? 0 : info.si_status,
+        .oom_killed = was_oom_killed(shim),
+        .finished_at_ns = shim->finished_at_ns,
+        .log_lost_bytes = shim->log.lost_bytes,
+    };
+    exit_record_format(bytes, &record);
+    if (pwrite(shim->exit_fd, bytes, sizeof(bytes), 0) == RECORD_BYTES)
+        fdatasync(shim->exit_fd);
+}
+
+/* Nothing of a start that failed may look like a container that ran. */
+static int give_up(struct shim *shim)
+{
+    if (shim->pid_fd >= 0) {
+        siginfo_t info;
+        kill((pid_t)shim->record.pid, SIGKILL);
+        while (waitid((idtype_t)WAIT_PIDFD, (id_t)shim->pid_fd, &info, WEXITED) < 0 && errno == EINTR)
+            ;
+    }
+    unlinkat(PLAN_FD_DIR, "shim", 0);
+    unlinkat(PLAN_FD_DIR, "exit", 0);
+    answer(shim, false);
+    return 1;
+}
+
+int main(void)
+{
+    /* Beyond the stack's first pages only what is touched costs memory. */
+    static struct shim shim = {
+        .pid_fd = -1, .out_fd = -1, .err_fd = -1, .report_fd = -1, .exit_fd = -1, .oom_fd = -1};
+    settle_signals();
+    setsid();
+    if (launch(&shim) < 0 || !attend(&shim))
+        return give_up(&shim);
+    cri_log_close(&shim.log);
+    record_exit(&shim);
+    return 0;
+}
