@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+load helper
+
+@test "import a directory, archives of every compression, and standard input" {
+    tar -C "$E2E_DIR/rootfs" -cf "$BATS_TEST_TMPDIR/image.tar" .
+    gzip -k "$BATS_TEST_TMPDIR/image.tar"
+    xz -0 -k "$BATS_TEST_TMPDIR/image.tar"
+    zstd -q -1 "$BATS_TEST_TMPDIR/image.tar"
+    local suffix
+    for suffix in tar tar.gz tar.xz tar.zst; do
+        run -0 wharf import "$BATS_TEST_TMPDIR/image.$suffix" "from-${suffix//./-}:1"
+        [ "$output" = "from-${suffix//./-}:1" ]
+        [ "$(wharf run --rm "from-${suffix//./-}:1" echo "$suffix")" = "$suffix" ]
+    done
+    wharf import - piped <"$BATS_TEST_TMPDIR/image.tar.gz"
+    [ "$(wharf run --rm piped echo hello)" = hello ]
+    [ -z "$(find /var/tmp -maxdepth 1 -name 'wharf-import-*')" ]
+}
+
+@test "an image carries command, entrypoint, environment, directory and user" {
+    wharf import "$E2E_DIR/rootfs" settings --entrypoint '["/bin/sh", "-c"]' --cmd '["echo $WHO in $(pwd) as $(id -u)"]' \
+        -e WHO=me -w /tmp -u guest
+    [ "$(wharf run --rm settings)" = "me in /tmp as 1000" ]
+    [ "$(wharf run --rm -e WHO=you settings 'echo $WHO')" = you ]
+}
+
+@test "images lists, rmi removes, and an image in use stays" {
+    wharf import "$E2E_DIR/rootfs" spare:v2
+    run -0 wharf images
+    [[ "${lines[0]}" =~ ^REPOSITORY\ +TAG\ +IMAGE\ ID\ +CREATED\ +SIZE$ ]]
+    [[ "$output" == *spare*v2* ]]
+    [ "$(wharf images --format json | jq -r 'select(.reference == "spare:v2") | .digest' | cut -c1-7)" = sha256: ]
+    wharf run -d --name user-of-it spare:v2 sleep 1000
+    run -1 wharf rmi spare:v2
+    [[ "$output" == *spare:v2* ]]
+    wharf rm -f user-of-it
+    wharf rmi spare:v2
+    run -1 wharf rmi spare:v2
+    run -125 wharf run --rm spare:v2 true
+}
+
+@test "what is no image is refused and leaves nothing" {
+    run -1 wharf import /no/such/place x
+    [[ "$output" == *"/no/such/place"* ]]
+    echo "this is no archive" >"$BATS_TEST_TMPDIR/noise.tar"
+    run -1 wharf import "$BATS_TEST_TMPDIR/noise.tar" noise
+    run -1 wharf import "$E2E_DIR/rootfs" 'Bad Name'
+    run -1 wharf import "$E2E_DIR/rootfs"
+    [[ "$(wharf images)" != *noise* ]]
+}
+
+@test "an archive cannot write outside its image" {
+    mkdir -p "$BATS_TEST_TMPDIR/evil/a"
+    echo x >"$BATS_TEST_TMPDIR/evil/a/file"
+    tar -C "$BATS_TEST_TMPDIR/evil/a" --transform 's,^file,../../../../../../../../escaped,' -Pcf "$BATS_TEST_TMPDIR/evil.tar" file
+    wharf import "$BATS_TEST_TMPDIR/evil.tar" evil || true
+    [ ! -e /escaped ]
+    [ ! -e "$E2E_DIR/escaped" ]
+}

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+# Stacks that cannot start, and stores that fail while they run. Each test has a stack of its own.
+load helper
+
+setup_file() { :; }
+teardown_file() { :; }
+setup() { prepare_stack; }
+teardown() { stop_stack; }
+
+@test "a log directory that cannot be used fails up with the reason, and nothing stays" {
+    mkdir -p "$WHARF_STATE_DIR"
+    touch "$WHARF_STATE_DIR/log"
+    run -1 wharf up --detach
+    [[ "$output" == *"$WHARF_STATE_DIR/log"* ]]
+    [ ! -e "$WHARF_RUN_DIR/up.json" ]
+    run -0 wharf down
+    [[ "$output" == *"not running"* ]]
+}
+
+@test "up without redis-server says what to install" {
+    mkdir "$E2E_DIR/bin"
+    run -1 env PATH="$E2E_DIR/bin" "$WHARF_BUILD/wharf" up --detach
+    [[ "$output" == *"apt-get install redis-server"* ]]
+}
+
+@test "a Redis that is not there at start is waited for; commands do not need it" {
+    wharf up --log "sqlite:$WHARF_STATE_DIR/log" --redis "unix:$E2E_DIR/late.sock" >"$E2E_DIR/up.out" 2>&1 3>&- &
+    local up=$!
+    make_rootfs "$E2E_DIR/rootfs"
+    eventually test -S "$WHARF_RUN_DIR/writer.sock"
+    eventually test -S "$WHARF_RUN_DIR/runtime.sock"
+    eventually wharf import "$E2E_DIR/rootfs" busybox
+    run -0 wharf run --rm busybox echo without
+    [ "$output" = without ]
+    redis-server --port 0 --unixsocket "$E2E_DIR/late.sock" --save '' --daemonize no >/dev/null 3>&- &
+    local redis=$!
+    eventually wharf ps -a
+    wharf down
+    wait $up
+    kill $redis
+}
+
+@test "a full disk refuses commands with a clear message, and works again when there is room" {
+    mkdir -p "$WHARF_STATE_DIR/log"
+    mount -t tmpfs -o size=8m tmpfs "$WHARF_STATE_DIR/log"
+    chmod 2770 "$WHARF_STATE_DIR/log"
+    wharf up --detach
+    make_rootfs "$E2E_DIR/rootfs"
+    wharf import "$E2E_DIR/rootfs" busybox
+    dd if=/dev/zero of="$WHARF_STATE_DIR/log/filler" bs=4k 2>/dev/null || true
+    local code=0 i
+    for i in $(seq 1 20); do
+        timeout 60 wharf create busybox true >/dev/null 2>"$E2E_DIR/refused" || { code=$?; break; }
+    done
+    [ $code = 1 ]
+    [ -s "$E2E_DIR/refused" ]
+    rm "$WHARF_STATE_DIR/log/filler"
+    eventually wharf run --rm busybox true
+}
+
+@test "two stacks side by side do not see each other" {
+    wharf up --detach
+    make_rootfs "$E2E_DIR/rootfs"
+    wharf import "$E2E_DIR/rootfs" busybox
+    wharf run -d --name here busybox sleep 1000
+    wharf --run-dir "$E2E_DIR/run2" up --detach --state-dir "$E2E_DIR/state2" --node second
+    [ -z "$(wharf --run-dir "$E2E_DIR/run2" ps -aq)" ]
+    wharf --run-dir "$E2E_DIR/run2" down
+    state_is here running
+}
+
+@test "down --stop stops the containers first" {
+    wharf up --detach
+    make_rootfs "$E2E_DIR/rootfs"
+    wharf import "$E2E_DIR/rootfs" busybox
+    wharf run -d --name ending --stop-timeout 0 busybox sleep 1000
+    local pid
+    pid=$(member ending pid)
+    wharf down --stop
+    run ! kill -0 "$pid"
+    wharf up --detach
+    state_is ending exited
+}
+
+@test "rebuild makes the same view again" {
+    wharf up --detach
+    make_rootfs "$E2E_DIR/rootfs"
+    wharf import "$E2E_DIR/rootfs" busybox
+    wharf run --name seen busybox true
+    local before
+    before=$(wharf ps -a --format json | jq -S .)
+    wharf rebuild --verify
+    wharf rebuild
+    [ "$(wharf ps -a --format json | jq -S .)" = "$before" ]
+}
