@@ -131,7 +131,8 @@ format: ## format every source file in place
 fresh: ## prove on a bare Debian 12 that nothing but this tree is needed
 	@scripts/fresh.sh
 
-demo: deps ## show what wharf does, in a minute, in a directory of its own
+demo: ## show what wharf does, in a minute, in a directory of its own
+	@scripts/deps.sh demo
 	@$(MAKE) --no-print-directory all
 	@scripts/demo.sh
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Shows what wharf does, on an embedded stack in a directory of its own, and checks what it claims. Fails if a check fails.
+# shellcheck disable=SC2016 # the containers' shells expand these
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PWD/build:$PATH
@@ -73,10 +74,10 @@ echo "$before"
 
 step "SIGKILL to the supervisor, writer, runtime, projector, query and Redis"
 jq -r '.pid, .parts[].pid' "$WHARF_RUN_DIR/up.json" | while read -r pid; do kill -KILL "$pid" 2>/dev/null || true; done
-for pid in $(cut -d' ' -f2 <<<"$before"); do
+while read -r _ pid; do
     kill -0 "$pid" || fail "process $pid of a container is gone"
     echo "container process $pid runs on: $(tr '\0' ' ' <"/proc/$pid/cmdline")"
-done
+done <<<"$before"
 
 step "The stack again: it reads the log, adopts what runs, and makes the read model anew in an empty Redis"
 deadline=$((SECONDS + 10))

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that are missing: `deps.sh build` what building and running needs, `deps.sh test` what the
-# tests need on top. Asks for root only when something is missing.
+# Installs the Debian packages that are missing: `deps.sh build` what building and running needs, `deps.sh demo` and
+# `deps.sh test` what the demonstration and the tests need on top. Asks for root only when something is missing.
 set -eu
 
 build="gcc libc6-dev make musl-tools linux-libc-dev uthash-dev libuv1-dev libjansson-dev libmicrohttpd-dev
@@ -13,10 +13,11 @@ test="libcmocka-dev bats kcat crun sqlite3 jq curl socat procps iproute2 util-li
 
 case "${1:-build}" in
 build) wanted=$build ;;
+demo) wanted="$build jq sqlite3" ;;
 unit) wanted="$build libcmocka-dev" ;;
 test) wanted="$build $test" ;;
 *)
-    echo "usage: $0 build|unit|test" >&2
+    echo "usage: $0 build|demo|unit|test" >&2
     exit 2
     ;;
 esac

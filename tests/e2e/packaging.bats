@@ -35,7 +35,7 @@ setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
 @test "the sample configuration is accepted as it is, and with every line in force" {
     WHARF_RUN_DIR=$BATS_TEST_TMPDIR run -1 wharf ps --config "$PWD/packaging/wharf.conf"
     [[ "$output" == *"cannot reach the query service"* ]]
-    sed -n 's/^#\([a-z.-]* = \)/\1/p' packaging/wharf.conf | sed 's/the host name/sample/' >"$BATS_TEST_TMPDIR/all.conf"
+    sed -n 's/^#\([a-z.-]* = \)/\1/p' packaging/wharf.conf | sed 's/the host name/sample/' | awk '!seen[$1]++' >"$BATS_TEST_TMPDIR/all.conf"
     WHARF_RUN_DIR=$BATS_TEST_TMPDIR run -1 wharf ps --config "$BATS_TEST_TMPDIR/all.conf"
     [[ "$output" == *"cannot reach the query service"* ]]
 }
