@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What `make bench` runs: wharf beside its peers, in the same run on the same machine, with ratios. Needs root.
+#
+#     bench.sh BUILD [RUNS]
+set -euo pipefail
+
+build=$(realpath "${1:-build}")
+runs=${2:-200}
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+
+# crun refuses a host with v1 controllers beside an empty v2 unless hugetlb is mounted: done where only we see it.
+if [ -z "${WHARF_BENCH_INSIDE:-}" ]; then
+    export WHARF_BENCH_INSIDE=1
+    exec unshare --mount --propagation private "$0" "$@"
+fi
+if [ ! -e /sys/fs/cgroup/cgroup.controllers ] && [ -d /sys/fs/cgroup/memory ] && [ ! -d /sys/fs/cgroup/hugetlb ]; then
+    mkdir -p /sys/fs/cgroup/hugetlb
+    mount -t cgroup -o hugetlb none /sys/fs/cgroup/hugetlb
+fi
+
+place=$(mktemp -d /tmp/wharf-bench.XXXXXX)
+chmod 755 "$place"
+kafka=
+cleanup() {
+    for run in "$place"/*/run; do
+        if [ -d "$run" ]; then "$build/wharf" down --stop --run-dir "$run" >/dev/null 2>&1 || true; fi
+    done
+    [ -z "$kafka" ] || "$here/../stack/kafka.sh" stop "$kafka" >/dev/null 2>&1 || true
+    rm -rf "$place"
+}
+trap cleanup EXIT
+
+# One root file system for all.
+mkdir -p "$place/rootfs/bin" "$place/bundle"
+cp /bin/busybox "$place/rootfs/bin/busybox"
+for applet in true sh sleep echo cat; do ln -s busybox "$place/rootfs/bin/$applet"; done
+(cd "$place/bundle" && crun spec && jq --arg root "$place/rootfs" \
+    '.root.path = $root | .process.terminal = false | .process.args = ["/bin/true"]' config.json >config.new &&
+    mv config.new config.json)
+crun_once="$place/crun-once"
+printf '#!/bin/sh\nexec crun --root %s/crun run --bundle %s/bundle bench-$$\n' "$place" "$place" >"$crun_once"
+chmod 755 "$crun_once"
+
+# stack NAME [OPTION...]: a stack of its own with the image imported.
+stack() {
+    local name=$1
+    shift
+    "$build/wharf" up --detach --node "bench-$name" --state-dir "$place/$name/state" --run-dir "$place/$name/run" "$@" >/dev/null
+    "$build/wharf" import --run-dir "$place/$name/run" "$place/rootfs" busybox >/dev/null
+}
+mkdir -p "$place/sqlite" "$place/kafka"
+stack sqlite
+labels=("wharf run --rm, SQLite log" "$build/wharf" run --run-dir "$place/sqlite/run" --rm busybox true)
+if "$here/../stack/kafka.sh" start "$place/broker" >/dev/null 2>&1; then
+    kafka=$place/broker
+    stack kafka --log "kafka://$(cat "$kafka/address")"
+    labels+=(-- "wharf run --rm, Kafka log" "$build/wharf" run --run-dir "$place/kafka/run" --rm busybox true)
+fi
+
+echo "== latency of one container, create to removed ($runs runs each, in turn)"
+"$build/bench/bench_command" "$runs" "crun run (no log, no history)" "$crun_once" -- "${labels[@]}"
+
+if [ -x "$build/bench/bench_kernel" ]; then
+    echo "== the bare kernel work: clone3, overlay, pivot_root, exec, wait"
+    "$build/bench/bench_kernel"
+fi
+for clients in 8 32; do
+    echo "== containers a second, create to removed, $clients clients"
+    CLIENTS=$clients "$build/bench/bench_command" "$((runs * 2))" "crun run" "$crun_once" -- "${labels[@]}"
+done
+
+echo "== memory of a shim beyond its container"
+id=$("$build/wharf" run --run-dir "$place/sqlite/run" -d busybox sleep 1000)
+shim=$("$build/wharf" history --run-dir "$place/sqlite/run" --format json "$id" |
+    jq -r 'select(.type == "wharf.container.started.v1").data.shim_pid')
+awk '/^Pss:/ { print "shim PSS " $2 " KB (goal 300)" }' "/proc/$shim/smaps_rollup"
+
+if [ -x "$build/bench/bench_project" ]; then
+    echo "== projection into Redis"
+    "$build/bench/bench_project"
+fi
+if [ -x "$build/bench/bench_log" ]; then
+    echo "== the log"
+    "$build/bench/bench_log"
+fi
