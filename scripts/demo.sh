@@ -28,8 +28,8 @@ clean_up() {
     awk -v dir="$dir/" 'index($2, dir) == 1 { print $2 }' /proc/self/mounts | sort -r | while read -r mounted; do
         umount -l "$mounted" || true
     done
-    find /sys/fs/cgroup -depth -type d -path "*/$WHARF_CGROUP_PARENT*" -exec rmdir {} \; 2>/dev/null || true
-    rm -rf "$dir"
+    find /sys/fs/cgroup -depth -type d -path "/sys/fs/cgroup/*${WHARF_CGROUP_PARENT:?}*" -exec rmdir {} \; 2>/dev/null || true
+    rm -rf "${dir:?}"
     [ $code = 0 ] && echo "done in $SECONDS s" || echo "failed after $SECONDS s"
     exit $code
 }

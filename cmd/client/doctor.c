@@ -64,11 +64,13 @@ static void check_kernel(const struct client *client, struct finding *finding)
 {
     (void)client;
     struct utsname name;
-    int major = 0, minor = 0;
-    if (uname(&name) < 0 || sscanf(name.release, "%d.%d", &major, &minor) != 2) {
+    if (uname(&name) < 0) {
         find(finding, NOTE, "check that it is Linux 5.10 or newer", "the kernel does not tell its version");
         return;
     }
+    char *rest = name.release;
+    long major = strtol(rest, &rest, 10);
+    long minor = *rest == '.' ? strtol(rest + 1, NULL, 10) : 0;
     bool enough = major > 5 || (major == 5 && minor >= 10);
     find(finding, enough ? FINE : MISSING, "wharf needs Linux 5.10 or newer (clone3, pidfds, openat2)",
          "Linux %s", name.release);

@@ -41,8 +41,8 @@ static int add_argument(struct part *part, const char *text, struct err *err)
     size_t n = 0;
     while (part->argv[n] != NULL)
         n++;
-    if (n + 1 >= sizeof(part->argv) / sizeof(part->argv[0]))
-        return err_set(err, ERR_INTERNAL, "too many arguments for the %s", part->name);
+    if (text == NULL || n + 1 >= sizeof(part->argv) / sizeof(part->argv[0]))
+        return err_set(err, ERR_INTERNAL, "bad arguments for the %s", part->name);
     part->argv[n] = strdup(text);
     return part->argv[n] != NULL ? 0 : err_nomem(err, "preparing a part of the stack");
 }

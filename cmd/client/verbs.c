@@ -8,21 +8,18 @@
 #include "base/say.h"
 #include "cmd/client/help.h"
 
-#define VERBS(V)                                                                                             \
-    V(run)                                                                                                   \
-    V(create)                                                                                                \
-    V(start)                                                                                                 \
-    V(stop) V(restart) V(kill) V(rm) V(wait) V(logs) V(ps) V(inspect) V(import) V(images) V(rmi) V(history)  \
-        V(events) V(rebuild) V(up) V(down) V(status) V(doctor) V(writer) V(runtime) V(projector) V(query)    \
-            V(help) V(version) V(completion) V(man)
+extern const struct verb verb_run, verb_create, verb_start, verb_stop, verb_restart, verb_kill, verb_rm,
+    verb_wait, verb_logs, verb_ps, verb_inspect, verb_import, verb_images, verb_rmi, verb_history,
+    verb_events, verb_rebuild, verb_up, verb_down, verb_status, verb_doctor, verb_writer, verb_runtime,
+    verb_projector, verb_query, verb_help, verb_version, verb_completion, verb_man;
 
-#define V(name) extern const struct verb verb_##name;
-VERBS(V)
-#undef V
-
-#define V(name) &verb_##name,
-const struct verb *const verbs[] = {VERBS(V) NULL};
-#undef V
+/* In the order of the help. */
+const struct verb *const verbs[] = {
+    &verb_run,    &verb_create, &verb_start,   &verb_stop,       &verb_restart, &verb_kill,
+    &verb_rm,     &verb_wait,   &verb_logs,    &verb_ps,         &verb_inspect, &verb_import,
+    &verb_images, &verb_rmi,    &verb_history, &verb_events,     &verb_rebuild, &verb_up,
+    &verb_down,   &verb_status, &verb_doctor,  &verb_writer,     &verb_runtime, &verb_projector,
+    &verb_query,  &verb_help,   &verb_version, &verb_completion, &verb_man,     NULL};
 
 const struct option_row common_option_rows[] = {
     OPTION_ROW(common_options, run_dir, 0, "run-dir", "DIR", OPTION_STRING,

@@ -37,17 +37,22 @@ start_stack() {
 
 # Leaves nothing behind, whatever a test did.
 stop_stack() {
-    local id
+    # An empty name would make the patterns below match what is not ours.
+    local cgroup=${WHARF_CGROUP_PARENT:?} dir=${E2E_DIR:?} id
+    [[ $cgroup == wharf-e2e.?* && $dir == */"$cgroup" ]] || return 1
     for id in $(wharf ps -aq --no-trunc 2>/dev/null); do
         wharf rm -f "$id" >/dev/null 2>&1 || true
     done
     wharf down >/dev/null 2>&1 || true
-    local mounted
-    for mounted in $(awk -v dir="$E2E_DIR/" 'index($2, dir) == 1 { print $2 }' /proc/self/mounts | sort -r); do
+    local pid mounted
+    for pid in $(find /sys/fs/cgroup -path "/sys/fs/cgroup/*$cgroup/*/cgroup.procs" -exec cat {} + 2>/dev/null | sort -u); do
+        kill -KILL "$pid" 2>/dev/null || true
+    done
+    for mounted in $(awk -v dir="$dir/" 'index($2, dir) == 1 { print $2 }' /proc/self/mounts | sort -r); do
         umount -l "$mounted" || true
     done
-    find /sys/fs/cgroup -depth -type d -path "*/$WHARF_CGROUP_PARENT*" -exec rmdir {} \; 2>/dev/null || true
-    rm -rf "$E2E_DIR"
+    find /sys/fs/cgroup -depth -type d -path "/sys/fs/cgroup/*$cgroup*" -exec rmdir {} \; 2>/dev/null || true
+    rm -rf "$dir"
 }
 
 setup_file() { start_stack; }
