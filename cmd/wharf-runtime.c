@@ -191,11 +191,32 @@ static int open_log(struct runtime *runtime, struct err *err)
     return log_open(&runtime->log, &runtime->loop, runtime->config.log_url, &options, err);
 }
 
+/* Several stacks may share a machine and the configured parent. What one finds under its own cgroup and does
+ * not know it destroys as an orphan, so each has a cgroup of its own, named after the node and the state
+ * directory (FNV-1a). */
+static int own_cgroup(const struct config *config, char **ret, struct err *err)
+{
+    uint32_t hash = 2166136261U;
+    for (const char *at = config->state_dir; *at != '\0'; at++)
+        hash = (hash ^ (unsigned char)*at) * 16777619U;
+    if (asprintf(ret, "%s/%.32s-%08x", config->cgroup_parent, config->node, hash) < 0) {
+        *ret = NULL;
+        return err_nomem(err, "naming the cgroup");
+    }
+    for (char *at = *ret + strlen(config->cgroup_parent); *at != '\0'; at++)
+        if (*at == '.')
+            *at = '_'; /* the node's name may contain "..", a cgroup's path must not */
+    return 0;
+}
+
 static int open_host(struct runtime *runtime, struct err *err)
 {
+    auto_free char *cgroup = NULL;
+    if (own_cgroup(&runtime->config, &cgroup, err) < 0)
+        return -1;
     struct host_options options = {.state_dir = runtime->config.state_dir,
                                    .run_dir = runtime->config.run_dir,
-                                   .cgroup_parent = runtime->config.cgroup_parent,
+                                   .cgroup_parent = cgroup,
                                    .shim_path = runtime->shim_path,
                                    .image_path = runtime->image_path,
                                    .on_exit = on_exit_seen,

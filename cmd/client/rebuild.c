@@ -26,12 +26,19 @@ static int rebuild(struct client *client, const void *values, int argc, char **a
     struct err err = ERR_INIT;
     auto_free char *path = NULL;
     if (role_find("projector", &path, &err) == 0) {
-        char *arguments[] = {path,          options->verify ? "--verify" : "--rebuild",
-                             "--state-dir", config->state_dir,
-                             "--run-dir",   config->run_dir,
-                             "--log",       config->log_url,
-                             "--redis",     config->redis_url,
-                             "--node",      config->node,
+        char *arguments[] = {path,
+                             "--rebuild",
+                             "--state-dir",
+                             config->state_dir,
+                             "--run-dir",
+                             config->run_dir,
+                             "--log",
+                             config->log_url,
+                             "--redis",
+                             config->redis_url,
+                             "--node",
+                             config->node,
+                             options->verify ? "--verify" : NULL,
                              NULL};
         if (client->config_file != NULL)
             setenv("WHARF_CONFIG", client->config_file, 1);

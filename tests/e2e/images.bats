@@ -25,7 +25,9 @@ load helper
 }
 
 @test "images lists, rmi removes, and an image in use stays" {
-    wharf import "$E2E_DIR/rootfs" spare:v2
+    cp -a "$E2E_DIR/rootfs" "$BATS_TEST_TMPDIR/spare"
+    touch "$BATS_TEST_TMPDIR/spare/makes-it-different"
+    wharf import "$BATS_TEST_TMPDIR/spare" spare:v2
     run -0 wharf images
     [[ "${lines[0]}" =~ ^REPOSITORY\ +TAG\ +IMAGE\ ID\ +CREATED\ +SIZE$ ]]
     [[ "$output" == *spare*v2* ]]

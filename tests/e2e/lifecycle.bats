@@ -114,7 +114,7 @@ teardown() {
     [ "$output$stderr" = bad ]
     run --separate-stderr -0 wharf logs -t speaker
     [[ "${lines[0]}" =~ ^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z\ 1$ ]]
-    run -0 wharf logs --since 2999-01-01T00:00:00Z speaker
+    run -0 wharf logs --since 2200-01-01T00:00:00Z speaker
     [ -z "$output" ]
     wharf run -d --name ticker busybox sh -c 'echo one; while [ ! -e /go ]; do sleep 0.05; done'
     wharf logs -f ticker >"$BATS_TEST_TMPDIR/out" 3>&- &
@@ -165,7 +165,7 @@ teardown() {
     [ "$(history_types facts | tail -1)" = container.removed ]
     wharf history --format json "$id" | jq -e '.actor | startswith("uid:0") or contains("root") or startswith("system")' >/dev/null
     [ "$(wharf events --filter type=container.removed --filter container="$id" | wc -l)" = 1 ]
-    [ "$(wharf events --since 2999-01-01T00:00:00Z | wc -l)" = 0 ]
+    [ "$(wharf events --since 2200-01-01T00:00:00Z | wc -l)" = 0 ]
     local last
     last=$(wharf events | tail -1 | jq ._offset)
     [ "$(wharf events --from-offset "$last" | wc -l)" -ge 1 ]
