@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,6 +42,8 @@ int read_teardown(void **state)
     struct read_fixture *f = *state;
     if (f->projector > 0)
         read_end(&f->projector, SIGKILL);
+    if (f->query > 0)
+        read_end(&f->query, SIGKILL);
     log_feed_close(&f->feed);
     redis_server_stop(&f->redis);
     event_writer_release(&f->writer);
@@ -171,6 +175,114 @@ void read_wait_for(struct read_fixture *f, int64_t offset)
 void read_wait(struct read_fixture *f)
 {
     read_wait_for(f, f->feed.n_appended - 1);
+}
+
+/* --- HTTP --- */
+
+static int connect_query(struct read_fixture *f)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/query.sock", f->dir);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct timeval limit = {.tv_sec = 20};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static int send_get(struct read_fixture *f, const char *path, const char *connection)
+{
+    int fd = connect_query(f);
+    if (fd >= 0)
+        dprintf(fd, "GET %s HTTP/1.1\r\nHost: wharf\r\nConnection: %s\r\n\r\n", path, connection);
+    return fd;
+}
+
+/* RFC 9112, section 7.1: size in hex, CRLF, data, CRLF; the last size is 0. */
+static void unchunk(struct http_answer *answer)
+{
+    char *to = answer->body, *from = answer->body;
+    for (size_t size; (size = strtoul(from, &from, 16)) > 0; from += 2 + size + 2, to += size)
+        memmove(to, from + 2, size);
+    *to = '\0';
+    answer->body_size = (size_t)(to - answer->body);
+}
+
+bool read_get(struct read_fixture *f, const char *path, struct http_answer *ret)
+{
+    int fd = send_get(f, path, "close");
+    if (fd < 0)
+        return false;
+    struct buf text = BUF_INIT;
+    char chunk[65536];
+    for (ssize_t n; (n = read(fd, chunk, sizeof(chunk))) > 0;)
+        buf_add(&text, chunk, (size_t)n);
+    close(fd);
+    char *body = text.data != NULL ? strstr(text.data, "\r\n\r\n") : NULL;
+    if (body == NULL)
+        fail_msg("no answer to %s", path);
+    *body = '\0';
+    body += 4;
+    *ret = (struct http_answer){.headers = text.data, .body = body};
+    ret->body_size = text.size - (size_t)(body - text.data);
+    sscanf(text.data, "HTTP/1.1 %d", &ret->status);
+    if (strcasestr(ret->headers, "Transfer-Encoding: chunked") != NULL)
+        unchunk(ret);
+    return true;
+}
+
+void http_answer_release(struct http_answer *answer)
+{
+    free(answer->headers);
+}
+
+static char *read_line(int fd)
+{
+    struct buf line = BUF_INIT;
+    char c;
+    while (read(fd, &c, 1) == 1 && c != '\n')
+        buf_add(&line, &c, 1);
+    return buf_take(&line, NULL);
+}
+
+int read_stream_open(struct read_fixture *f, const char *path)
+{
+    int fd = send_get(f, path, "keep-alive");
+    assert_true(fd >= 0);
+    for (bool head = true; head;) {
+        auto_free char *line = read_line(fd);
+        head = strcmp(line, "\r") != 0;
+    }
+    return fd;
+}
+
+/* Lines of a chunked body that are JSON: sizes and line ends are not. */
+char *read_stream_line(int fd)
+{
+    for (;;) {
+        char *line = read_line(fd);
+        if (line[0] == '{' || line[0] == '\0')
+            return line;
+        free(line);
+    }
+}
+
+void read_start_query(struct read_fixture *f)
+{
+    f->query = read_spawn(f, "wharf-query", NULL, -1);
+    for (int attempt = 0; attempt < 2000; attempt++) {
+        struct http_answer answer;
+        if (read_get(f, "/readyz", &answer)) {
+            int status = answer.status;
+            http_answer_release(&answer);
+            if (status == 200)
+                return;
+        }
+        usleep(5000); /* the pause between two attempts */
+    }
+    fail_msg("wharf-query does not get ready");
 }
 
 static const char *field(const redisReply *hash, const char *name)

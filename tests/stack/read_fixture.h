@@ -20,6 +20,7 @@ struct read_fixture {
     int64_t n_container_events; /* legal ones, each of which is in one history */
     int64_t n_garbage;
     pid_t projector;
+    pid_t query;
 };
 
 int read_setup(void **state);
@@ -43,6 +44,24 @@ int read_run_projector(struct read_fixture *f, const char *const *more, char **r
  * default. */
 void read_wait_for(struct read_fixture *f, int64_t offset);
 void read_wait(struct read_fixture *f);
+
+/* Starts the query role and returns once it is ready to answer. */
+void read_start_query(struct read_fixture *f);
+
+struct http_answer {
+    int status;
+    char *headers;
+    char *body; /* of a chunked answer: put together */
+    size_t body_size;
+};
+/* GETs a path of query.sock with a connection of its own. False if nobody listens. */
+bool read_get(struct read_fixture *f, const char *path, struct http_answer *ret);
+void http_answer_release(struct http_answer *answer);
+
+/* Opens a streamed answer and returns the descriptor; read_stream_line gives one line of its body at a time.
+ */
+int read_stream_open(struct read_fixture *f, const char *path);
+char *read_stream_line(int fd);
 
 /* Compares everything in Redis with the fold of what was fed. */
 void read_assert_view_is_fold(struct read_fixture *f);
