@@ -10,23 +10,22 @@ static void append(struct err *err, const char *text)
     snprintf(err->message + used, sizeof(err->message) - used, "%s", text);
 }
 
-int err_set(struct err *err, enum err_code code, const char *fmt, ...)
+void err_fill(struct err *err, enum err_code code, const char *fmt, ...)
 {
     if (err == NULL)
-        return -1;
+        return;
     va_list args;
     va_start(args, fmt);
     err->code = code;
     err->sys_errno = 0;
     vsnprintf(err->message, sizeof(err->message), fmt, args);
     va_end(args);
-    return -1;
 }
 
-int err_sys(struct err *err, int sys_errno, const char *fmt, ...)
+void err_fill_sys(struct err *err, int sys_errno, const char *fmt, ...)
 {
     if (err == NULL)
-        return -1;
+        return;
     va_list args;
     va_start(args, fmt);
     err->code = ERR_SYSTEM;
@@ -36,18 +35,12 @@ int err_sys(struct err *err, int sys_errno, const char *fmt, ...)
     char text[128];
     append(err, ": ");
     append(err, strerror_r(sys_errno, text, sizeof(text)));
-    return -1;
 }
 
-int err_nomem(struct err *err, const char *what)
-{
-    return err_set(err, ERR_NOMEM, "out of memory while %s", what);
-}
-
-int err_wrap(struct err *err, const char *fmt, ...)
+void err_prefix(struct err *err, const char *fmt, ...)
 {
     if (err == NULL)
-        return -1;
+        return;
     char inner[ERR_MESSAGE_SIZE];
     memcpy(inner, err->message, sizeof(inner));
     va_list args;
@@ -56,7 +49,6 @@ int err_wrap(struct err *err, const char *fmt, ...)
     va_end(args);
     append(err, ": ");
     append(err, inner);
-    return -1;
 }
 
 void err_clear(struct err *err)

@@ -47,17 +47,27 @@ struct err {
         .code = ERR_NONE                                                                                     \
     }
 
-/* Fills err and returns -1, so that a failure path is `return err_set(err, ERR_INVALID, "...")`. */
-int err_set(struct err *err, enum err_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Fills err and returns -1, so that a failure path is `return err_set(err, ERR_INVALID, "...")`. This and the
+ * next three are macros over the functions below for one reason: compilers and analysers see the -1. */
+#define err_set(err, code, ...) (err_fill(err, code, __VA_ARGS__), err_failed())
 
 /* As err_set with ERR_SYSTEM and the text of `sys_errno` appended after ": ". */
-int err_sys(struct err *err, int sys_errno, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+#define err_sys(err, sys_errno, ...) (err_fill_sys(err, sys_errno, __VA_ARGS__), err_failed())
 
 /* Out of memory while doing `what`. Returns -1. */
-int err_nomem(struct err *err, const char *what);
+#define err_nomem(err, what) err_set(err, ERR_NOMEM, "out of memory while %s", what)
 
 /* Puts "<text>: " before the message that is already there; keeps code and errno. Returns -1. */
-int err_wrap(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#define err_wrap(err, ...) (err_prefix(err, __VA_ARGS__), err_failed())
+
+void err_fill(struct err *err, enum err_code code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void err_fill_sys(struct err *err, int sys_errno, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static inline int err_failed(void)
+{
+    return -1;
+}
 
 /* Forgets an error that was handled, so that err can be filled again. */
 void err_clear(struct err *err);
