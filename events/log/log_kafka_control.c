@@ -294,6 +294,8 @@ static void on_work_done(uv_work_t *work, int status)
     struct kafka_log *log = work->data;
     bool counted = log->log.closing;
     bool checked = log->check;
+    struct kafka_job *done = log->worker_jobs; /* what follows may start the next piece */
+    log->worker_jobs = NULL;
     log->working = false;
     log->check = false;
     for (size_t i = 0; i < LOG_TOPICS; i++)
@@ -302,9 +304,9 @@ static void on_work_done(uv_work_t *work, int status)
         report_unsafe(log);
     if (checked)
         kafka_checked(log);
-    while (log->worker_jobs != NULL) {
-        struct kafka_job *job = log->worker_jobs;
-        DL_DELETE(log->worker_jobs, job);
+    while (done != NULL) {
+        struct kafka_job *job = done;
+        DL_DELETE(done, job);
         kafka_job_done(log, job);
         free(job);
     }
