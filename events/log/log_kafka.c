@@ -139,9 +139,12 @@ static void release(struct kafka_log *log)
 
 static void destroy_clients(struct kafka_log *log)
 {
-    for (size_t i = 0; i < LOG_TOPICS; i++)
+    for (size_t i = 0; i < LOG_TOPICS; i++) {
         if (log->topics[i].rkt != NULL)
             rd_kafka_topic_destroy(log->topics[i].rkt);
+        if (log->topics[i].producer_rkt != NULL)
+            rd_kafka_topic_destroy(log->topics[i].producer_rkt);
+    }
     if (log->producer_queue != NULL)
         rd_kafka_queue_destroy(log->producer_queue);
     if (log->control_queue != NULL)

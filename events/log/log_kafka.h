@@ -47,9 +47,11 @@ struct kafka_partition {
 };
 
 struct kafka_topic {
-    char *name;                         /* with the prefix */
-    uint32_t n_partitions;              /* 0 while unknown or missing */
-    rd_kafka_topic_t *rkt;              /* the control client's, so that its metadata requests ask for it */
+    char *name;            /* with the prefix */
+    uint32_t n_partitions; /* 0 while unknown or missing */
+    rd_kafka_topic_t *rkt; /* the control client's, so that its metadata requests ask for it */
+    rd_kafka_topic_t
+        *producer_rkt; /* made by the first check that finds the topic; NULL unless appended to */
     struct kafka_partition *partitions; /* grows with the highest partition appended to */
     uint32_t partitions_size;
 };

@@ -46,11 +46,10 @@ static rd_kafka_headers_t *make_headers(const struct log_entry *entry)
 static rd_kafka_resp_err_t produce(struct kafka_log *log, struct kafka_pending *pending,
                                    const struct log_entry *entry)
 {
-    const char *name = log->topics[pending->append->topic].name;
     rd_kafka_headers_t *headers = make_headers(entry);
     const char *key = entry->key;
     rd_kafka_vu_t args[] = {
-        {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = name},
+        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = log->topics[pending->append->topic].producer_rkt},
         {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = (int32_t)pending->append->partition},
         {.vtype = RD_KAFKA_VTYPE_VALUE,
          .u.mem = {.ptr = (void *)(uintptr_t)entry->value, .size = entry->value_size}},

@@ -212,6 +212,28 @@ static int await_leaders(struct kafka_log *log)
     return err_set(&log->check_err, ERR_UNAVAILABLE, "the topics of '%s' have no leaders", log->log.url);
 }
 
+/* Left alone, the producer would look for a topic's leaders only when its timer comes round, a second after
+ * the first append. */
+static int acquaint_producer(struct kafka_log *log)
+{
+    for (enum log_topic topic = 0; topic < LOG_TOPICS; topic++) {
+        rd_kafka_topic_t **rkt = &log->topics[topic].producer_rkt;
+        if (!log_appends_to(&log->log, topic) || *rkt != NULL)
+            continue;
+        *rkt = rd_kafka_topic_new(log->producer, log->topics[topic].name, NULL);
+        if (*rkt == NULL)
+            return err_set(&log->check_err, ERR_UNAVAILABLE, "cannot use topic '%s': %s",
+                           log->topics[topic].name, rd_kafka_err2str(rd_kafka_last_error()));
+    }
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_resp_err_t rc = rd_kafka_metadata(log->producer, 0, NULL, &metadata, METADATA_TIMEOUT_MS);
+    if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return err_set(&log->check_err, ERR_UNAVAILABLE, "cannot reach the brokers of '%s': %s", log->log.url,
+                       rd_kafka_err2str(rc));
+    rd_kafka_metadata_destroy(metadata);
+    return 0;
+}
+
 static int check(struct kafka_log *log)
 {
     const struct rd_kafka_metadata *metadata = NULL;
@@ -222,9 +244,9 @@ static int check(struct kafka_log *log)
         check_existing(log, metadata);
     int rc = create_missing(log, metadata->broker_cnt, &created);
     rd_kafka_metadata_destroy(metadata);
-    if (rc < 0)
+    if (rc < 0 || (created && await_leaders(log) < 0))
         return -1;
-    return created ? await_leaders(log) : 0;
+    return log->producer != NULL && !log->ready ? acquaint_producer(log) : 0;
 }
 
 static void run_job(struct kafka_log *log, struct kafka_job *job)

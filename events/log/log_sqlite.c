@@ -137,8 +137,8 @@ static void on_last_work(uv_work_t *work)
 {
     struct sqlite_topic *topic = work->data;
     if (topic->appender.db != NULL) {
-        /* After an orderly end the database file is whole by itself, and the next start has no WAL to go through. A reader
-         * in another process may keep it from being emptied: nobody waits for that. */
+        /* After an orderly end the database file is whole by itself, and the next start has no WAL to go
+         * through. A reader in another process may keep it from being emptied: nobody waits for that. */
         sqlite3_busy_timeout(topic->appender.db, 0);
         sqlite3_wal_checkpoint_v2(topic->appender.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     }
