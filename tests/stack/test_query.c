@@ -306,6 +306,69 @@ static void without_redis_it_says_so_and_recovers(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* Two nodes on partitions of their own, with the same names; the one between them is empty. */
+static int setup_partitions(void **state)
+{
+    read_setup(state);
+    struct read_fixture *f = *state;
+    log_feed_close(&f->feed);
+    snprintf(f->log_url, sizeof(f->log_url), "sqlite:%s/log3", f->dir);
+    log_feed_open_partitions(&f->feed, f->log_url, 3);
+    static const uint32_t partitions[] = {0, 2};
+    for (size_t i = 0; i < 2; i++) {
+        struct event_writer writer;
+        event_writer_init(&writer, i == 0 ? "n1" : "n2", 5,
+                          30); /* the same seed gives the same names and ids */
+        writer.random += i;
+        for (int k = 0; k < 300; k++) {
+            size_t size;
+            auto_free char *value = event_writer_next(&writer, &size);
+            log_feed_append_to(&f->feed, partitions[i], &value, &size, 1);
+        }
+        event_writer_release(&writer);
+    }
+    read_start_projector(f);
+    read_start_query(f);
+    return 0;
+}
+
+static void partitions_are_one_view(void **state)
+{
+    struct read_fixture *f = *state;
+    json_auto_t *all = NULL, *nodes = NULL, *removed = NULL;
+    assert_int_equal(get(f, &all, "/v1/containers?consistent=1"), 200);
+    json_t *containers = json_object_get(all, "containers"), *container;
+    size_t i, n = json_array_size(containers), per_node[2] = {count(f, "node=n1"), count(f, "node=n2")};
+    assert_true(per_node[0] > 5 && per_node[1] > 5);
+    assert_int_equal(n, per_node[0] + per_node[1]);
+    char cursor[256] = "", shared[64] = "";
+    for (i = 0; i < n;) { /* pages of both partitions have the order of the whole */
+        json_auto_t *page = NULL;
+        assert_int_equal(get(f, &page, "/v1/containers?limit=4%s", cursor), 200);
+        size_t k;
+        json_array_foreach(json_object_get(page, "containers"), k, container)
+            assert_string_equal(text(container, "id"), text(json_array_get(containers, i++), "id"));
+        snprintf(cursor, sizeof(cursor), "&cursor=%s", text(page, "next_cursor"));
+    }
+    assert_int_equal(i, n);
+    json_array_foreach(containers, i, container)
+    {
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(text(json_array_get(containers, k), "name"), text(container, "name")) == 0)
+                snprintf(shared, sizeof(shared), "%s", text(container, "name"));
+    }
+    assert_string_not_equal(shared, "");
+    assert_int_equal(get(f, NULL, "/v1/containers/%s", shared), 409);
+    assert_int_equal(get(f, NULL, "/v1/containers/n2%%2F%s", shared), 200);
+    assert_int_equal(get(f, &nodes, "/v1/nodes"), 200);
+    assert_int_equal(json_array_size(json_object_get(nodes, "nodes")), 2);
+    assert_int_equal(count_lines(f, "/v1/events"), 600);
+    assert_int_equal(count_lines(f, "/v1/events?partition=2&from_offset=290"), 10);
+    assert_int_equal(get(f, &removed, "/v1/containers/n2%%2F%s/history", shared), 200);
+    assert_true(metric(f, "wharf_projection_offset{partition=\"1\"}") == -1);
+    assert_true(metric(f, "wharf_projection_offset{partition=\"2\"}") == 299);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +380,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(events_are_streamed_and_followed, setup, read_teardown),
         cmocka_unit_test_setup_teardown(bad_input_is_refused, setup, read_teardown),
         cmocka_unit_test_setup_teardown(consistent_reads_wait_and_lag_is_measured, setup, read_teardown),
+        cmocka_unit_test_setup_teardown(partitions_are_one_view, setup_partitions, read_teardown),
         cmocka_unit_test_setup_teardown(without_redis_it_says_so_and_recovers, setup, read_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

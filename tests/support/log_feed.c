@@ -11,14 +11,19 @@ static void give_up(const struct err *err)
     abort();
 }
 
-void log_feed_open(struct log_feed *feed, const char *url)
+void log_feed_open_partitions(struct log_feed *feed, const char *url, uint32_t partitions)
 {
     struct err err = ERR_INIT;
-    struct log_options options = {.append_topics = 1u << LOG_EVENTS};
+    struct log_options options = {.append_topics = 1u << LOG_EVENTS, .partitions = partitions};
     *feed = (struct log_feed){0};
     uv_loop_init(&feed->loop);
     if (log_open(&feed->log, &feed->loop, url, &options, &err) < 0)
         give_up(&err);
+}
+
+void log_feed_open(struct log_feed *feed, const char *url)
+{
+    log_feed_open_partitions(feed, url, 0);
 }
 
 static void on_appended(struct log_append *append, int64_t first_offset, const struct err *err)
@@ -29,7 +34,8 @@ static void on_appended(struct log_append *append, int64_t first_offset, const s
     *(bool *)append->data = true;
 }
 
-void log_feed_append(struct log_feed *feed, char *const *values, const size_t *sizes, size_t n)
+void log_feed_append_to(struct log_feed *feed, uint32_t partition, char *const *values, const size_t *sizes,
+                        size_t n)
 {
     struct err err = ERR_INIT;
     bool done = false;
@@ -37,12 +43,18 @@ void log_feed_append(struct log_feed *feed, char *const *values, const size_t *s
     struct log_entry *entries = calloc(n, sizeof(*entries));
     for (size_t i = 0; entries != NULL && i < n; i++)
         entries[i] = (struct log_entry){.key = "n1", .value = values[i], .value_size = sizes[i]};
-    if (entries == NULL || log_append(feed->log, &append, LOG_EVENTS, 0, entries, n, on_appended, &err) < 0)
+    if (entries == NULL ||
+        log_append(feed->log, &append, LOG_EVENTS, partition, entries, n, on_appended, &err) < 0)
         give_up(&err);
     while (!done)
         uv_run(&feed->loop, UV_RUN_ONCE);
     free(entries);
     feed->n_appended += (int64_t)n;
+}
+
+void log_feed_append(struct log_feed *feed, char *const *values, const size_t *sizes, size_t n)
+{
+    log_feed_append_to(feed, 0, values, sizes, n);
 }
 
 struct end {

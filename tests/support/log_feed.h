@@ -19,6 +19,11 @@ struct log_feed {
 
 /* Opens the log at `url` for appending events. */
 void log_feed_open(struct log_feed *feed, const char *url);
+/* The same for a log whose topics get so many partitions if they have to be made. */
+void log_feed_open_partitions(struct log_feed *feed, const char *url, uint32_t partitions);
+/* Appends to any partition of wharf.events. */
+void log_feed_append_to(struct log_feed *feed, uint32_t partition, char *const *values, const size_t *sizes,
+                        size_t n);
 /* Appends `n` values to wharf.events, partition 0, as one append. */
 void log_feed_append(struct log_feed *feed, char *const *values, const size_t *sizes, size_t n);
 /* How many records a topic's partition 0 has. */
