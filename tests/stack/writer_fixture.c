@@ -223,7 +223,7 @@ bool client_ask(struct client *client, struct answer *ret, const char *method, c
     if (!send_all(client->fd, request.data, request.size) || !receive_head(client->fd, &head) ||
         !receive_body(client->fd, head.data, &content))
         return false;
-    ret->status = atoi(head.data + strlen("HTTP/1.1 "));
+    ret->status = (int)strtol(head.data + strlen("HTTP/1.1 "), NULL, 10);
     ret->head = buf_take(&head, NULL);
     ret->body = content.size > 0 ? json_loadb(content.data, content.size, 0, NULL) : NULL;
     return true;
