@@ -318,6 +318,30 @@ static void test_idempotency(void **state)
     answer_release(&first);
 }
 
+/* Those who come while the first is still being appended get the first one's answer too. */
+static void test_one_key_at_once(void **state)
+{
+    struct writer_fixture *f = *state;
+    writer_join_node(f, "n1");
+    writer_start_process(f);
+    for (int round = 0; round < 10; round++) {
+        pthread_t threads[N_CLIENTS];
+        struct waiting repeats[N_CLIENTS];
+        char headers[64];
+        snprintf(headers, sizeof(headers), "Idempotency-Key: %d\r\n", round);
+        for (size_t i = 0; i < N_CLIENTS; i++) {
+            repeats[i] = (struct waiting){.f = f, .path = "/v1/commands", .headers = headers};
+            assert_int_equal(pthread_create(&threads[i], NULL, run_waiting, &repeats[i]), 0);
+        }
+        for (size_t i = 0; i < N_CLIENTS; i++) {
+            pthread_join(threads[i], NULL);
+            assert_int_equal(repeats[i].answer.status, 202);
+            assert_int_equal(number_of(&repeats[i].answer, "offset"), round);
+            answer_release(&repeats[i].answer);
+        }
+    }
+}
+
 /* ---- bad input ---- */
 
 static void test_bad_input(void **state)
@@ -503,11 +527,21 @@ int main(void)
         return EXIT_FAILURE;
 #define TEST(name) cmocka_unit_test_setup_teardown(name, writer_setup, writer_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_answers),           TEST(test_waits_for_outcome),  TEST(test_stop_while_waiting),
-        TEST(test_idempotency),       TEST(test_bad_input),          TEST(test_damaged_events),
-        TEST(test_no_node),           TEST(test_silent_clients),     TEST(test_concurrent_clients),
-        TEST(test_killed_under_load), TEST(test_stopped_under_load), TEST(test_log_not_writable),
-        TEST(test_second_writer),     TEST(test_full_disk),
+        TEST(test_answers),
+        TEST(test_waits_for_outcome),
+        TEST(test_stop_while_waiting),
+        TEST(test_idempotency),
+        TEST(test_one_key_at_once),
+        TEST(test_bad_input),
+        TEST(test_damaged_events),
+        TEST(test_no_node),
+        TEST(test_silent_clients),
+        TEST(test_concurrent_clients),
+        TEST(test_killed_under_load),
+        TEST(test_stopped_under_load),
+        TEST(test_log_not_writable),
+        TEST(test_second_writer),
+        TEST(test_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
