@@ -274,7 +274,7 @@ static bool refuse_unready(struct writer *writer, struct http_request *request)
 {
     if (writer->stopping)
         reply_unavailable(request, "stopping", "the writer is stopping");
-    else if (!writer->caught_up && writer->away)
+    else if (!writer->caught_up && writer->away != 0)
         reply_unavailable(request, "log-away", "the log is away: nothing can be accepted until it is back");
     else if (!writer->caught_up)
         reply_unavailable(request, "starting", "the writer is still reading the log");
@@ -460,7 +460,7 @@ static void get_ready(struct http_request *request, void *data)
     struct writer *writer = data;
     if (refuse_unready(writer, request))
         return;
-    if (writer->away)
+    if (writer->away != 0)
         reply_unavailable(request, "log-away", "the log is away");
     else if (writer->placement.nodes == NULL)
         reply_unavailable(request, "no-node", "no node has joined yet; start a runtime");

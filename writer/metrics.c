@@ -35,7 +35,7 @@ void metrics_format(const struct writer *writer, struct buf *ret)
     add_header(ret, "wharf_writer_waiting", "gauge", "Requests that wait for their append or an outcome.");
     buf_printf(ret, "wharf_writer_waiting %zu\n", writer->n_waiting);
     add_header(ret, "wharf_writer_log_away", "gauge", "1 while the log cannot be reached or written.");
-    buf_printf(ret, "wharf_writer_log_away %d\n", writer->away ? 1 : 0);
+    buf_printf(ret, "wharf_writer_log_away %d\n", writer->away != 0 ? 1 : 0);
     add_header(ret, "wharf_writer_records_skipped_total", "counter",
                "Records read that were damaged or unknown.");
     buf_printf(ret, "wharf_writer_records_skipped_total %llu\n",

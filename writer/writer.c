@@ -45,12 +45,12 @@ static void on_trouble(const struct log_trouble *trouble, void *data)
     struct writer *writer = data;
     switch (trouble->kind) {
     case LOG_AWAY:
-        writer->away = true;
+        writer->away |= 1u << trouble->topic;
         say_warning("%s", trouble->message);
         tell_ready(writer);
         return;
     case LOG_BACK:
-        writer->away = false;
+        writer->away &= ~(1u << trouble->topic);
         say_info("%s", trouble->message);
         return;
     case LOG_LOSS:

@@ -18,8 +18,9 @@
 #include "writer/placement.h"
 #include "writer/writer.h"
 
-#define WRITER_COMMANDS_TAIL 100000 /* records of each partition, read at start to recognise repeated keys   \
-                                     */
+#define WRITER_COMMANDS_TAIL                                                                                 \
+    100000 /* records of each partition, read at start to recognise repeated keys                            \
+            */
 
 enum writer_result {
     RESULT_ACCEPTED,    /* appended */
@@ -71,7 +72,7 @@ struct writer {
     uv_timer_t ready_timer;
     bool told_ready;
     bool caught_up;
-    bool away;
+    unsigned away; /* topics that cannot be reached or written, as a mask of 1u << enum log_topic */
     bool stopping;
     bool http_closing;
     size_t n_appending;
