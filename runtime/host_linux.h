@@ -39,7 +39,7 @@ struct host_container {
     enum host_container_state state;
     struct shim_record record; /* of the newest incarnation; valid while running or exited */
     struct host_exit exit;
-    bool told; /* on_exit has been called for this incarnation */
+    bool told;                /* on_exit has been called for this incarnation */
     struct host_watch *watch; /* while running; owned until its close callback */
     struct host_op *queue;    /* the first one is under way */
     UT_hash_handle hh;

@@ -353,8 +353,8 @@ static _Noreturn void exec_shim(const char *path, char *const argv[], const int 
     _exit(127);
 }
 
-/* vfork keeps the cost independent of this process's size. All signals are blocked around it, so that no handler of ours
- * runs in the child, and the shim starts with them blocked, which is how it wants to live. */
+/* vfork keeps the cost independent of this process's size. All signals are blocked around it, so that no
+ * handler of ours runs in the child, and the shim starts with them blocked, which is how it wants to live. */
 static pid_t vfork_shim(const char *path, char *const argv[], const int *from, int n)
 {
     sigset_t all, before;

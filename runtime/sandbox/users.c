@@ -131,6 +131,11 @@ int user_resolve(struct user *ret, const char *user, const char *passwd, const c
         find_memberships(&found, group, name.text);
     else if (!find_group(&found.gid, group, group_text))
         return err_set(err, ERR_NOT_FOUND, "the group '%s' is not in the image's /etc/group", group_text);
+    /* The primary group counts among the supplementary ones too: else it could be dropped to gain access that
+     * a file denies to that group (CVE-2022-36109). */
+    memmove(found.groups + 1, found.groups, (USER_GROUPS_MAX - 1) * sizeof(found.groups[0]));
+    found.groups[0] = found.gid;
+    found.n_groups += found.n_groups < USER_GROUPS_MAX;
     *ret = found;
     return 0;
 }

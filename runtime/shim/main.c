@@ -71,6 +71,16 @@ static void settle_signals(void)
         signal(i, SIG_DFL);
 }
 
+/* The shim outlives whoever started it, whose output would otherwise never end. */
+static void leave_stdio(void)
+{
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int i = 0; i < 3 && fd >= 0; i++)
+        dup2(fd, i);
+    if (fd > 2)
+        close(fd);
+}
+
 static int load_plan(struct shim *shim)
 {
     struct stat st;
@@ -361,6 +371,7 @@ int main(void)
     static struct shim shim = {
         .pid_fd = -1, .out_fd = -1, .err_fd = -1, .report_fd = -1, .exit_fd = -1, .oom_fd = -1};
     settle_signals();
+    leave_stdio();
     setsid();
     if (launch(&shim) < 0 || !attend(&shim))
         return give_up(&shim);

@@ -30,6 +30,7 @@ static void on_exit_seen(const struct host_exit *exit, void *data)
     struct fixture *f = data;
     f->exit = *exit;
     f->n_exits++;
+    f->exited = true;
 }
 
 void fixture_open_host(struct fixture *f)
@@ -239,11 +240,28 @@ void fixture_launch(struct fixture *f, const char *id, int64_t incarnation, cons
     fixture_run_until(f, &f->launched);
 }
 
+static void count_launched(const struct host_launched *result, void *data)
+{
+    assert_true(result->ok);
+    ++*(size_t *)data;
+}
+
+void fixture_launch_only(struct fixture *f, const char *id, int64_t incarnation,
+                         const struct container_spec *spec, size_t *ret_launched)
+{
+    struct err err = ERR_INIT;
+    struct host_launch launch = {.container_id = id,
+                                 .incarnation = incarnation,
+                                 .command_offset = -1,
+                                 .spec = spec,
+                                 .image = &f->image};
+    assert_int_equal(host_launch(f->host, &launch, count_launched, ret_launched, &err), 0);
+}
+
 void fixture_wait_exit(struct fixture *f)
 {
-    while (f->n_exits == 0)
-        uv_run(&f->loop, UV_RUN_ONCE);
-    f->n_exits--;
+    fixture_run_until(f, &f->exited);
+    f->exited = --f->n_exits > 0;
 }
 
 static void on_done(const struct err *err, void *data)
@@ -288,9 +306,10 @@ char *fixture_log(struct fixture *f, const char *id)
             tag = strstr(at, " stderr ");
         assert_non_null(tag);
         const char *words = tag + strlen(" stdout F ");
+        bool whole = tag[strlen(" stdout ")] == 'F'; /* before it is overwritten */
         memmove(to, words, (size_t)(end - words));
         to += end - words;
-        if (tag[strlen(" stdout ")] == 'F')
+        if (whole)
             *to++ = '\n';
         at = end + 1;
     }

@@ -22,7 +22,8 @@ struct fixture {
     /* what the callbacks said last: */
     bool launched;
     struct host_launched result;
-    size_t n_exits;
+    bool exited;    /* n_exits > 0 */
+    size_t n_exits; /* not waited for yet */
     struct host_exit exit;
     bool done;
     struct err done_err;
@@ -50,6 +51,9 @@ void fixture_new_id(struct fixture *f, char ret[CONTAINER_ID_SIZE]);
 /* Starts and waits for the answer, which is in f->result. */
 void fixture_launch(struct fixture *f, const char *id, int64_t incarnation,
                     const struct container_spec *spec);
+/* Starts without waiting; *ret_launched is counted up when it runs. */
+void fixture_launch_only(struct fixture *f, const char *id, int64_t incarnation,
+                         const struct container_spec *spec, size_t *ret_launched);
 /* Waits for the next exit, which is in f->exit. */
 void fixture_wait_exit(struct fixture *f);
 /* Runs the loop until *flag, for ten seconds at most. */
