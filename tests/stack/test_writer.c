@@ -282,6 +282,39 @@ static void test_stop_while_waiting(void **state)
     answer_release(&waiting.answer);
 }
 
+/* Returns once so many requests wait. */
+static void await_waiting(const struct writer_fixture *f, int n)
+{
+    char line[64];
+    snprintf(line, sizeof(line), "\nwharf_writer_waiting %d\n", n);
+    for (bool there = false; !there; sched_yield()) {
+        struct answer answer = ask(f, "GET", "/metrics", "", "");
+        there = strstr(answer.text, line) != NULL;
+        answer_release(&answer);
+    }
+}
+
+static void test_waiting_clients_leave(void **state)
+{
+    struct writer_fixture *f = *state;
+    static const char request[] =
+        "POST /v1/commands?wait=3600 HTTP/1.1\r\nHost: x\r\nContent-Length: 52\r\n\r\n" KILL;
+    struct client clients[20];
+    writer_join_node(f, "n1");
+    writer_start_process(f);
+    for (size_t i = 0; i < 20; i++) {
+        assert_int_equal(client_open(&clients[i], f), 0);
+        assert_int_equal(write(clients[i].fd, request, sizeof(request) - 1), sizeof(request) - 1);
+    }
+    await_waiting(f, 20);
+    for (size_t i = 0; i < 20; i++)
+        client_close(&clients[i]);
+    await_waiting(f, 0);
+    json_t *counts = writer_ids_on_log(f); /* what they asked for stands all the same */
+    assert_int_equal(json_object_size(counts), 20);
+    json_decref(counts);
+}
+
 static void expect_first(const struct writer_fixture *f, const char *path, const struct answer *first,
                          int status)
 {
@@ -530,6 +563,7 @@ int main(void)
         TEST(test_answers),
         TEST(test_waits_for_outcome),
         TEST(test_stop_while_waiting),
+        TEST(test_waiting_clients_leave),
         TEST(test_idempotency),
         TEST(test_one_key_at_once),
         TEST(test_bad_input),

@@ -226,12 +226,14 @@ bool client_ask(struct client *client, struct answer *ret, const char *method, c
     ret->status = (int)strtol(head.data + strlen("HTTP/1.1 "), NULL, 10);
     ret->head = buf_take(&head, NULL);
     ret->body = content.size > 0 ? json_loadb(content.data, content.size, 0, NULL) : NULL;
+    ret->text = buf_take(&content, NULL);
     return true;
 }
 
 void answer_release(struct answer *answer)
 {
     free(answer->head);
+    free(answer->text);
     json_decref(answer->body);
 }
 

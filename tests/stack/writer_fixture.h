@@ -49,6 +49,7 @@ struct client {
 struct answer {
     int status;
     char *head;   /* status line and headers */
+    char *text;   /* the body */
     json_t *body; /* NULL where it was no JSON */
 };
 
