@@ -20,6 +20,7 @@
 /* How long a client may wait for a container that nobody has heard of: the command may still be on its way to
  * us. */
 #define UNKNOWN_CONTAINER_MS 30000
+#define ATTACHMENTS_LIMIT 10000 /* beyond it, refusals are not kept for clients that may come */
 
 static const struct container *find_container(const struct output *output, const char *id)
 {
@@ -100,6 +101,19 @@ static void on_created(struct output *output, const struct container *container,
         uv_timer_stop(&attachment->expiry);
 }
 
+/* A command came to nothing. The client that wants to attach to the container it would have made may not have
+ * asked yet, since it asks only when it knows the id: the reason waits for it a while. */
+static void on_settled_badly(struct output *output, struct attachment *attachment,
+                             const struct decided_event *event, const struct container *container)
+{
+    const char *outcome = event->type == EVENT_COMMAND_REFUSED ? "refused" : "failed";
+    bool may_come = container == NULL && container_id_is_valid(event->subject);
+    if (attachment == NULL && may_come && output->n_attachments < ATTACHMENTS_LIMIT)
+        attachment = attachment_get(output, event->subject);
+    if (attachment != NULL && !attachment->launched)
+        attachment_end(attachment, format_end(event, outcome, 125));
+}
+
 void output_on_event(struct output *output, const struct decided_event *event,
                      const struct container *container)
 {
@@ -112,8 +126,8 @@ void output_on_event(struct output *output, const struct decided_event *event,
         on_created(output, container, event->subject);
     else if (event->type == EVENT_CONTAINER_START_FAILED && attachment != NULL && !attachment->launched)
         attachment_end(attachment, format_end(event, "failed", 125));
-    else if (event->type == EVENT_COMMAND_REFUSED && attachment != NULL && !attachment->launched)
-        attachment_end(attachment, format_end(event, "refused", 125));
+    else if (event->type == EVENT_COMMAND_REFUSED || event->type == EVENT_COMMAND_FAILED)
+        on_settled_badly(output, attachment, event, container);
 }
 
 void output_on_launched(struct output *output, const char *container_id)
