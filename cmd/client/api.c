@@ -278,6 +278,13 @@ int api_command_finish(struct api_command *command, struct api_result *ret, stru
     }
 }
 
+int api_command_ask_outcome(struct api_command *command, struct api_result *ret, struct err *err)
+{
+    command->wait_s = WAIT_S;
+    http_release(&command->call);
+    return post(command, err) < 0 ? -1 : api_command_finish(command, ret, err);
+}
+
 #define EACH_WINDOW 32
 
 static int each_begin(const struct client *client, const struct api_each *each, const char *text,

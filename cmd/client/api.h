@@ -83,6 +83,9 @@ int api_command_begin(struct api_command *command, const struct client *client, 
  * here. Lost answers are asked for again, for a bounded time. */
 int api_command_finish(struct api_command *command, struct api_result *ret, struct err *err);
 
+/* Sends a finished command again under its key, now to wait: the answer is the outcome it had. */
+int api_command_ask_outcome(struct api_command *command, struct api_result *ret, struct err *err);
+
 void api_command_release(struct api_command *command);
 
 /* The same command for many references: sends them side by side, prints each reference that went well (unless

@@ -55,17 +55,34 @@ static int end_code(const json_t *end)
     return OWN_FAILURE;
 }
 
-static int follow(struct attach *attach, struct api_command *command, const char *node, struct err *err)
+/* Follows the container to its end. A runtime that was restarted does not know any more why it refused one:
+ * then the writer, which reads it from the log, is asked. */
+static int follow(struct attach *attach, struct api_command *command, const char *node, int *ret_code,
+                  struct err *err)
 {
     struct api_result result;
     if (api_command_finish(command, &result, err) < 0)
         return -1;
-    api_command_release(command);
+    http_release(&command->call);
     if (node != NULL && (attach->node = strdup(node)) == NULL)
         return err_nomem(err, "following the container");
     if (!container_id_is_valid(result.container))
         return err_set(err, ERR_PROTOCOL, "the writer gave the container no id");
-    return attach_follow(attach, result.container, err);
+    if (attach_follow(attach, result.container, err) < 0)
+        return -1;
+    if (strcmp(json_text(attach->end, "code", ""), "unknown-container") != 0) {
+        *ret_code = end_code(attach->end);
+        return 0;
+    }
+    if (api_command_ask_outcome(command, &result, err) < 0)
+        return -1;
+    if (result.ok)
+        return err_set(err, ERR_UNAVAILABLE,
+                       "the output of container %.12s is not on this node; see 'wharf logs'",
+                       result.container);
+    say_error("%s", result.message);
+    *ret_code = result.exit_code > 0 ? result.exit_code : OWN_FAILURE;
+    return 0;
 }
 
 static int run_in_foreground(struct client *client, const struct spec_options *options, json_t *spec)
@@ -73,13 +90,15 @@ static int run_in_foreground(struct client *client, const struct spec_options *o
     struct err err = ERR_INIT;
     struct api_command command;
     struct attach attach = {.call = HTTP_CALL_INIT, .signals_fd = -1};
+    int code = OWN_FAILURE;
     int rc = api_command_begin(&command, client, "container.run", options->node, spec, false, &err);
     if (rc == 0)
         rc = attach_init(&attach, client, &err);
     if (rc == 0)
-        rc = follow(&attach, &command, options->node, &err);
+        rc = follow(&attach, &command, options->node, &code, &err);
     api_command_release(&command);
-    int code = rc < 0 ? own_failure(&err) : end_code(attach.end);
+    if (rc < 0)
+        code = own_failure(&err);
     attach_release(&attach);
     return code;
 }

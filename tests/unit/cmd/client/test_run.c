@@ -187,6 +187,27 @@ static void serve_failure(struct server *server)
     close(fd);
 }
 
+/* The runtime was restarted and knows nothing: the writer is asked what became of the command. */
+static void serve_forgotten(struct server *server)
+{
+    char text[8192];
+    int fd = accept_request(server->writer, text);
+    remember_key(server, text);
+    answer(fd, 202, ACCEPTED);
+    fd = accept_request(server->runtime, text);
+    begin_stream(fd);
+    send_frame(
+        fd, 3,
+        "{\"outcome\":\"failed\",\"exit_code\":125,\"code\":\"unknown-container\",\"message\":\"no\"}");
+    close(fd);
+    fd = accept_request(server->writer, text);
+    require(strncmp(text, "POST /v1/commands?wait=", 23) == 0, "does not wait");
+    require(strstr(text, server->last_key) != NULL, "another idempotency key");
+    answer(fd, 200,
+           "{\"id\":\"018f0000-0000-7000-8000-000000000000\",\"outcome\":\"refused\","
+           "\"event\":{\"data\":{\"message\":\"no image 'busybox'\"}}}");
+}
+
 static void serve_problem(struct server *server)
 {
     char text[8192];
@@ -283,6 +304,11 @@ static void test_failure(void **state)
     check(state, serve_failure, 127, "", "wharf: error: no such command\n");
 }
 
+static void test_forgotten(void **state)
+{
+    check(state, serve_forgotten, 125, "", "wharf: error: no image 'busybox'\n");
+}
+
 static void test_problem(void **state)
 {
     check(state, serve_problem, 125, "", "'/data/name' is no name");
@@ -315,6 +341,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_plain, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_breaks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_failure, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_forgotten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_problem, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_signal, set_up, tear_down),
         cmocka_unit_test(test_bad_usage),
