@@ -93,7 +93,21 @@ static void open_partitions(struct projector *projector)
 
 /* --- the dead letters that exist --- */
 
-/* A letter's key is TOPIC/PARTITION/OFFSET. Letters of a partition are appended in the order of its records.
+/* A letter's key is TOPIC/PARTITION/OFFSET. */
+static bool parse_key(const char *key, uint32_t *ret_partition, int64_t *ret_offset)
+{
+    static const char topic[] = "wharf.events/";
+    char *end;
+    if (key == NULL || strncmp(key, topic, sizeof(topic) - 1) != 0)
+        return false;
+    *ret_partition = (uint32_t)strtoul(key + sizeof(topic) - 1, &end, 10);
+    if (*end != '/')
+        return false;
+    *ret_offset = strtoll(end + 1, &end, 10);
+    return *end == '\0';
+}
+
+/* Letters of a partition are appended in the order of its records.
  */
 static void on_letters(struct log_reader *reader, const struct log_record *records, size_t n, void *data)
 {
@@ -102,9 +116,8 @@ static void on_letters(struct log_reader *reader, const struct log_record *recor
     for (size_t i = 0; i < n; i++) {
         uint32_t partition;
         int64_t offset;
-        const char *key = records[i].key != NULL ? records[i].key : "";
-        if (sscanf(key, "wharf.events/%" SCNu32 "/%" SCNd64, &partition, &offset) == 2 &&
-            partition < projector->n_partitions && offset > projector->parked_through[partition])
+        if (parse_key(records[i].key, &partition, &offset) && partition < projector->n_partitions &&
+            offset > projector->parked_through[partition])
             projector->parked_through[partition] = offset;
     }
 }

@@ -209,27 +209,38 @@ static int number(const char *text, int64_t *ret)
     return end != text && *end == '\0' ? 0 : -1;
 }
 
+/* `labels` stays the caller's; the rest is borrowed from `values`. */
+static int parse_container(struct view_container *ret, const char *const *values, json_t *labels)
+{
+    int state = container_state_by_name(values[FIELD_STATE]);
+    if (!container_id_is_valid(values[FIELD_ID]) || state < 0 ||
+        number(values[FIELD_VERSION], &ret->version) < 0 ||
+        number(values[FIELD_RESTARTS], &ret->restarts) < 0 || borrow_labels(&ret->labels, labels) < 0)
+        return -1;
+    memcpy(ret->id, values[FIELD_ID], sizeof(ret->id));
+    ret->node = (char *)values[FIELD_NODE];
+    ret->image = (char *)values[FIELD_IMAGE];
+    ret->state = (enum container_state)state;
+    return 0;
+}
+
 int view_load_container(struct view *view, const char *const *values, struct err *err)
 {
     for (size_t i = 0; view_container_fields[i] != NULL; i++)
         if (values[i] == NULL)
             return err_set(err, ERR_CORRUPT, "a container in Redis has no '%s'", view_container_fields[i]);
-    struct view_container like = {.node = (char *)values[FIELD_NODE], .image = (char *)values[FIELD_IMAGE]};
-    int state = container_state_by_name(values[FIELD_STATE]);
+    struct view_container like = {.labels = {0}};
     auto_buf struct buf name = BUF_INIT;
     buf_printf(&name, "%s/%s", values[FIELD_NODE], values[FIELD_NAME]);
     json_auto_t *labels = json_loads(values[FIELD_LABELS], 0, NULL);
-    auto_free struct string_pair *pairs = NULL;
-    int status = borrow_labels(&like.labels, labels);
-    pairs = like.labels.items;
-    if (status < 0 || name.failed || !container_id_is_valid(values[FIELD_ID]) || state < 0 ||
-        number(values[FIELD_VERSION], &like.version) < 0 ||
-        number(values[FIELD_RESTARTS], &like.restarts) < 0)
-        return err_set(err, ERR_CORRUPT, "container '%.64s' in Redis does not make sense", values[FIELD_ID]);
-    memcpy(like.id, values[FIELD_ID], sizeof(like.id));
+    int status = parse_container(&like, values, labels);
     like.qualified_name = name.data;
-    like.state = (enum container_state)state;
-    return view_add_container(view, &like) == 0 ? 0 : err_nomem(err, "reading the view back");
+    if (status < 0)
+        err_set(err, ERR_CORRUPT, "container '%.64s' in Redis does not make sense", values[FIELD_ID]);
+    else if (name.failed || view_add_container(view, &like) < 0)
+        status = err_nomem(err, "reading the view back");
+    free(like.labels.items);
+    return status;
 }
 
 static char *dup_member(const json_t *object, const char *member)

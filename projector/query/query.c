@@ -85,11 +85,10 @@ static void ask_positions(struct query *query)
 static void on_applied(const char *channel, const char *payload, void *data)
 {
     struct query *query = data;
-    uint32_t partition;
     if (channel == NULL)
         ask_positions(query);
-    else if (sscanf(channel, SINK_LIVE "{%" SCNu32 "}", &partition) == 1)
-        note(query, partition, strtoll(payload, NULL, 10));
+    else /* the pattern vouches for what stands before the number */
+        note(query, (uint32_t)strtoul(channel + strlen(SINK_LIVE "{"), NULL, 10), strtoll(payload, NULL, 10));
 }
 
 /* --- Redis --- */
