@@ -221,13 +221,15 @@ bool read_get(struct read_fixture *f, const char *path, struct http_answer *ret)
         buf_add(&text, chunk, (size_t)n);
     close(fd);
     char *body = text.data != NULL ? strstr(text.data, "\r\n\r\n") : NULL;
-    if (body == NULL)
+    if (body == NULL) {
         fail_msg("no answer to %s", path);
+        return false;
+    }
     *body = '\0';
     body += 4;
     *ret = (struct http_answer){.headers = text.data, .body = body};
     ret->body_size = text.size - (size_t)(body - text.data);
-    sscanf(text.data, "HTTP/1.1 %d", &ret->status);
+    ret->status = (int)strtol(text.data + strlen("HTTP/1.1 "), NULL, 10);
     if (strcasestr(ret->headers, "Transfer-Encoding: chunked") != NULL)
         unchunk(ret);
     return true;

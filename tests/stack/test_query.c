@@ -244,7 +244,7 @@ static double metric(struct read_fixture *f, const char *name)
     const char *at = strstr(answer.body, line);
     if (at == NULL)
         fail_msg("no metric %s in %s", name, answer.body);
-    double value = strtod(at + strlen(line), NULL);
+    double value = at != NULL ? strtod(at + strlen(line), NULL) : -1;
     http_answer_release(&answer);
     return value;
 }
