@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Crashes and restarts: of the shim, of the runtime, in the middle of a start. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "runtime/shim/record.h"
+#include "tests/root/host_fixture.h"
+
+/* A container that runs until somebody writes to its fifo, and then exits with 6. */
+static struct container_spec waiting_spec(void)
+{
+    return spec_of("echo up; mkfifo /wait; read x </wait; exit 6");
+}
+
+static void let_it_end(struct fixture *f, const char *id)
+{
+    char path[PATH_MAX];
+    (void)id;
+    snprintf(path, sizeof(path), "/proc/%lld/root/wait", (long long)f->result.pid);
+    int fd = -1;
+    for (int i = 0; i < 1000 && fd < 0; i++) { /* until the container has made it */
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+            poll(NULL, 0, 5);
+    }
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "x\n", 2), 2);
+    close(fd);
+}
+
+static void wait_for_process(pid_t pid)
+{
+    auto_fd int fd = pidfd_open(pid, 0);
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    if (fd >= 0)
+        assert_int_equal(poll(&wait, 1, 10000), 1);
+}
+
+static const struct host_observation *find(const struct host_observation *all, size_t n, const char *id)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(all[i].container_id, id) == 0)
+            return &all[i];
+    }
+    return NULL;
+}
+
+/* Forgets the host and opens a new one, as a restarted runtime does. Returns what it finds about `id`. */
+static struct host_observation restart(struct fixture *f, const char *id)
+{
+    struct err err = ERR_INIT;
+    struct host_observation *all = NULL;
+    size_t n = 0;
+    if (f->host != NULL)
+        fixture_close_host(f);
+    fixture_open_host(f);
+    assert_int_equal(host_observe(f->host, &all, &n, &err), 0);
+    const struct host_observation *found = find(all, n, id);
+    assert_non_null(found);
+    struct host_observation copy = *found;
+    free(all);
+    return copy;
+}
+
+static void container_dies_with_its_shim(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE];
+    fixture_new_id(f, id);
+    struct container_spec spec = waiting_spec();
+    fixture_launch(f, id, 1, &spec);
+    assert_true(f->result.ok);
+    assert_int_equal(kill((pid_t)f->result.shim_pid, SIGTERM), 0); /* changes nothing */
+    assert_int_equal(kill((pid_t)f->result.shim_pid, SIGHUP), 0);
+    assert_int_equal(kill((pid_t)f->result.shim_pid, SIGINT), 0);
+    assert_int_equal(kill((pid_t)f->result.pid, 0), 0);
+    assert_int_equal(kill((pid_t)f->result.shim_pid, SIGKILL), 0);
+    fixture_wait_exit(f);
+    assert_string_equal(f->exit.reason, "shim-lost");
+    assert_int_equal(f->exit.exit_code, -1);
+    assert_int_equal(f->exit.finished_at_ns, 0);
+    assert_non_null(strstr(f->exit.observed, "without an exit record"));
+    wait_for_process((pid_t)f->result.pid);
+    struct host_observation found = restart(f, id);
+    assert_int_equal(found.found, HOST_LOST);
+    assert_int_equal(found.command_offset, 7);
+    fixture_remove(f, id);
+    spec_release(&spec);
+}
+
+static void second_runtime_adopts(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE];
+    struct err err = ERR_INIT;
+    fixture_new_id(f, id);
+    struct container_spec spec = waiting_spec();
+    fixture_launch(f, id, 4, &spec);
+    assert_true(f->result.ok);
+    struct host_launched first = f->result;
+    struct host_observation found = restart(f, id);
+    assert_int_equal(found.found, HOST_RUNNING);
+    assert_int_equal(found.incarnation, 4);
+    assert_int_equal(found.pid, first.pid);
+    assert_int_equal(found.shim_pid, first.shim_pid);
+    assert_int_equal(found.started_at_ns, first.started_at_ns);
+    /* The same start asked again gives the same answer and starts nothing. */
+    fixture_launch(f, id, 4, &spec);
+    assert_true(f->result.ok);
+    assert_int_equal(f->result.pid, first.pid);
+    assert_int_equal(f->result.started_at_ns, first.started_at_ns);
+    assert_int_equal(host_signal(f->host, id, 4, 0, &err), 0);
+    let_it_end(f, id);
+    fixture_wait_exit(f);
+    assert_string_equal(f->exit.reason, "exited");
+    assert_int_equal(f->exit.exit_code, 6);
+    fixture_remove(f, id);
+    spec_release(&spec);
+}
+
+/* A runtime of its own process that is killed outright. */
+static void container_survives_its_runtimes_death(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE];
+    fixture_new_id(f, id);
+    struct container_spec spec = waiting_spec();
+    fixture_close_host(f);
+    int channel[2];
+    assert_int_equal(pipe(channel), 0);
+    fflush(stdout);
+    pid_t runtime = fork();
+    if (runtime == 0) {
+        assert_int_equal(uv_loop_fork(&f->loop), 0);
+        fixture_open_host(f);
+        fixture_launch(f, id, 1, &spec);
+        if (write(channel[1], &f->result, sizeof(f->result)) == (ssize_t)sizeof(f->result))
+            raise(SIGKILL);
+        _exit(1);
+    }
+    assert_int_equal(read(channel[0], &f->result, sizeof(f->result)), sizeof(f->result));
+    close(channel[0]);
+    close(channel[1]);
+    int status;
+    assert_int_equal(waitpid(runtime, &status, 0), runtime);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_true(f->result.ok);
+    assert_int_equal(kill((pid_t)f->result.pid, 0), 0);
+    /* It ends while nobody watches. */
+    int64_t before = clock_realtime_ns();
+    let_it_end(f, id);
+    wait_for_process((pid_t)f->result.shim_pid);
+    int64_t after = clock_realtime_ns();
+    struct host_observation found = restart(f, id);
+    assert_int_equal(found.found, HOST_EXITED);
+    assert_string_equal(found.exit.reason, "exited");
+    assert_int_equal(found.exit.exit_code, 6);
+    assert_true(found.exit.finished_at_ns >= before && found.exit.finished_at_ns <= after);
+    /* The start that lost its answer is answered now, and the exit follows. */
+    fixture_launch(f, id, 1, &spec);
+    assert_true(f->result.ok);
+    fixture_wait_exit(f);
+    assert_int_equal(f->exit.exit_code, 6);
+    host_forget_exit(f->host, id, 1);
+    found = restart(f, id);
+    assert_int_equal(found.found, HOST_INTERRUPTED);
+    fixture_remove(f, id);
+    spec_release(&spec);
+}
+
+static void interrupted_start_is_undone(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE], path[PATH_MAX], command[PATH_MAX * 2];
+    struct err err = ERR_INIT;
+    fixture_new_id(f, id);
+    /* What a kill -9 leaves after the intent, the layers and one cgroup. */
+    snprintf(path, sizeof(path), "%s/containers/%s/upper", f->state_dir, id);
+    assert_int_equal(fs_mkdirs(AT_FDCWD, path, 0755, &err), 0);
+    snprintf(command, sizeof(command),
+             "printf '{\"container\":\"%s\",\"incarnation\":2,\"command_offset\":11,\"boot_id\":\"%s\"}' "
+             ">%s/containers/%s/launch.json; for d in $(find /sys/fs/cgroup -maxdepth 2 -type d -name %s | "
+             "head -1); "
+             "do mkdir $d/%s; done",
+             id, host_boot_id(f->host), f->state_dir, id, f->cgroup_parent, id);
+    assert_int_equal(system(command), 0); // NOLINT(cert-env33-c)
+    struct host_observation found = restart(f, id);
+    assert_int_equal(found.found, HOST_INTERRUPTED);
+    assert_int_equal(found.incarnation, 2);
+    assert_int_equal(found.command_offset, 11);
+    assert_non_null(strstr(found.what, "cgroup"));
+    struct container_spec spec = spec_of("exit 0");
+    fixture_launch(f, id, 2, &spec);
+    assert_true(f->result.ok);
+    fixture_wait_exit(f);
+    assert_int_equal(f->exit.exit_code, 0);
+    fixture_remove(f, id);
+    spec_release(&spec);
+}
+
+static void torn_records_are_no_records(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE], path[PATH_MAX];
+    fixture_new_id(f, id);
+    struct container_spec spec = spec_of("exit 4");
+    fixture_launch(f, id, 1, &spec);
+    fixture_wait_exit(f);
+    snprintf(path, sizeof(path), "%s/containers/%s/exit", f->state_dir, id);
+    assert_int_equal(truncate(path, 60), 0);
+    struct host_observation found = restart(f, id);
+    assert_int_equal(found.found, HOST_LOST);
+    assert_int_equal(found.exit.exit_code, -1);
+    fixture_remove(f, id);
+    spec_release(&spec);
+}
+
+static void earlier_boot_is_a_host_restart(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE];
+    fixture_new_id(f, id);
+    char path[PATH_MAX], bytes[RECORD_BYTES];
+    struct err err = ERR_INIT;
+    struct shim_record record = {
+        .incarnation = 3, .shim_pid = 1, .shim_start = 1, .pid = 1, .boot_id = "another-boot"};
+    shim_record_format(bytes, &record);
+    snprintf(path, sizeof(path), "%s/containers/%s", f->state_dir, id);
+    assert_int_equal(fs_mkdirs(AT_FDCWD, path, 0755, &err), 0);
+    snprintf(path, sizeof(path), "%s/containers/%s/shim", f->state_dir, id);
+    assert_int_equal(fs_write_file(AT_FDCWD, path, 0600, bytes, sizeof(bytes), false, &err), 0);
+    struct host_observation found = restart(f, id);
+    assert_int_equal(found.found, HOST_HOST_RESTARTED);
+    assert_string_equal(found.exit.reason, "host-restart");
+    assert_int_equal(found.incarnation, 3);
+    fixture_remove(f, id);
+}
+
+static void recycled_pid_is_not_adopted(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE];
+    fixture_new_id(f, id);
+    char path[PATH_MAX], bytes[RECORD_BYTES];
+    struct err err = ERR_INIT;
+    /* Our own pid with a start time that is not ours. */
+    struct shim_record record = {
+        .incarnation = 1, .shim_pid = getpid(), .shim_start = 1, .pid = getpid(), .pid_start = 1};
+    snprintf(record.boot_id, sizeof(record.boot_id), "%s", host_boot_id(f->host));
+    shim_record_format(bytes, &record);
+    snprintf(path, sizeof(path), "%s/containers/%s", f->state_dir, id);
+    assert_int_equal(fs_mkdirs(AT_FDCWD, path, 0755, &err), 0);
+    snprintf(path, sizeof(path), "%s/containers/%s/shim", f->state_dir, id);
+    assert_int_equal(fs_write_file(AT_FDCWD, path, 0600, bytes, sizeof(bytes), false, &err), 0);
+    struct host_observation found = restart(f, id);
+    assert_int_equal(found.found, HOST_LOST);
+    fixture_remove(f, id); /* and does not kill this test */
+}
+
+static void removing_a_running_one_kills_it(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE];
+    fixture_new_id(f, id);
+    struct container_spec spec = waiting_spec();
+    fixture_launch(f, id, 1, &spec);
+    assert_true(f->result.ok);
+    fixture_remove(f, id);
+    assert_int_equal(kill((pid_t)f->result.pid, 0), -1);
+    assert_int_equal(kill((pid_t)f->result.shim_pid, 0), -1);
+    assert_false(f->exited);
+    fixture_remove(f, id); /* nothing there is fine */
+    spec_release(&spec);
+}
+
+static void shim_is_small(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE];
+    fixture_new_id(f, id);
+    struct container_spec spec =
+        spec_of("head -c 2000000 /dev/zero | tr '\\0' x; echo; mkfifo /wait; read x </wait");
+    fixture_launch(f, id, 1, &spec);
+    assert_true(f->result.ok);
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "/proc/%lld/root/wait", (long long)f->result.pid);
+    int fd = -1;
+    while (fd < 0) {
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+            poll(NULL, 0, 5);
+    }
+    auto_free char *text = fixture_read("/proc/%lld/smaps_rollup", (long long)f->result.shim_pid);
+    assert_non_null(text);
+    long pss_kb = strtol(strstr(text, "Pss:") + 4, NULL, 10);
+    assert_in_range(pss_kb, 1, 300);
+    print_message("shim after 2 MB of output: %ld KB PSS\n", pss_kb);
+    close(fd);
+    fixture_wait_exit(f);
+    fixture_remove(f, id);
+    spec_release(&spec);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(container_dies_with_its_shim),
+        TEST(second_runtime_adopts),
+        TEST(container_survives_its_runtimes_death),
+        TEST(interrupted_start_is_undone),
+        TEST(torn_records_are_no_records),
+        TEST(earlier_boot_is_a_host_restart),
+        TEST(recycled_pid_is_not_adopted),
+        TEST(removing_a_running_one_kills_it),
+        TEST(shim_is_small),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
