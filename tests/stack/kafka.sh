@@ -33,11 +33,6 @@ fetch() {
     touch "$libs/.complete"
 }
 
-java_run() {
-    java -Xmx384m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -Dlog4j2.configurationFile="$here/log4j2.properties" \
-        -cp "$libs/*" "$@"
-}
-
 # A port nobody listens on now. Somebody may take it before the broker does; then start tries others.
 free_port() {
     local port
@@ -76,7 +71,7 @@ log.cleaner.threads=1
 EOF
     echo "127.0.0.1:$port" >"$dir/address"
     rm -rf "$dir/data"
-    java_run kafka.tools.StorageTool format -t "$(printf '%s' "$dir" | md5sum | cut -c1-22)" \
+    "${java[@]}" kafka.tools.StorageTool format -t "$(printf '%s' "$dir" | md5sum | cut -c1-22)" \
         -c "$dir/server.properties" >"$dir/format.log" 2>&1 || { cat "$dir/format.log" >&2; die "cannot format '$dir/data'"; }
 }
 
@@ -93,9 +88,7 @@ launch() {
     local dir=$1 deadline=$((SECONDS + start_limit_s))
     (
         cd /
-        exec setsid java -Xmx384m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto \
-            -Dlog4j2.configurationFile="$here/log4j2.properties" -cp "$libs/*" kafka.Kafka "$dir/server.properties" \
-            </dev/null >>"$dir/broker.log" 2>&1
+        exec setsid "${java[@]}" kafka.Kafka "$dir/server.properties" </dev/null >>"$dir/broker.log" 2>&1
     ) &
     local pid=$!
     echo "$pid" >"$dir/pid"
@@ -111,7 +104,8 @@ start() {
     mkdir -p "$dir"
     dir=$(cd "$dir" && pwd)
     fetch
-    libs=$(cd "$libs" && pwd)
+    java=(java -Xmx384m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto
+        -Dlog4j2.configurationFile="$here/log4j2.properties" -cp "$(cd "$libs" && pwd)/*")
     running "$dir" >/dev/null && return
     if [ -e "$dir/data/meta.properties" ]; then
         launch "$dir" && return

@@ -377,8 +377,8 @@ static void test_an_idle_reader_sleeps(void **state)
 {
     struct fixture *f = *state;
     struct collector collector;
-    append_numbers(f, 0, 3);
     collector_open(&collector, &f->driver, f->log, LOG_EVENTS, 0);
+    append_numbers(f, 0, 3);
     collector_await(&collector, 3);
     driver_count_wakeups(&f->driver, 2500); /* longer than the after-effects of a write */
     unsigned n = driver_count_wakeups(&f->driver, 1000);
