@@ -86,7 +86,7 @@ static bool take_flag(int *argc, char **argv, const char *flag)
 
 static int run(const struct config *config, bool rebuild, bool verify, struct err *err)
 {
-    const char *paths[] = {config->run_dir, NULL};
+    const char *const paths[] = {config->run_dir, role_log_dir(config->log_url), NULL};
     struct projector_options options = {
         .log_url = config->log_url,
         .redis_url = config->redis_url,
@@ -94,7 +94,8 @@ static int run(const struct config *config, bool rebuild, bool verify, struct er
                 .replication = config->replication,
                 .kafka_properties = (const char *const *)config->kafka},
     };
-    if (role_drop_privileges(config->user, paths, err) < 0)
+    if (role_share_log(config->log_url, config->user, err) < 0 ||
+        role_drop_privileges(config->user, paths, err) < 0)
         return -1;
     return rebuild ? rebuild_run(&options, verify, err) : serve(&options, err);
 }

@@ -57,7 +57,7 @@ static int run(const struct config *config, struct err *err)
     buf_printf(&socket_path, "%s/query.sock", config->run_dir);
     if (socket_path.failed)
         return err_nomem(err, "starting");
-    const char *paths[] = {config->run_dir, NULL};
+    const char *const paths[] = {config->run_dir, role_log_dir(config->log_url), NULL};
     struct query_options options = {
         .log_url = config->log_url,
         .redis_url = config->redis_url,
@@ -67,7 +67,8 @@ static int run(const struct config *config, struct err *err)
         .socket_path = socket_path.data,
         .socket_gid = role_group(config->user),
     };
-    if (role_drop_privileges(config->user, paths, err) < 0)
+    if (role_share_log(config->log_url, config->user, err) < 0 ||
+        role_drop_privileges(config->user, paths, err) < 0)
         return -1;
     return serve(&options, err);
 }
