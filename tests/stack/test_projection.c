@@ -84,6 +84,22 @@ static void a_redis_that_is_not_there_at_the_start_is_waited_for(void **state)
     read_assert_view_is_fold(f);
 }
 
+/* As after a rebalance that one of them has not noticed: the guard refuses whoever comes second. */
+static void two_projectors_of_one_partition_do_no_harm(void **state)
+{
+    struct read_fixture *f = *state;
+    read_start_projector(f);
+    pid_t other = read_spawn(f, "wharf-projector", NULL, -1);
+    for (int i = 0; i < 20; i++)
+        read_feed(f, 100, 0);
+    read_wait(f);
+    read_assert_view_is_fold(f);
+    read_end(&other, SIGKILL);
+    read_feed(f, 100, 0);
+    read_wait(f);
+    read_assert_view_is_fold(f);
+}
+
 static void rebuild_repairs_what_verify_finds(void **state)
 {
     static const char *const verify[] = {"--rebuild", "--verify", NULL}, *const rebuild[] = {"--rebuild",
@@ -126,6 +142,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_redis_that_comes_back_empty_is_filled_again, read_setup,
                                         read_teardown),
         cmocka_unit_test_setup_teardown(a_redis_that_is_not_there_at_the_start_is_waited_for, read_setup,
+                                        read_teardown),
+        cmocka_unit_test_setup_teardown(two_projectors_of_one_partition_do_no_harm, read_setup,
                                         read_teardown),
         cmocka_unit_test_setup_teardown(rebuild_repairs_what_verify_finds, read_setup, read_teardown),
     };
