@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "runtime/shim/cri_log.h"
+
+#define TIME "2023-11-14T22:13:20.000000005Z "
+#define TIME_NS 1700000000000000005
+
+struct fixture {
+    char dir[40];
+    int fd;
+    struct cri_log log;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    assert_non_null(f);
+    strcpy(f->dir, "/tmp/wharf-cri-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    f->fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    cri_log_close(&f->log);
+    close(f->fd);
+    assert_int_equal(fs_remove_tree(AT_FDCWD, f->dir, NULL), 0);
+    free(f);
+    return 0;
+}
+
+static void add(struct fixture *f, const char *stream, const char *text)
+{
+    cri_log_add(&f->log, stream, TIME_NS, text, strlen(text));
+}
+
+static void expect_file(struct fixture *f, const char *name, const char *expected)
+{
+    auto_free char *text = NULL;
+    assert_int_equal(fs_read_file(f->fd, name, 1 << 20, &text, NULL, NULL), 0);
+    assert_string_equal(text, expected);
+}
+
+static void lines_and_parts(void **state)
+{
+    struct fixture *f = *state;
+    cri_log_init(&f->log, f->fd, 1 << 20, 3);
+    add(f, "stdout", "one\ntwo\n\nprompt> ");
+    add(f, "stderr", "oops\n");
+    add(f, "stdout", "\n");
+    expect_file(f, "log",
+                TIME "stdout F one\n" TIME "stdout F two\n" TIME "stdout F \n" TIME "stdout P prompt> \n" TIME
+                     "stderr F oops\n" TIME "stdout F \n");
+}
+
+static void long_lines_are_split(void **state)
+{
+    struct fixture *f = *state;
+    cri_log_init(&f->log, f->fd, 1 << 20, 3);
+    auto_free char *line = malloc(CRI_TEXT_MAX + 2);
+    assert_non_null(line);
+    memset(line, 'x', CRI_TEXT_MAX + 1);
+    line[CRI_TEXT_MAX + 1] = '\n';
+    cri_log_add(&f->log, "stdout", TIME_NS, line, CRI_TEXT_MAX + 2);
+    auto_free char *text = NULL;
+    size_t size = 0;
+    assert_int_equal(fs_read_file(f->fd, "log", 1 << 20, &text, &size, NULL), 0);
+    assert_int_equal(strncmp(text, TIME "stdout P xxx", strlen(TIME "stdout P xxx")), 0);
+    assert_non_null(strstr(text, "x\n" TIME "stdout F x\n"));
+    assert_int_equal(size, 2 * strlen(TIME "stdout P \n") + CRI_TEXT_MAX + 1);
+}
+
+static void rotation_keeps_whole_entries(void **state)
+{
+    struct fixture *f = *state;
+    size_t entry = strlen(TIME "stdout F 0\n");
+    cri_log_init(&f->log, f->fd, 2 * entry, 3);
+    for (char c = '0'; c < '9'; c++)
+        add(f, "stdout", (char[]){c, '\n', '\0'});
+    expect_file(f, "log", TIME "stdout F 8\n");
+    expect_file(f, "log.1", TIME "stdout F 6\n" TIME "stdout F 7\n");
+    expect_file(f, "log.2", TIME "stdout F 4\n" TIME "stdout F 5\n");
+    assert_int_equal(faccessat(f->fd, "log.3", F_OK, 0), -1);
+    assert_int_equal(f->log.lost_bytes, 0);
+}
+
+static void an_old_file_is_gone_on_with(void **state)
+{
+    struct fixture *f = *state;
+    cri_log_init(&f->log, f->fd, 1 << 20, 3);
+    add(f, "stdout", "a\n");
+    cri_log_close(&f->log);
+    cri_log_init(&f->log, f->fd, 1 << 20, 3);
+    add(f, "stdout", "b\n");
+    expect_file(f, "log", TIME "stdout F a\n" TIME "stdout F b\n");
+}
+
+static void lost_output_is_counted(void **state)
+{
+    struct fixture *f = *state;
+    cri_log_init(&f->log, -1, 1 << 20, 3); /* a directory that is not there */
+    add(f, "stdout", "a\n");
+    assert_int_equal(f->log.lost_bytes, strlen(TIME "stdout F a\n"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(lines_and_parts, setup, teardown),
+        cmocka_unit_test_setup_teardown(long_lines_are_split, setup, teardown),
+        cmocka_unit_test_setup_teardown(rotation_keeps_whole_entries, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_old_file_is_gone_on_with, setup, teardown),
+        cmocka_unit_test_setup_teardown(lost_output_is_counted, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
