@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/host_linux.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -85,6 +86,18 @@ static int check_executable(const char *path, struct err *err)
     return 0;
 }
 
+/* What imports and removals of images left half done when they were killed. */
+static void clear_store(const struct host *host)
+{
+    int fd = openat(host->images_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *entry;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        if (strncmp(entry->d_name, ".import-", 8) == 0 || strncmp(entry->d_name, ".removing-", 10) == 0)
+            fs_remove_tree(host->images_fd, entry->d_name, NULL); /* the next start tries again */
+    }
+}
+
 static int prepare(struct host *host, const struct host_options *options, struct err *err)
 {
     if (geteuid() != 0)
@@ -97,6 +110,7 @@ static int prepare(struct host *host, const struct host_options *options, struct
         read_boot_id(host->boot_id, err) < 0 ||
         cgroup_layout_open(&host->cgroups, options->cgroup_parent, err) < 0)
         return -1;
+    clear_store(host);
     return seccomp_default_program(&host->seccomp, err);
 }
 

@@ -7,7 +7,7 @@ set -eu
 build="gcc libc6-dev make musl-tools linux-libc-dev uthash-dev libuv1-dev libjansson-dev libmicrohttpd-dev
  librdkafka-dev libsqlite3-dev libsodium-dev libhiredis-dev libseccomp-dev libarchive-dev libcap-dev
  redis-server busybox-static"
-test="libcmocka-dev bats kcat crun sqlite3 jq curl socat procps iproute2 util-linux xz-utils zstd bzip2
+test="libcmocka-dev bats python3 kcat crun sqlite3 jq curl socat procps iproute2 util-linux xz-utils zstd bzip2
  clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev shellcheck mandoc
  maven default-jre-headless mmdebstrap docker-compose systemd"
 

@@ -12,3 +12,4 @@ TEST_TARGETS += root-test
 .PHONY: root-test
 root-test: $(ROOT_TESTS) $(BUILD)/wharf-shim $(BUILD)/wharf-image ## sandbox, shim and host on the real kernel (as root)
 	@set -e; for t in $(ROOT_TESTS); do echo "== $${t#$(BUILD)/}"; WHARF_BUILD=$(BUILD) $$t; done
+	@WHARF_BUILD=$(BUILD) bats tests/root
