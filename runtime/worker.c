@@ -21,6 +21,8 @@
 #include "runtime/effect/effect.h"
 #include "runtime/worker_impl.h"
 
+#define ASK_AGAIN_MS 500
+
 void worker_give_up(struct worker *worker, const struct err *err)
 {
     if (worker->phase == WORKER_STOPPED || worker->phase == WORKER_CLOSING)
@@ -258,16 +260,48 @@ static void start_replay(struct worker *worker, uint32_t n_partitions)
     }
 }
 
+static void on_partitions(struct log_query *query, int64_t value, const struct err *err);
+
+static void ask_partitions(struct worker *worker)
+{
+    struct err err = ERR_INIT;
+    worker->asking = true;
+    if (log_partitions(worker->options.log, &worker->query, LOG_EVENTS, on_partitions, &err) == 0)
+        return;
+    worker->asking = false;
+    worker_give_up(worker, &err);
+}
+
+static void on_ask_again(uv_timer_t *timer)
+{
+    ask_partitions(timer->data);
+}
+
+/* The first thing there is to know; a log that is away is asked until it is there. */
 static void on_partitions(struct log_query *query, int64_t value, const struct err *err)
 {
     struct worker *worker = query->data;
     worker->asking = false;
     if (worker->phase == WORKER_CLOSING)
         worker_maybe_closed(worker);
-    else if (err != NULL)
-        worker_give_up(worker, err);
-    else
+    else if (err == NULL)
         start_replay(worker, (uint32_t)value);
+    else if (err->code == ERR_UNAVAILABLE || err->code == ERR_TIMEOUT)
+        uv_timer_start(&worker->ask_again, on_ask_again, ASK_AGAIN_MS, 0);
+    else
+        worker_give_up(worker, err);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct worker *worker = handle->data;
+    worker->ask_again_closed = true;
+    worker_maybe_closed(worker);
+}
+
+void worker_stop_asking(struct worker *worker)
+{
+    uv_close((uv_handle_t *)&worker->ask_again, on_timer_closed);
 }
 
 int worker_open(struct worker **ret, uv_loop_t *loop, const struct worker_options *options, struct err *err)
@@ -279,13 +313,14 @@ int worker_open(struct worker **ret, uv_loop_t *loop, const struct worker_option
     worker->loop = loop;
     worker->options = *options;
     worker->query.data = worker;
-    if (random_bytes(seed, sizeof(seed), err) < 0 || core_init(&worker->core, options->node, seed) < 0 ||
-        log_partitions(options->log, &worker->query, LOG_EVENTS, on_partitions, err) < 0) {
+    if (random_bytes(seed, sizeof(seed), err) < 0 || core_init(&worker->core, options->node, seed) < 0) {
         core_release(&worker->core);
         free(worker);
         return -1;
     }
-    worker->asking = true;
+    uv_timer_init(loop, &worker->ask_again); /* cannot fail (libuv's documentation) */
+    worker->ask_again.data = worker;
+    uv_timer_start(&worker->ask_again, on_ask_again, 0, 0);
     *ret = worker;
     return 0;
 }

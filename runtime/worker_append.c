@@ -191,7 +191,8 @@ static void free_readers(struct worker *worker)
 void worker_maybe_closed(struct worker *worker)
 {
     if (worker->phase != WORKER_CLOSING || worker->counts.events_pending > 0 || worker->parkings > 0 ||
-        worker->effects_under_way > 0 || worker->asking || worker->timers != NULL)
+        worker->effects_under_way > 0 || worker->asking || worker->timers != NULL ||
+        !worker->ask_again_closed)
         return;
     while (worker->batches != NULL) {
         struct append_batch *batch = worker->batches;
@@ -212,6 +213,7 @@ void worker_close(struct worker *worker, void (*on_closed)(void *data), void *da
     worker->on_closed = on_closed;
     worker->closed_data = data;
     free_readers(worker);
+    worker_stop_asking(worker);
     effects_close(worker);
     worker_maybe_closed(worker);
 }

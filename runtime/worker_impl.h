@@ -53,7 +53,9 @@ struct worker {
     enum worker_phase phase;
     bool host_restarted;
     struct log_query query;
-    bool asking; /* the query is out */
+    bool asking;          /* the query is out */
+    uv_timer_t ask_again; /* the log could not be asked: once more in a while */
+    bool ask_again_closed;
     struct replay *replays;
     uint32_t n_partitions;
     uint32_t n_caught_up;
@@ -90,6 +92,9 @@ void worker_park(struct worker *worker, const struct log_record *record, const c
 
 /* node.started is durable. */
 void worker_on_begun(struct worker *worker);
+
+/* Closes the timer that asks a log that was away. */
+void worker_stop_asking(struct worker *worker);
 
 /* Ends the worker with an error; it remains to be closed. */
 void worker_give_up(struct worker *worker, const struct err *err);
