@@ -139,4 +139,7 @@ demo: ## show what wharf does, in a minute, in a directory of its own
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
+# Objects of the tests are kept, so that the next run is quick.
+.SECONDARY:
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

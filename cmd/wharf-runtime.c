@@ -188,6 +188,8 @@ static int open_log(struct runtime *runtime, struct err *err)
         .kafka_properties = (const char *const *)runtime->config.kafka,
         .append_topics = 1u << LOG_EVENTS | 1u << LOG_SNAPSHOTS | 1u << LOG_DEADLETTERS,
     };
+    if (role_share_log(runtime->config.log_url, runtime->config.user, err) < 0)
+        return -1;
     return log_open(&runtime->log, &runtime->loop, runtime->config.log_url, &options, err);
 }
 

@@ -89,8 +89,8 @@ int api_problem(const struct http_call *call, struct err *err)
     return err_set(err, code_of_status(status), "%s", detail);
 }
 
-int api_get(const struct client *client, enum api_service service, const char *target, json_t **ret,
-            char *ret_offset, struct err *err)
+static int get_json(const struct client *client, enum api_service service, const char *target, json_t **ret,
+                    char *ret_offset, struct err *err)
 {
     struct http_call call = HTTP_CALL_INIT;
     auto_free char *path = NULL;
@@ -115,6 +115,27 @@ int api_get(const struct client *client, enum api_service service, const char *t
     }
     http_release(&call);
     return rc;
+}
+
+/* What the log would have to vouch for cannot be had while it is away. The view can, and is better than
+ * nothing: asked for once more without the condition, with a word about it. */
+int api_get(const struct client *client, enum api_service service, const char *target, json_t **ret,
+            char *ret_offset, struct err *err)
+{
+    struct err first = ERR_INIT;
+    const char *condition = strstr(target, "consistent=1");
+    if (get_json(client, service, target, ret, ret_offset, &first) == 0)
+        return 0;
+    bool may_be_behind = first.code == ERR_UNAVAILABLE || first.code == ERR_TIMEOUT;
+    auto_free char *without = condition != NULL && may_be_behind ? strdup(target) : NULL;
+    if (without != NULL) {
+        without[condition - target + (ptrdiff_t)strlen("consistent=")] = '0';
+        if (get_json(client, service, without, ret, ret_offset, NULL) == 0) {
+            say_warning("what follows may be behind: %s", first.message);
+            return 0;
+        }
+    }
+    return err_set(err, first.code, "%s", first.message);
 }
 
 int api_get_text(const struct client *client, enum api_service service, const char *target, int timeout_ms,

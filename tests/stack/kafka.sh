@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A real one-node Kafka (KRaft) for tests, on ports of its own on 127.0.0.1.
 #
-#   kafka.sh fetch         fetch the jars into $WHARF_KAFKA_LIBS (default build/kafka/libs); nothing to do when they are there
+#   kafka.sh fetch         fetch the jars into $TEST_KAFKA_LIBS (default build/kafka/libs); nothing to do when they are there
 #   kafka.sh start DIR     start a broker with its data in DIR; returns once it answers. DIR/address says where
 #   kafka.sh stop DIR      stop it; DIR stays
 #   kafka.sh restart DIR   stop and start, same data, same address
@@ -13,7 +13,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-libs=${WHARF_KAFKA_LIBS:-$here/../../build/kafka/libs}
+libs=${TEST_KAFKA_LIBS:-$here/../../build/kafka/libs}
 start_limit_s=60
 stop_limit_s=15
 

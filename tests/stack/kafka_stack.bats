@@ -68,6 +68,9 @@ teardown_file() {
     run -125 --separate-stderr wharf run -d busybox true
     [[ $stderr == *"the log is away"* ]]
     kill -0 "$pid"
+    run -0 --separate-stderr wharf ps -q --no-trunc
+    [ "${#lines[@]}" -ge 1 ]
+    [[ $stderr == *"may be behind"* ]]
     kafka resume
     run -0 wharf wait brief
     [ "$output" = 7 ]
