@@ -2,19 +2,15 @@
 #include "runtime/sandbox/seccomp.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 
@@ -404,89 +400,143 @@ static const char *const ALLOWED[] = {
 /* Execution domains a program may ask for; 0xffffffff asks for the present one (personality(2)). */
 static const unsigned PERSONALITIES[] = {PER_LINUX, PER_LINUX32, UNAME26, PER_LINUX32 | UNAME26, 0xffffffff};
 
-static int add(scmp_filter_ctx filter, uint32_t action, const char *name, unsigned n,
-               struct scmp_arg_cmp compare)
+/* Beyond any number in use; what lies between the newest one libseccomp knows and this is not known either.
+ */
+#define NUMBERS 1024
+
+enum verdict { REFUSE, ALLOW, NOT_THERE, CHECK_CLONE, CHECK_SOCKET, CHECK_PERSONALITY };
+
+struct table {
+    uint8_t verdicts[NUMBERS]; /* enum verdict by system call number */
+};
+
+static void set_verdict(struct table *table, uint32_t arch, const char *name, enum verdict verdict)
 {
-    int nr = seccomp_syscall_resolve_name(name);
-    if (nr == __NR_SCMP_ERROR)
-        return 0;
-    int result = seccomp_rule_add_array(filter, action, nr, n, &compare);
-    return result == -EDOM || result == -EFAULT ? 0 : result; /* not on this architecture */
+    int nr = seccomp_syscall_resolve_name_arch(arch, name);
+    if (nr >= 0 && nr < NUMBERS) /* negative: not on this architecture */
+        table->verdicts[nr] = (uint8_t)verdict;
 }
 
-static int add_rules(scmp_filter_ctx filter)
+static void fill_table(struct table *table, uint32_t arch)
 {
-    const struct scmp_arg_cmp none = {0};
-    int result = 0;
-    for (size_t i = 0; i < sizeof(ALLOWED) / sizeof(ALLOWED[0]) && result == 0; i++)
-        result = add(filter, SCMP_ACT_ALLOW, ALLOWED[i], 0, none);
-    for (size_t i = 0; i < sizeof(PERSONALITIES) / sizeof(PERSONALITIES[0]) && result == 0; i++)
-        result = add(filter, SCMP_ACT_ALLOW, "personality", 1, SCMP_A0_64(SCMP_CMP_EQ, PERSONALITIES[i]));
-    if (result == 0)
-        result = add(filter, SCMP_ACT_ALLOW, "clone", 1, SCMP_A0_64(SCMP_CMP_MASKED_EQ, NAMESPACE_FLAGS, 0));
-    if (result == 0) /* virtual machine sockets are not confined by the network namespace */
-        result = add(filter, SCMP_ACT_ALLOW, "socket", 1, SCMP_A0_64(SCMP_CMP_NE, AF_VSOCK));
-    if (result == 0)
-        result = add(filter, SCMP_ACT_ERRNO(ENOSYS), "clone3", 0, none);
-    return result;
-}
-
-/* The highest number libseccomp has a name for. */
-static int newest_known(void)
-{
-    for (int nr = 1023; nr > 0; nr--) {
-        auto_free char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
+    int newest = 0;
+    for (int nr = 0; nr < NUMBERS; nr++) {
+        auto_free char *name = seccomp_syscall_resolve_num_arch(arch, nr);
         if (name != NULL)
-            return nr;
+            newest = nr;
+        table->verdicts[nr] = REFUSE;
     }
-    return 0;
+    for (int nr = newest + 1; nr < NUMBERS; nr++)
+        table->verdicts[nr] = NOT_THERE;
+    for (size_t i = 0; i < sizeof(ALLOWED) / sizeof(ALLOWED[0]); i++)
+        set_verdict(table, arch, ALLOWED[i], ALLOW);
+    set_verdict(table, arch, "clone", CHECK_CLONE);
+    set_verdict(table, arch, "socket", CHECK_SOCKET);
+    set_verdict(table, arch, "personality", CHECK_PERSONALITY);
+    set_verdict(table, arch, "clone3", NOT_THERE);
 }
 
-/* Goes before libseccomp's program: numbers it cannot know fail with ENOSYS. */
-static void add_prefix(struct buf *ret)
+static void emit(struct buf *program, struct sock_filter instruction)
 {
-    const struct sock_filter prefix[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, seccomp_arch_native(), 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, (uint32_t)newest_known(), 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-    };
-    buf_add(ret, prefix, sizeof(prefix));
+    buf_add(program, &instruction, sizeof(instruction));
 }
 
-static int export_program(scmp_filter_ctx filter, struct buf *ret, struct err *err)
+static void emit_return(struct buf *program, enum verdict verdict)
 {
-    auto_fd int fd = memfd_create("wharf-seccomp", MFD_CLOEXEC);
-    struct stat st;
-    if (fd < 0 || seccomp_export_bpf(filter, fd) < 0 || fstat(fd, &st) < 0)
-        return err_set(err, ERR_INTERNAL, "cannot export the system call filter");
-    add_prefix(ret);
-    char *to = buf_reserve(ret, (size_t)st.st_size);
-    if (to == NULL)
-        return err_nomem(err, "building the system call filter");
-    if (pread(fd, to, (size_t)st.st_size, 0) != st.st_size)
-        return err_sys(err, errno, "cannot read the system call filter");
-    ret->size += (size_t)st.st_size;
-    return 0;
+    uint32_t value = verdict == ALLOW       ? SECCOMP_RET_ALLOW
+                     : verdict == NOT_THERE ? SECCOMP_RET_ERRNO | ENOSYS
+                                            : SECCOMP_RET_ERRNO | EPERM;
+    emit(program, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, value));
+}
+
+/* The arguments looked at are of 32 bits to the kernel, so that the lower half is all there is to see. */
+static void emit_load_argument(struct buf *program)
+{
+    uint32_t low = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0 : 4;
+    emit(program, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                                               (uint32_t)offsetof(struct seccomp_data, args) + low));
+}
+
+static void emit_leaf(struct buf *program, enum verdict verdict)
+{
+    if (verdict == REFUSE || verdict == ALLOW || verdict == NOT_THERE) {
+        emit_return(program, verdict);
+        return;
+    }
+    emit_load_argument(program);
+    if (verdict == CHECK_CLONE) {
+        emit(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NAMESPACE_FLAGS, 1, 0));
+        emit_return(program, ALLOW);
+        emit_return(program, REFUSE);
+    } else if (verdict ==
+               CHECK_SOCKET) { /* virtual machine sockets are not confined by the network namespace */
+        emit(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_VSOCK, 1, 0));
+        emit_return(program, ALLOW);
+        emit_return(program, REFUSE);
+    } else {
+        const uint8_t n = sizeof(PERSONALITIES) / sizeof(PERSONALITIES[0]);
+        for (uint8_t i = 0; i < n; i++)
+            emit(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PERSONALITIES[i],
+                                                       (uint8_t)(n - i), 0));
+        emit_return(program, REFUSE);
+        emit_return(program, ALLOW);
+    }
+}
+
+/* A binary search over runs of numbers with the same verdict, which begin at starts[first] to starts[last].
+ */
+static void emit_search(struct buf *program, const struct table *table, const uint16_t *starts, size_t first,
+                        size_t last)
+{
+    if (first == last) {
+        emit_leaf(program, (enum verdict)table->verdicts[starts[first]]);
+        return;
+    }
+    size_t middle = first + (last - first + 1) / 2;
+    auto_buf struct buf left = BUF_INIT;
+    emit_search(&left, table, starts, first, middle - 1);
+    uint32_t skip = (uint32_t)(left.size / sizeof(struct sock_filter));
+    if (skip <= UINT8_MAX) {
+        emit(program,
+             (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, starts[middle], (uint8_t)skip, 0));
+    } else { /* farther than a conditional jump reaches */
+        emit(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, starts[middle], 0, 1));
+        emit(program, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, skip));
+    }
+    program->failed |= left.failed;
+    buf_add(program, left.data, left.size);
+    emit_search(program, table, starts, middle, last);
+}
+
+static void emit_architecture(struct buf *program, uint32_t arch)
+{
+    struct table table;
+    uint16_t starts[NUMBERS];
+    size_t n = 0;
+    auto_buf struct buf body = BUF_INIT;
+    fill_table(&table, arch);
+    for (uint16_t nr = 0; nr < NUMBERS; nr++) {
+        if (nr == 0 || table.verdicts[nr] != table.verdicts[nr - 1])
+            starts[n++] = nr;
+    }
+    emit(&body, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
+    emit_search(&body, &table, starts, 0, n - 1);
+    program->failed |= body.failed;
+    if (program->failed)
+        return;
+    uint32_t size = (uint32_t)(body.size / sizeof(struct sock_filter));
+    emit(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, arch, 1, 0));
+    emit(program, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, size));
+    buf_add(program, body.data, body.size);
 }
 
 int seccomp_default_program(struct buf *ret, struct err *err)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    if (filter == NULL)
-        return err_nomem(err, "building the system call filter");
-    int result = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a binary tree */
+    emit(ret, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
+    emit_architecture(ret, seccomp_arch_native());
 #ifdef __x86_64__
-    if (result == 0)
-        result = seccomp_arch_add(filter, SCMP_ARCH_X86); /* 32-bit programs */
+    emit_architecture(ret, SCMP_ARCH_X86); /* 32-bit programs */
 #endif
-    if (result == 0)
-        result = add_rules(filter);
-    if (result < 0)
-        err_sys(err, -result, "cannot build the system call filter");
-    else
-        result = export_program(filter, ret, err);
-    seccomp_release(filter);
-    return result < 0 ? -1 : 0;
+    emit(ret, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+    return ret->failed ? err_nomem(err, "building the system call filter") : 0;
 }
