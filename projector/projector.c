@@ -17,6 +17,9 @@
 #include "base/say.h"
 
 #define TOUCH_INTERVAL_MS 1000
+/* Partitions may be added to a topic, and a topic may be made after we started: asked again every so many
+ * touches. */
+#define TOUCHES_PER_ASK 5
 
 struct projector {
     struct projector_options options;
@@ -32,6 +35,7 @@ struct projector {
     size_t n_partitions;
     size_t n_caught_up;
     size_t n_open; /* partitions not yet closed */
+    unsigned n_touches;
     bool redis_away_told;
     bool closing;
     uv_timer_t touch;
@@ -80,11 +84,11 @@ static int open_partition(struct projector *projector, uint32_t number, struct e
     return 0;
 }
 
-static void open_partitions(struct projector *projector)
+static void open_partitions(struct projector *projector, size_t first)
 {
     struct err err = ERR_INIT;
-    for (uint32_t i = 0; i < projector->n_partitions; i++) {
-        if (open_partition(projector, i, &err) < 0) {
+    for (size_t i = first; i < projector->n_partitions; i++) {
+        if (open_partition(projector, (uint32_t)i, &err) < 0) {
             fail(projector, &err);
             return;
         }
@@ -128,7 +132,7 @@ static void on_letters_read(struct log_reader *reader, int64_t end_offset, void 
     struct projector *projector = data;
     projector->letters = NULL;
     log_reader_close(reader);
-    open_partitions(projector);
+    open_partitions(projector, 0);
 }
 
 static void on_letters_lost(struct log_reader *reader, const struct err *err, void *data)
@@ -143,7 +147,7 @@ static void read_letters(struct projector *projector)
         .on_records = on_letters, .on_caught_up = on_letters_read, .on_lost = on_letters_lost};
     struct err err = ERR_INIT;
     if (!projector->options.park)
-        open_partitions(projector);
+        open_partitions(projector, 0);
     else if (log_reader_open(&projector->letters, projector->log, LOG_DEADLETTERS, 0, 0, &ops, projector,
                              &err) < 0)
         fail(projector, &err);
@@ -164,35 +168,57 @@ static void on_touch(uv_timer_t *timer)
     for (size_t i = 0; i < projector->n_partitions; i++)
         if (projector->partitions[i] != NULL)
             partition_touch(projector->partitions[i]);
+    if (++projector->n_touches % TOUCHES_PER_ASK == 0 && !projector->query_under_way &&
+        projector->letters == NULL)
+        ask_partitions(projector);
+}
+
+static int grow(struct projector *projector, size_t n, struct err *err)
+{
+    struct partition **partitions = reallocarray(projector->partitions, n, sizeof(struct partition *));
+    if (partitions != NULL)
+        projector->partitions = partitions;
+    bool *caught_up = reallocarray(projector->caught_up, n, sizeof(*caught_up));
+    if (caught_up != NULL)
+        projector->caught_up = caught_up;
+    int64_t *parked_through = reallocarray(projector->parked_through, n, sizeof(*parked_through));
+    if (parked_through != NULL)
+        projector->parked_through = parked_through;
+    if (partitions == NULL || caught_up == NULL || parked_through == NULL)
+        return err_nomem(err, "opening the partitions");
+    for (; projector->n_partitions < n; projector->n_partitions++) {
+        partitions[projector->n_partitions] = NULL;
+        caught_up[projector->n_partitions] = false;
+        parked_through[projector->n_partitions] = -1;
+    }
+    return 0;
 }
 
 static void on_partitions(struct log_query *query, int64_t n, const struct err *err)
 {
     struct projector *projector = query->data;
     struct err why = ERR_INIT;
+    size_t before = projector->n_partitions;
     projector->query_under_way = false;
     if (projector->closing) {
         close_partitions(projector);
         return;
     }
-    if (err != NULL || n <= 0) { /* the topic is made by the runtime: it may come later */
+    if (before == 0 && (err != NULL || n <= 0)) { /* the topic is made by the runtime: it may come later */
         uv_timer_start(&projector->touch, on_ask_again, TOUCH_INTERVAL_MS, 0);
         return;
     }
-    projector->partitions = calloc((size_t)n, sizeof(struct partition *));
-    projector->caught_up = calloc((size_t)n, sizeof(bool));
-    projector->parked_through = calloc((size_t)n, sizeof(int64_t));
-    if (projector->partitions == NULL || projector->caught_up == NULL || projector->parked_through == NULL) {
-        err_nomem(&why, "opening the partitions");
-        fail(projector, &why);
+    if (err != NULL || n <= (int64_t)before)
         return;
+    if (grow(projector, (size_t)n, &why) < 0) {
+        fail(projector, &why);
+    } else if (before > 0) {
+        open_partitions(projector, before);
+    } else {
+        if (projector->options.touch)
+            uv_timer_start(&projector->touch, on_touch, TOUCH_INTERVAL_MS, TOUCH_INTERVAL_MS);
+        read_letters(projector);
     }
-    projector->n_partitions = (size_t)n;
-    for (int64_t i = 0; i < n; i++)
-        projector->parked_through[i] = -1;
-    if (projector->options.touch)
-        uv_timer_start(&projector->touch, on_touch, TOUCH_INTERVAL_MS, TOUCH_INTERVAL_MS);
-    read_letters(projector);
 }
 
 static void ask_partitions(struct projector *projector)

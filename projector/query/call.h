@@ -38,8 +38,9 @@ struct query {
     bool redis_told;
     bool ready_told;
     bool closing;
-    uv_timer_t timer;   /* deadlines, and asking the log again at the start */
-    struct call *calls; /* all of them, newest first */
+    uv_timer_t timer;     /* deadlines */
+    uv_timer_t ask_timer; /* asks the log for its partitions: there may be more, or none yet */
+    struct call *calls;   /* all of them, newest first */
     unsigned n_closing;
     uint64_t n_requests, n_unavailable, n_streams;
     void (*on_closed)(void *data);

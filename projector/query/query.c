@@ -14,7 +14,8 @@
 #include "projector/query/call.h"
 
 #define APPLIED_PATTERN SINK_LIVE "{*}:applied"
-#define RETRY_MS 1000
+#define ASK_INTERVAL_MS 2000
+#define ASK_FIRST_MS 100
 
 static const struct http_route routes[] = {
     {"GET", "/v1/containers", handle_containers},
@@ -148,6 +149,21 @@ static void on_ask_again(uv_timer_t *timer)
     ask_partitions(timer->data);
 }
 
+/* Calls under way have arrays of the old size, so it grows only while there are none. */
+static void grow(struct query *query, size_t n)
+{
+    struct query_partition *grown = reallocarray(query->partitions, n, sizeof(*grown));
+    if (grown == NULL)
+        return; /* the next time, perhaps */
+    query->partitions = grown;
+    for (size_t i = query->n_partitions; i < n; i++) {
+        grown[i] = (struct query_partition){.applied = -1};
+        sink_prefix(grown[i].prefix, SINK_LIVE, (uint32_t)i);
+    }
+    query->n_partitions = n;
+    ask_positions(query);
+}
+
 static void on_partitions(struct log_query *log_query, int64_t n, const struct err *err)
 {
     struct query *query = log_query->data;
@@ -156,18 +172,10 @@ static void on_partitions(struct log_query *log_query, int64_t n, const struct e
         close_now(query);
         return;
     }
-    if (err == NULL && n > 0)
-        query->partitions = calloc((size_t)n, sizeof(*query->partitions));
-    if (query->partitions == NULL) { /* the topic may not have been made yet */
-        uv_timer_start(&query->timer, on_ask_again, RETRY_MS, 0);
-        return;
-    }
-    query->n_partitions = (size_t)n;
-    for (uint32_t i = 0; i < query->n_partitions; i++) {
-        query->partitions[i].applied = -1;
-        sink_prefix(query->partitions[i].prefix, SINK_LIVE, i);
-    }
-    ask_positions(query);
+    if (err == NULL && n > (int64_t)query->n_partitions && query->calls == NULL)
+        grow(query, (size_t)n);
+    uv_timer_start(&query->ask_timer, on_ask_again, query->n_partitions > 0 ? ASK_INTERVAL_MS : ASK_FIRST_MS,
+                   0);
 }
 
 static void ask_partitions(struct query *query)
@@ -177,7 +185,7 @@ static void ask_partitions(struct query *query)
     if (log_partitions(query->log, &query->partitions_query, LOG_EVENTS, on_partitions, &err) == 0)
         query->partitions_query_under_way = true;
     else
-        uv_timer_start(&query->timer, on_ask_again, RETRY_MS, 0);
+        uv_timer_start(&query->ask_timer, on_ask_again, ASK_INTERVAL_MS, 0);
 }
 
 /* --- opening and closing --- */
@@ -201,6 +209,8 @@ int query_open(struct query **ret, uv_loop_t *loop, const struct query_options *
     query->loop = loop;
     uv_timer_init(loop, &query->timer);
     query->timer.data = query;
+    uv_timer_init(loop, &query->ask_timer);
+    query->ask_timer.data = query;
     struct log_options log = options->log;
     log.on_trouble = on_trouble;
     log.data = query;
@@ -258,8 +268,9 @@ static void close_redis(void *data)
 
 static void close_now(struct query *query)
 {
-    query->n_closing = 2;
+    query->n_closing = 3;
     uv_close((uv_handle_t *)&query->timer, on_timer_closed);
+    uv_close((uv_handle_t *)&query->ask_timer, on_timer_closed);
     http_server_close(query->server, close_redis, query); /* cancels every call and closes every stream */
 }
 
@@ -269,6 +280,7 @@ void query_close(struct query *query, void (*on_closed)(void *data), void *data)
     query->on_closed = on_closed;
     query->closed_data = data;
     uv_timer_stop(&query->timer);
+    uv_timer_stop(&query->ask_timer);
     if (!query->partitions_query_under_way)
         close_now(query);
 }
