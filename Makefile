@@ -136,6 +136,22 @@ demo: ## show what wharf does, in a minute, in a directory of its own
 	@$(MAKE) --no-print-directory all
 	@scripts/demo.sh
 
+# Where things go is the Filesystem Hierarchy Standard's choice; the roles are not for people's PATH.
+PREFIX ?= /usr/local
+.PHONY: install
+install: all ## install below $(PREFIX), with units and configuration below $(DESTDIR)
+	install -D -m 755 $(BUILD)/wharf $(DESTDIR)$(PREFIX)/bin/wharf
+	for role in $(filter-out wharf,$(notdir $(BINARIES))); do \
+	    install -D -m 755 $(BUILD)/$$role $(DESTDIR)$(PREFIX)/libexec/wharf/$$role || exit 1; done
+	install -D -m 644 $(BUILD)/wharf.1 $(DESTDIR)$(PREFIX)/share/man/man1/wharf.1
+	install -D -m 644 $(BUILD)/wharf.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/wharf
+	install -D -m 644 packaging/wharf.conf $(DESTDIR)$(PREFIX)/share/doc/wharf/wharf.conf
+	for unit in packaging/systemd/*.service; do \
+	    install -d $(DESTDIR)$(PREFIX)/lib/systemd/system && sed 's,/usr/bin/wharf,$(PREFIX)/bin/wharf,' $$unit \
+	        >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; done
+	install -D -m 644 packaging/sysusers.d/wharf.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/wharf.conf
+	install -D -m 644 packaging/tmpfiles.d/wharf.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/wharf.conf
+
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
 
