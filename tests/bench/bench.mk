@@ -3,4 +3,9 @@
 
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_UV) $(LIBS_LOG) -lmicrohttpd -lhiredis -lseccomp -larchive
+	@echo "  LD $@"; $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_UV) $(LIBS_LOG) -lmicrohttpd -lhiredis -lseccomp -larchive
+
+.PHONY: bench
+bench: all $(BUILD)/bench/bench_command $(BUILD)/bench/bench_kernel $(BUILD)/bench/bench_project $(BUILD)/bench/bench_log ## wharf beside its peers, with ratios (root)
+	@scripts/deps.sh test
+	@tests/bench/bench.sh $(BUILD) $(BENCH_RUNS)
