@@ -189,12 +189,7 @@ static int make_directory(struct launch_op *launch)
     }
     if (!fresh && clear_directory(launch) < 0)
         return -1;
-    if (write_intent(launch) < 0)
-        return -1;
-    if ((mkdirat(launch->dir_fd, "upper", 0755) < 0 && errno != EEXIST) ||
-        (mkdirat(launch->dir_fd, "work", 0700) < 0 && errno != EEXIST))
-        return err_sys(&launch->err, errno, "cannot make the container's layers");
-    return 0;
+    return write_intent(launch);
 }
 
 /* --- on the pool thread: what it is made from --- */
@@ -280,6 +275,17 @@ static int write_etc(struct launch_op *launch, int image_fd)
         return -1;
     size = snprintf(text, sizeof(text), "%s\n", hostname);
     return write_new(etc_fd, "hostname", text, (size_t)size, 0644);
+}
+
+/* What the container's root is mounted from. */
+static int make_layers(struct launch_op *launch, int image_fd)
+{
+    if ((mkdirat(launch->dir_fd, "upper", 0755) < 0 && errno != EEXIST) ||
+        (mkdirat(launch->dir_fd, "work", 0700) < 0 && errno != EEXIST))
+        return err_sys(&launch->err, errno, "cannot make the container's layers");
+    if (write_etc(launch, image_fd) < 0)
+        return err_sys(&launch->err, errno, "cannot write the container's /etc");
+    return 0;
 }
 
 static json_t *make_config(struct launch_op *launch, int image_fd)
@@ -404,18 +410,24 @@ static int write_config(struct launch_op *launch, const json_t *config)
     return 0;
 }
 
-/* While the shim makes namespaces and mounts. */
-static int prepare_beside_shim(struct launch_op *launch, const json_t *config,
+/* While the shim starts and makes namespaces, the layers; while the container mounts, the cgroups. */
+static int prepare_beside_shim(struct launch_op *launch, int image_fd, int go_fd, const json_t *config,
                                const struct cgroup_limits *limits)
 {
     const struct host *host = launch->op.host;
+    if (make_layers(launch, image_fd) < 0)
+        return -1;
+    if (write(go_fd, "l", 1) != 1)
+        return err_sys(&launch->err, errno, "cannot let the container mount its root");
     if (!host->cgroups.v2 &&
         cgroup_create(&host->cgroups, launch->op.container->id, limits, &launch->err) < 0)
         return -1;
-    return write_config(launch, config);
+    if (write_config(launch, config) < 0)
+        return -1;
+    return write(go_fd, "g", 1) == 1 ? 0 : err_sys(&launch->err, errno, "cannot let the container go");
 }
 
-static int launch_shim(struct launch_op *launch, const json_t *config, const struct buf *plan,
+static int launch_shim(struct launch_op *launch, int image_fd, const json_t *config, const struct buf *plan,
                        const struct cgroup_limits *limits)
 {
     const struct host *host = launch->op.host;
@@ -426,9 +438,7 @@ static int launch_shim(struct launch_op *launch, const json_t *config, const str
     if (result == 0)
         result = start_shim(launch, &fds, plan);
     if (result == 0)
-        result = prepare_beside_shim(launch, config, limits);
-    if (result == 0 && write(fds.go[1], "g", 1) != 1)
-        result = err_sys(&launch->err, errno, "cannot let the container go");
+        result = prepare_beside_shim(launch, image_fd, fds.go[1], config, limits);
     close_shim_fds(&fds);
     return result;
 }
@@ -446,8 +456,6 @@ static int prepare_and_launch(struct launch_op *launch)
     json_auto_t *config = make_config(launch, image_fd);
     if (config == NULL)
         return -1;
-    if (write_etc(launch, image_fd) < 0)
-        return err_sys(&launch->err, errno, "cannot write the container's /etc");
     struct oci_plan_input input = {
         .config = config,
         .incarnation = launch->incarnation,
@@ -462,7 +470,7 @@ static int prepare_and_launch(struct launch_op *launch)
     struct cgroup_limits limits;
     if (oci_plan(&input, &plan, &limits, &launch->err) < 0)
         return -1;
-    return launch_shim(launch, config, &plan, &limits);
+    return launch_shim(launch, image_fd, config, &plan, &limits);
 }
 
 static void run_launch(struct host_op *op)

@@ -3,7 +3,7 @@
  * The container's first process, from clone3 to execve. The order matters:
  *   - PDEATHSIG first, so that it cannot outlive the shim; the wait for `go` later closes the race, since a
  * dead shim reads as end of file;
- *   - the file system before the wait, so that it overlaps with the runtime's work on the cgroups;
+ *   - the file system between the two waits, so that it overlaps with the runtime's work on the cgroups;
  *   - cgroups before the command, and the cgroup namespace after joining, since its root is where the process
  * is then;
  *   - limits and credentials after everything that needs root, PDEATHSIG again since a change of credentials
@@ -218,6 +218,8 @@ static int set_up(const struct plan *plan, const struct container_fds *fds, stru
         return fail(failure, PLAN_STAGE_HOSTNAME, plan->hostname);
     if ((plan->header.flags & PLAN_CGROUP2) != 0 && join_cgroups(plan, failure) < 0)
         return -1;
+    if (wait_for_go(fds) < 0)
+        _exit(1);
     if (mounts_apply(plan, failure) < 0 || set_up_stdio(fds, failure) < 0)
         return -1;
     if ((plan->header.flags & PLAN_LOOPBACK) != 0 && bring_loopback_up(failure) < 0)

@@ -199,7 +199,7 @@ static int write_record(struct shim *shim)
     return 0;
 }
 
-/* The runtime says when the cgroups are ready. If it is gone, so is this start. */
+/* The runtime says when the layers, and then when the cgroups are ready. If it is gone, so is this start. */
 static int wait_for_runtime(struct shim *shim)
 {
     char byte;
@@ -252,18 +252,29 @@ static void answer(const struct shim *shim, bool ok)
     close(PLAN_FD_STATUS);
 }
 
+/* The runtime's byte is handed on to the container. A container that is gone has reported why. */
+static int hand_on(struct shim *shim, int go_fd)
+{
+    if (wait_for_runtime(shim) < 0)
+        return -1;
+    if (write(go_fd, "g", 1) != 1 && errno != EPIPE)
+        return fail(&shim->failure, PLAN_STAGE_SHIM, "go");
+    return 0;
+}
+
+/* The files are made while the container mounts. */
 static int launch(struct shim *shim)
 {
     int go_fd = -1;
-    if (load_plan(shim) < 0 || prepare_files(shim) < 0 || start_container(shim, &go_fd) < 0)
+    if (load_plan(shim) < 0 || start_container(shim, &go_fd) < 0)
         return -1;
-    int result = write_record(shim);
+    int result = hand_on(shim, go_fd);
     if (result == 0)
-        result = wait_for_runtime(shim);
+        result = prepare_files(shim);
     if (result == 0)
-        open_oom_counter(shim);
-    if (result == 0 && write(go_fd, "g", 1) != 1 && errno != EPIPE)
-        result = fail(&shim->failure, PLAN_STAGE_SHIM, "go");
+        result = write_record(shim);
+    if (result == 0)
+        result = hand_on(shim, go_fd);
     close(go_fd);
     return result;
 }
@@ -291,6 +302,7 @@ static bool hear_report(struct shim *shim)
         return false;
     }
     answer(shim, true);
+    open_oom_counter(shim);
     plan_release(&shim->plan);
     munmap(shim->plan_bytes, shim->plan_size);
     close(PLAN_FD_GO);
