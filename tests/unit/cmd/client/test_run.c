@@ -337,6 +337,7 @@ static void test_bad_usage(void **state)
 int main(void)
 {
     unsetenv("WHARF_CONFIG");
+    alarm(60); /* a client that waits for what the script does not say fails the test instead of hanging */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_plain, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_breaks, set_up, tear_down),
