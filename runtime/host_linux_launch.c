@@ -366,9 +366,9 @@ static pid_t vfork_shim(const char *path, char *const argv[], const int *from, i
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid_t pid = vfork();
+    pid_t pid = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork)
     if (pid == 0)
-        exec_shim(path, argv, from, n);
+        exec_shim(path, argv, from, n); // NOLINT(clang-analyzer-unix.Vfork)
     int cause = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = cause;

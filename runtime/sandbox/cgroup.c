@@ -42,28 +42,32 @@ static int set_value(int cgroup_fd, const char *file, struct err *err, const cha
     return 0;
 }
 
+static void enable_in(const char *path, unsigned controllers)
+{
+    auto_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if ((controllers & CGROUP_MEMORY) != 0)
+        write_value(fd, "cgroup.subtree_control", "+memory");
+    if ((controllers & CGROUP_CPU) != 0)
+        write_value(fd, "cgroup.subtree_control", "+cpu");
+    if ((controllers & CGROUP_PIDS) != 0)
+        write_value(fd, "cgroup.subtree_control", "+pids");
+}
+
 /* Every level from the root to the parent has to hand its controllers down (cgroups(7), "Cgroups v2 subtree
  * control"). Those that cannot be enabled are missed when a limit is set. */
 static void enable_controllers(const char *root, const char *parent, unsigned controllers)
 {
     char path[512];
-    size_t depth = 0;
-    for (;;) {
-        size_t size = strcspn(parent + depth, "/") + depth;
-        auto_fd int fd = -1;
-        snprintf(path, sizeof(path), "%s/%.*s", root, (int)(depth == 0 ? 0 : depth - 1), parent);
-        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0) {
-            if ((controllers & CGROUP_MEMORY) != 0)
-                write_value(fd, "cgroup.subtree_control", "+memory");
-            if ((controllers & CGROUP_CPU) != 0)
-                write_value(fd, "cgroup.subtree_control", "+cpu");
-            if ((controllers & CGROUP_PIDS) != 0)
-                write_value(fd, "cgroup.subtree_control", "+pids");
-        }
-        if (depth > strlen(parent))
+    enable_in(root, controllers);
+    for (const char *at = parent;; at++) {
+        if (*at != '/' && *at != '\0')
+            continue;
+        snprintf(path, sizeof(path), "%s/%.*s", root, (int)(at - parent), parent);
+        enable_in(path, controllers);
+        if (*at == '\0')
             return;
-        depth = size + 1;
     }
 }
 

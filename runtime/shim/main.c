@@ -61,14 +61,15 @@ static int64_t now_ns(void)
 }
 
 /* Everything blocked: the shim cannot be ended but by SIGKILL. Ignored signals are inherited through
- * execve(2), so that the container would start with them: back to the defaults. */
+ * execve(2), so that the container would start with them: back to the defaults. By system calls, since musl
+ * keeps three signals to itself. */
 static void settle_signals(void)
 {
-    sigset_t all;
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, NULL);
-    for (int i = 1; i < NSIG; i++)
-        signal(i, SIG_DFL);
+    const uint64_t all = ~UINT64_C(0);
+    const unsigned long by_default[4] = {0}; /* the kernel's struct sigaction, larger than it anywhere */
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
+    for (int i = 1; i <= 64; i++)
+        syscall(SYS_rt_sigaction, i, by_default, NULL, sizeof(all));
 }
 
 /* The shim outlives whoever started it, whose output would otherwise never end. */

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a container_spec through config.json to the plan and the limits. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <linux/capability.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/sandbox/oci_config.h"
+#include "runtime/sandbox/oci_plan.h"
+#include "runtime/sandbox/plan.h"
+
+#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+struct fixture {
+    struct container_spec spec;
+    struct image image;
+    struct user user;
+    struct cgroup_layout layout;
+    json_t *config;
+    struct buf bytes;
+    struct plan plan;
+    struct cgroup_limits limits;
+    struct err err;
+};
+
+static int setup(void **state)
+{
+    static char *command[] = {"sh", NULL};
+    struct fixture *f = calloc(1, sizeof(*f));
+    assert_non_null(f);
+    schema_init(&container_spec_schema, &f->spec);
+    f->image.command = (struct strings){command, 1};
+    f->user = (struct user){.uid = 5, .gid = 6, .groups = {6}, .n_groups = 1, .home = "/h"};
+    f->layout.n = 2;
+    f->layout.hierarchies[1].controllers = CGROUP_MEMORY;
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    plan_release(&f->plan);
+    json_decref(f->config);
+    buf_release(&f->bytes);
+    free(f);
+    return 0;
+}
+
+static int make_config(struct fixture *f)
+{
+    struct oci_config_input input = {
+        ID, 2, &f->spec, &f->image, &f->user, "wharf", "lowerdir=l,upperdir=u,workdir=w", false};
+    f->config = oci_config(&input, &f->err);
+    return f->config == NULL ? -1 : 0;
+}
+
+static int make_plan(struct fixture *f)
+{
+    struct buf seccomp = {.data = (char[]){"12345678"}, .size = 8};
+    struct oci_plan_input input = {f->config, 2, "boot", ID, &f->layout, &seccomp, 1 << 20, 3};
+    if (oci_plan(&input, &f->bytes, &f->limits, &f->err) < 0)
+        return -1;
+    assert_null(plan_decode(&f->plan, f->bytes.data, f->bytes.size));
+    return 0;
+}
+
+static void defaults(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(make_config(f), 0);
+    assert_int_equal(make_plan(f), 0);
+    assert_int_equal(f->plan.header.uid, 5);
+    assert_int_equal(f->plan.header.gid, 6);
+    assert_int_equal(f->plan.header.umask, 022);
+    assert_true(f->plan.header.capabilities == 0xa80425fb); /* docker's */
+    assert_int_equal(f->plan.header.flags, PLAN_NO_NEW_PRIVS | PLAN_LOOPBACK);
+    assert_true(f->plan.header.clone_flags ==
+                (CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWUTS));
+    assert_int_equal(f->plan.header.oom_cgroup, 1);
+    assert_string_equal(f->plan.hostname, "0123456789ab");
+    assert_string_equal(f->plan.workdir, "/");
+    assert_string_equal(f->plan.argv[0], "sh");
+    assert_int_equal(f->plan.n_seccomp, 1);
+    assert_int_equal(f->limits.memory_bytes, 0);
+    assert_int_equal(f->limits.pids, 0);
+}
+
+static void everything_asked_for(void **state)
+{
+    static char *command[] = {"a", "b", NULL}, *entrypoint[] = {"/e", NULL},
+                *env[] = {"X=1", "HOME=/x", NULL};
+    struct fixture *f = *state;
+    f->spec.command = (struct strings){command, 2};
+    f->spec.entrypoint = (struct strings){entrypoint, 1};
+    f->spec.env = (struct strings){env, 2};
+    f->spec.memory = 1 << 30;
+    f->spec.cpu_millis = 1500;
+    f->spec.pids_limit = 9;
+    f->spec.network = "host";
+    f->spec.read_only = true;
+    f->spec.workdir = "/w";
+    assert_int_equal(make_config(f), 0);
+    assert_int_equal(make_plan(f), 0);
+    assert_string_equal(f->plan.argv[0], "/e");
+    assert_string_equal(f->plan.argv[2], "b");
+    assert_null(f->plan.argv[3]);
+    assert_string_equal(f->plan.envp[1], "HOME=/x");
+    assert_string_equal(f->plan.envp[2], "X=1");
+    assert_null(f->plan.hostname);
+    assert_string_equal(f->plan.workdir, "/w");
+    assert_int_equal(f->plan.header.flags, PLAN_NO_NEW_PRIVS | PLAN_READ_ONLY_ROOT);
+    assert_true((f->plan.header.clone_flags & CLONE_NEWNET) == 0);
+    assert_int_equal(f->limits.memory_bytes, 1 << 30);
+    assert_int_equal(f->limits.cpu_quota_us, 150000);
+    assert_int_equal(f->limits.cpu_period_us, 100000);
+    assert_int_equal(f->limits.pids, 9);
+}
+
+static void no_quota_below_the_kernels_least(void **state)
+{
+    struct fixture *f = *state;
+    f->spec.cpu_millis = 1;
+    assert_int_equal(make_config(f), 0);
+    assert_int_equal(make_plan(f), 0);
+    assert_int_equal(f->limits.cpu_quota_us, 1000);
+    assert_int_equal(f->limits.cpu_period_us, 1000000);
+}
+
+static void no_command_is_an_error(void **state)
+{
+    struct fixture *f = *state;
+    f->image.command.n = 0;
+    assert_int_equal(make_config(f), -1);
+    assert_int_equal(f->err.code, ERR_INVALID);
+    assert_string_equal(f->err.message, "no command: neither the container nor its image names one");
+}
+
+static void what_cannot_be_given_is_refused(void **state)
+{
+    static const struct {
+        const char *section, *member, *value;
+    } CASES[] = {
+        {"process", "terminal", "true"},
+        {NULL, "hooks", "{}"},
+        {"linux", "seccomp", "{}"},
+        {"linux", "devices", "[]"},
+        {"linux", "namespaces", "[{\"type\":\"user\"}]"},
+        {"linux", "namespaces", "[{\"type\":\"pid\"}]"},
+        {NULL, "mounts", "[{\"destination\":\"/x\",\"type\":\"bind\"}]"},
+        {"linux", "maskedPaths", "[\"relative\"]"},
+        {"process", "capabilities", "{\"bounding\":[\"CAP_X\"]}"},
+        {"process", "rlimits", "[{\"type\":\"RLIMIT_X\"}]"},
+        {"process", "args", "[1]"},
+        {"annotations", "io.wharf.overlay", "\"\""},
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        assert_int_equal(make_config(f), 0);
+        json_t *object = CASES[i].section == NULL ? f->config : json_object_get(f->config, CASES[i].section);
+        json_object_set_new(object, CASES[i].member, json_loads(CASES[i].value, JSON_DECODE_ANY, NULL));
+        err_clear(&f->err);
+        assert_int_equal(make_plan(f), -1);
+        assert_int_equal(f->err.code, ERR_INVALID);
+        json_decref(f->config);
+        f->config = NULL;
+        buf_reset(&f->bytes);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(defaults),
+        TEST(everything_asked_for),
+        TEST(no_quota_below_the_kernels_least),
+        TEST(no_command_is_an_error),
+        TEST(what_cannot_be_given_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
