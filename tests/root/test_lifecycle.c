@@ -105,6 +105,24 @@ static void container_dies_with_its_shim(void **state)
     spec_release(&spec);
 }
 
+/* Without a runtime that could clean up: the kernel alone does it. */
+static void container_dies_with_its_shim_alone(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE];
+    fixture_new_id(f, id);
+    struct container_spec spec = waiting_spec();
+    fixture_launch(f, id, 1, &spec);
+    assert_true(f->result.ok);
+    fixture_close_host(f);
+    assert_int_equal(kill((pid_t)f->result.shim_pid, SIGKILL), 0);
+    wait_for_process((pid_t)f->result.pid);
+    struct host_observation found = restart(f, id);
+    assert_int_equal(found.found, HOST_LOST);
+    fixture_remove(f, id);
+    spec_release(&spec);
+}
+
 static void second_runtime_adopts(void **state)
 {
     struct fixture *f = *state;
@@ -322,15 +340,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(container_dies_with_its_shim),
-        TEST(second_runtime_adopts),
-        TEST(container_survives_its_runtimes_death),
-        TEST(interrupted_start_is_undone),
-        TEST(torn_records_are_no_records),
-        TEST(earlier_boot_is_a_host_restart),
-        TEST(recycled_pid_is_not_adopted),
-        TEST(removing_a_running_one_kills_it),
-        TEST(shim_is_small),
+        TEST(container_dies_with_its_shim),    TEST(container_dies_with_its_shim_alone),
+        TEST(second_runtime_adopts),           TEST(container_survives_its_runtimes_death),
+        TEST(interrupted_start_is_undone),     TEST(torn_records_are_no_records),
+        TEST(earlier_boot_is_a_host_restart),  TEST(recycled_pid_is_not_adopted),
+        TEST(removing_a_running_one_kills_it), TEST(shim_is_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
