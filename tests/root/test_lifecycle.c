@@ -117,6 +117,8 @@ static void container_dies_with_its_shim_alone(void **state)
     fixture_close_host(f);
     assert_int_equal(kill((pid_t)f->result.shim_pid, SIGKILL), 0);
     wait_for_process((pid_t)f->result.pid);
+    assert_int_equal(waitpid((pid_t)f->result.shim_pid, NULL, 0),
+                     f->result.shim_pid); /* still this process's child */
     struct host_observation found = restart(f, id);
     assert_int_equal(found.found, HOST_LOST);
     fixture_remove(f, id);
