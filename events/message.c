@@ -161,6 +161,31 @@ void command_release(struct command *command)
     schema_release(command_types[command->type].schema(), &command->data);
 }
 
+const char *command_reference(const struct command *command)
+{
+    switch (command->type) {
+    case COMMAND_CONTAINER_START:
+        return command->data.container_start.container;
+    case COMMAND_CONTAINER_STOP:
+        return command->data.container_stop.container;
+    case COMMAND_CONTAINER_KILL:
+        return command->data.container_kill.container;
+    case COMMAND_CONTAINER_RESTART:
+        return command->data.container_restart.container;
+    case COMMAND_CONTAINER_REMOVE:
+        return command->data.container_remove.container;
+    case COMMAND_IMAGE_IMPORT:
+        return command->data.image_import.reference;
+    case COMMAND_IMAGE_REMOVE:
+        return command->data.image_remove.image;
+    case COMMAND_CONTAINER_RUN:
+    case COMMAND_CONTAINER_CREATE:
+    case COMMAND_TYPES:
+        break;
+    }
+    return NULL;
+}
+
 void event_init(struct event *event, enum event_type type)
 {
     envelope_init(&event->envelope);

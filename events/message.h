@@ -130,6 +130,11 @@ void envelope_release(struct envelope *envelope);
 /* Sets type and every attribute and member to absent. */
 void command_init(struct command *command, enum command_type type);
 void command_release(struct command *command);
+
+/* What a command is about, as the client put it: the container of those about an existing one, the image of
+ * image commands; NULL for those that make a container. */
+const char *command_reference(const struct command *command);
+
 void event_init(struct event *event, enum event_type type);
 void event_release(struct event *event);
 

@@ -34,22 +34,15 @@ static void container_free(struct container *container)
     free(container);
 }
 
-static void strings_free(struct strings *strings)
-{
-    for (size_t i = 0; i < strings->n; i++)
-        free(strings->items[i]);
-    free(strings->items);
-}
-
 static void image_free(struct image *image)
 {
     if (image == NULL)
         return;
     free(image->reference);
     free(image->digest);
-    strings_free(&image->entrypoint);
-    strings_free(&image->command);
-    strings_free(&image->env);
+    strings_release(&image->entrypoint);
+    strings_release(&image->command);
+    strings_release(&image->env);
     free(image->workdir);
     free(image->user);
     free(image);
@@ -381,21 +374,6 @@ static enum apply_result apply_container(struct node_state *state, const struct 
     return APPLY_DONE;
 }
 
-static int dup_strings(struct strings *ret, const struct strings *from)
-{
-    if (from->n == 0)
-        return 0;
-    ret->items = calloc(from->n + 1, sizeof(*ret->items));
-    if (ret->items == NULL)
-        return -1;
-    for (; ret->n < from->n; ret->n++) {
-        ret->items[ret->n] = strdup(from->items[ret->n]);
-        if (ret->items[ret->n] == NULL)
-            return -1;
-    }
-    return 0;
-}
-
 static char *dup_optional(const char *text, bool *failed)
 {
     char *copy = text != NULL ? strdup(text) : NULL;
@@ -424,8 +402,8 @@ static enum apply_result apply_imported(struct node_state *state, const struct e
     image->digest = dup_optional(data->digest, &failed);
     image->workdir = dup_optional(data->workdir, &failed);
     image->user = dup_optional(data->user, &failed);
-    failed = failed || dup_strings(&image->entrypoint, &data->entrypoint) < 0 ||
-             dup_strings(&image->command, &data->command) < 0 || dup_strings(&image->env, &data->env) < 0;
+    failed = failed || strings_copy(&image->entrypoint, &data->entrypoint) < 0 ||
+             strings_copy(&image->command, &data->command) < 0 || strings_copy(&image->env, &data->env) < 0;
     image->size_bytes = data->size_bytes;
     image->imported_at_ns = event->envelope.time_ns;
     if (failed) {

@@ -33,7 +33,7 @@ static const struct schema_field *find_field(const struct schema *schema, const 
     return NULL;
 }
 
-static void strings_release(struct strings *strings)
+void strings_release(struct strings *strings)
 {
     for (size_t i = 0; i < strings->n; i++)
         free(strings->items[i]);
@@ -41,7 +41,7 @@ static void strings_release(struct strings *strings)
     *strings = (struct strings){0};
 }
 
-static void map_release(struct string_map *map)
+void string_map_release(struct string_map *map)
 {
     for (size_t i = 0; i < map->n; i++) {
         free(map->items[i].key);
@@ -49,6 +49,44 @@ static void map_release(struct string_map *map)
     }
     free(map->items);
     *map = (struct string_map){0};
+}
+
+int strings_add(struct strings *strings, const char *text)
+{
+    char **grown = realloc(strings->items, (strings->n + 2) * sizeof(*grown));
+    if (grown == NULL)
+        return -1;
+    strings->items = grown;
+    grown[strings->n] = strdup(text);
+    grown[strings->n + 1] = NULL;
+    if (grown[strings->n] == NULL)
+        return -1;
+    strings->n++;
+    return 0;
+}
+
+int strings_copy(struct strings *ret, const struct strings *from)
+{
+    for (size_t i = 0; i < from->n; i++)
+        if (strings_add(ret, from->items[i]) < 0)
+            return -1;
+    return 0;
+}
+
+int string_map_copy(struct string_map *ret, const struct string_map *from)
+{
+    for (size_t i = 0; i < from->n; i++) {
+        struct string_pair *grown = realloc(ret->items, (ret->n + 1) * sizeof(*grown));
+        if (grown == NULL)
+            return -1;
+        ret->items = grown;
+        struct string_pair *pair = &grown[ret->n++]; /* counted first, so that a half is released too */
+        pair->key = strdup(from->items[i].key);
+        pair->value = strdup(from->items[i].value);
+        if (pair->key == NULL || pair->value == NULL)
+            return -1;
+    }
+    return 0;
 }
 
 const char *string_map_get(const struct string_map *map, const char *key)
@@ -84,7 +122,7 @@ void schema_release(const struct schema *schema, void *data)
             strings_release(member);
             break;
         case SCHEMA_MAP:
-            map_release(member);
+            string_map_release(member);
             break;
         case SCHEMA_OBJECT:
             schema_release(field->sub, member);
@@ -369,40 +407,6 @@ json_t *schema_encode(const struct schema *schema, const void *data)
     return object;
 }
 
-static int copy_strings(struct strings *ret, const struct strings *from)
-{
-    if (from->n == 0)
-        return 0;
-    ret->items = calloc(from->n + 1, sizeof(*ret->items));
-    if (ret->items == NULL)
-        return -1;
-    for (; ret->n < from->n; ret->n++) {
-        ret->items[ret->n] = strdup(from->items[ret->n]);
-        if (ret->items[ret->n] == NULL)
-            return -1;
-    }
-    return 0;
-}
-
-static int copy_map(struct string_map *ret, const struct string_map *from)
-{
-    if (from->n == 0)
-        return 0;
-    ret->items = calloc(from->n, sizeof(*ret->items));
-    if (ret->items == NULL)
-        return -1;
-    for (; ret->n < from->n; ret->n++) {
-        struct string_pair *pair = &ret->items[ret->n];
-        pair->key = strdup(from->items[ret->n].key);
-        pair->value = strdup(from->items[ret->n].value);
-        if (pair->key == NULL || pair->value == NULL) {
-            ret->n++; /* so that release frees the half that was copied */
-            return -1;
-        }
-    }
-    return 0;
-}
-
 static int copy_member(const struct schema_field *field, void *ret, const void *from)
 {
     switch (field->kind) {
@@ -418,9 +422,9 @@ static int copy_member(const struct schema_field *field, void *ret, const void *
         *(bool *)ret = *(const bool *)from;
         return 0;
     case SCHEMA_STRINGS:
-        return copy_strings(ret, from);
+        return strings_copy(ret, from);
     case SCHEMA_MAP:
-        return copy_map(ret, from);
+        return string_map_copy(ret, from);
     case SCHEMA_OBJECT:
         return schema_copy(field->sub, ret, from);
     }

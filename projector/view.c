@@ -81,25 +81,6 @@ struct view_node *view_node(const struct view *view, const char *name)
     return found;
 }
 
-static int copy_labels(struct string_map *ret, const struct string_map *from)
-{
-    if (from->n == 0)
-        return 0;
-    ret->items = calloc(from->n, sizeof(*ret->items));
-    if (ret->items == NULL)
-        return -1;
-    for (; ret->n < from->n; ret->n++) {
-        struct string_pair *pair = &ret->items[ret->n];
-        pair->key = strdup(from->items[ret->n].key);
-        pair->value = strdup(from->items[ret->n].value);
-        if (pair->key == NULL || pair->value == NULL) {
-            ret->n++;
-            return -1;
-        }
-    }
-    return 0;
-}
-
 /* Puts it into both tables, or into neither. */
 static int insert(struct view *view, struct view_container *container)
 {
@@ -127,7 +108,7 @@ int view_add_container(struct view *view, const struct view_container *like)
     container->qualified_name = strdup(like->qualified_name);
     container->image = strdup(like->image);
     if (container->node != NULL && container->qualified_name != NULL && container->image != NULL &&
-        copy_labels(&container->labels, &like->labels) == 0 && insert(view, container) == 0)
+        string_map_copy(&container->labels, &like->labels) == 0 && insert(view, container) == 0)
         return 0;
     container_free(container);
     return -1;

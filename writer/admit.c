@@ -130,32 +130,6 @@ bool admit_makes_container(enum command_type type)
     return type == COMMAND_CONTAINER_RUN || type == COMMAND_CONTAINER_CREATE;
 }
 
-/* What the command is about, as the client put it. */
-static const char *reference_of(const struct command *command)
-{
-    switch (command->type) {
-    case COMMAND_CONTAINER_START:
-        return command->data.container_start.container;
-    case COMMAND_CONTAINER_STOP:
-        return command->data.container_stop.container;
-    case COMMAND_CONTAINER_KILL:
-        return command->data.container_kill.container;
-    case COMMAND_CONTAINER_RESTART:
-        return command->data.container_restart.container;
-    case COMMAND_CONTAINER_REMOVE:
-        return command->data.container_remove.container;
-    case COMMAND_IMAGE_IMPORT:
-        return command->data.image_import.reference;
-    case COMMAND_IMAGE_REMOVE:
-        return command->data.image_remove.image;
-    case COMMAND_CONTAINER_RUN:
-    case COMMAND_CONTAINER_CREATE:
-    case COMMAND_TYPES:
-        break;
-    }
-    return NULL;
-}
-
 static bool is_lower_hex(const char *text, size_t size)
 {
     return strspn(text, "0123456789abcdef") >= size;
@@ -207,7 +181,7 @@ static int stamp_command(struct command *command, const struct admit_stamp *stam
     envelope->time_ns = stamp->now_ns;
     char container[CONTAINER_ID_SIZE];
     container_id_from_command(container, envelope->id);
-    envelope->subject = strdup(admit_makes_container(command->type) ? container : reference_of(command));
+    envelope->subject = strdup(admit_makes_container(command->type) ? container : command_reference(command));
     envelope->source = strdup(ADMIT_SOURCE);
     envelope->actor = strdup(stamp->actor);
     bool traced = stamp->traceparent != NULL && admit_traceparent_is_valid(stamp->traceparent);

@@ -223,30 +223,6 @@ static void decide_remove(struct deciding *d, const struct container *container)
     begin_remove(d->core, container->id, &d->cause, d->ret);
 }
 
-/* The reference that a command about an existing container carries; NULL for the others. */
-static const char *container_ref_of(const struct command *command)
-{
-    switch (command->type) {
-    case COMMAND_CONTAINER_START:
-        return command->data.container_start.container;
-    case COMMAND_CONTAINER_STOP:
-        return command->data.container_stop.container;
-    case COMMAND_CONTAINER_KILL:
-        return command->data.container_kill.container;
-    case COMMAND_CONTAINER_RESTART:
-        return command->data.container_restart.container;
-    case COMMAND_CONTAINER_REMOVE:
-        return command->data.container_remove.container;
-    case COMMAND_CONTAINER_RUN:
-    case COMMAND_CONTAINER_CREATE:
-    case COMMAND_IMAGE_IMPORT:
-    case COMMAND_IMAGE_REMOVE:
-    case COMMAND_TYPES:
-        return NULL;
-    }
-    return NULL;
-}
-
 static void decide_about_container(struct deciding *d, const char *ref)
 {
     struct err err = ERR_INIT;
@@ -290,13 +266,13 @@ void decide_command(struct core *core, const struct command *command, int64_t of
                          .offset = offset,
                          .now_ns = now_ns,
                          .ret = ret};
-    const char *ref = container_ref_of(command);
-    if (ref != NULL)
-        decide_about_container(&d, ref);
-    else if (command->type == COMMAND_IMAGE_IMPORT)
+    const char *reference = command_reference(command);
+    if (command->type == COMMAND_IMAGE_IMPORT)
         decide_image_import(core, command, &d.cause, ret);
     else if (command->type == COMMAND_IMAGE_REMOVE)
         decide_image_remove(core, command, &d.cause, now_ns, ret);
+    else if (reference != NULL)
+        decide_about_container(&d, reference);
     else
         decide_create(&d);
     cause_release(&d.cause);

@@ -6,36 +6,6 @@
 
 #include "runtime/decide/core.h"
 
-static void strings_clear(struct strings *strings)
-{
-    for (size_t i = 0; i < strings->n; i++)
-        free(strings->items[i]);
-    free(strings->items);
-    *strings = (struct strings){0};
-}
-
-static int strings_add(struct strings *strings, const char *text)
-{
-    char **grown = realloc(strings->items, (strings->n + 2) * sizeof(*grown));
-    if (grown == NULL)
-        return -1;
-    strings->items = grown;
-    grown[strings->n] = strdup(text);
-    grown[strings->n + 1] = NULL;
-    if (grown[strings->n] == NULL)
-        return -1;
-    strings->n++;
-    return 0;
-}
-
-static int strings_copy(struct strings *ret, const struct strings *from)
-{
-    for (size_t i = 0; i < from->n; i++)
-        if (strings_add(ret, from->items[i]) < 0)
-            return -1;
-    return 0;
-}
-
 static bool names_variable(const struct strings *env, const char *entry)
 {
     size_t size = (size_t)(strchr(entry, '=') - entry) + 1; /* check_env has seen the '=' */
@@ -74,9 +44,9 @@ static int fill_in(struct container_spec *spec, const struct container_spec *ask
             (asked->command.n == 0 && strings_copy(&spec->command, &image->command) < 0))
             return -1;
     } else if (is_cleared(&asked->entrypoint)) {
-        strings_clear(&spec->entrypoint);
+        strings_release(&spec->entrypoint);
     }
-    strings_clear(&spec->env);
+    strings_release(&spec->env);
     if (merge_env(&spec->env, &asked->env, &image->env) < 0)
         return -1;
     return default_text(&spec->workdir, image->workdir) < 0 || default_text(&spec->user, image->user) < 0 ? -1
