@@ -76,9 +76,13 @@ shim=$("$build/wharf" history --run-dir "$place/sqlite/run" --format json "$id" 
     jq -r 'select(.type == "wharf.container.started.v1").data.shim_pid')
 awk '/^Pss:/ { print "shim PSS " $2 " KB (goal 300)" }' "/proc/$shim/smaps_rollup"
 
+if [ -x "$build/bench/bench_restart" ]; then
+    echo "== a runtime's start with 100,000 events in its log"
+    BUILD=$build "$build/bench/bench_restart"
+fi
 if [ -x "$build/bench/bench_project" ]; then
     echo "== projection into Redis"
-    "$build/bench/bench_project"
+    BUILD=$build "$build/bench/bench_project"
 fi
 if [ -x "$build/bench/bench_log" ]; then
     echo "== the log"
