@@ -103,6 +103,14 @@ unit: ## unit tests with AddressSanitizer and UBSan
 unit-run: $(UNIT_TESTS)
 	@set -e; for t in $(UNIT_TESTS); do echo "== $${t#$(BUILD)/tests/}"; $$t; done
 
+# The tests of what runs on libuv's thread pool (the SQLite log), under ThreadSanitizer, which allows no forks.
+TSAN_TESTS := events/log/test_log_contract
+.PHONY: tsan tsan-run
+tsan: ## tests of what uses threads, with ThreadSanitizer
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan SANITIZE=thread OPT="-O1 -g" tsan-run
+tsan-run: $(addprefix $(BUILD)/tests/,$(TSAN_TESTS))
+	@set -e; for t in $(TSAN_TESTS); do echo "== $$t (ThreadSanitizer)"; $(BUILD)/tests/$$t; done
+
 # Each kind of test brings its own targets: root (real namespaces), stack (real Kafka and Redis), e2e, fuzz, bench.
 include $(wildcard tests/*/*.mk)
 
@@ -115,6 +123,7 @@ test-deps: ## install what the tests need
 test: test-deps ## every test: unit, root, stack, end to end, short fuzzing
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory tsan
 	@set -e; for kind in $(TEST_TARGETS); do $(MAKE) --no-print-directory $$kind; done
 	@echo "all tests passed"
 

@@ -299,8 +299,8 @@ static void on_stored(struct sqlite_topic *topic)
     bool back = appender->away;
     appender->away = false;
     if (!topic->log->log.closing) {
+        start_checkpoint(topic); /* first: it reads what the next batch counts on another thread */
         start_batch(topic);
-        start_checkpoint(topic);
     }
     if (back)
         log_report(&topic->log->log, LOG_BACK, topic->topic, 0, "'%s' can be written again", topic->path);
