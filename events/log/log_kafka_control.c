@@ -400,8 +400,12 @@ void kafka_checked(struct kafka_log *log)
     log->ready = true;
     if (log->log.closing)
         return;
-    if (!kafka_append_stalled(log))
+    /* With appends under way, their acknowledgement is the proof: brokers that answer may still not store.
+     * Should they fail instead, the next check finds nothing under way. */
+    if (log->n_pending == 0)
         kafka_set_back(log);
+    else if (log->away)
+        uv_timer_start(&log->retry, kafka_on_retry, BACKOFF_MAX_MS, 0);
     kafka_append_flush(log);
     kafka_readers_retry(log);
 }
