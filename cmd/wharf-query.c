@@ -34,17 +34,19 @@ static void on_ready(void *data)
     role_notify_ready();
 }
 
-static int serve(const struct query_options *options, struct err *err)
+static int serve(const struct config *config, const struct query_options *options, struct err *err)
 {
     struct role role = {.query = NULL};
     struct query_options with_role = *options;
+    const char *const paths[] = {config->run_dir, role_log_dir(config->log_url), NULL};
     with_role.on_ready = on_ready;
     with_role.data = &role;
     if (uv_loop_init(&role.loop) != 0)
         return err_set(err, ERR_SYSTEM, "cannot make an event loop");
-    if (role_signals_start(&role.signals, &role.loop, on_stop, &role, err) < 0)
-        return -1;
-    if (query_open(&role.query, &role.loop, &with_role, err) < 0)
+    if (role_signals_start(&role.signals, &role.loop, on_stop, &role, err) < 0 ||
+        query_open(&role.query, &role.loop, &with_role, err) < 0 ||
+        role_share_log(config->log_url, config->user, err) < 0 ||
+        role_drop_privileges(config->user, paths, err) < 0 || query_start(role.query, err) < 0)
         return -1;
     uv_run(&role.loop, UV_RUN_DEFAULT);
     uv_loop_close(&role.loop);
@@ -57,7 +59,6 @@ static int run(const struct config *config, struct err *err)
     buf_printf(&socket_path, "%s/query.sock", config->run_dir);
     if (socket_path.failed)
         return err_nomem(err, "starting");
-    const char *const paths[] = {config->run_dir, role_log_dir(config->log_url), NULL};
     struct query_options options = {
         .log_url = config->log_url,
         .redis_url = config->redis_url,
@@ -67,10 +68,7 @@ static int run(const struct config *config, struct err *err)
         .socket_path = socket_path.data,
         .socket_gid = role_group(config->user),
     };
-    if (role_share_log(config->log_url, config->user, err) < 0 ||
-        role_drop_privileges(config->user, paths, err) < 0)
-        return -1;
-    return serve(&options, err);
+    return serve(config, &options, err);
 }
 
 int main(int argc, char **argv)

@@ -211,17 +211,24 @@ int query_open(struct query **ret, uv_loop_t *loop, const struct query_options *
     query->timer.data = query;
     uv_timer_init(loop, &query->ask_timer);
     query->ask_timer.data = query;
-    struct log_options log = options->log;
-    log.on_trouble = on_trouble;
-    log.data = query;
-    log.append_topics = 0;
-    if (log_open(&query->log, loop, options->log_url, &log, err) < 0 || open_redis(query, err) < 0 ||
-        open_server(query, err) < 0) {
+    if (open_server(query, err) < 0) {
         query_close(query, NULL, NULL);
         return -1;
     }
-    ask_partitions(query);
     *ret = query;
+    return 0;
+}
+
+int query_start(struct query *query, struct err *err)
+{
+    struct log_options log = query->options.log;
+    log.on_trouble = on_trouble;
+    log.data = query;
+    log.append_topics = 0;
+    if (log_open(&query->log, query->loop, query->options.log_url, &log, err) < 0 ||
+        open_redis(query, err) < 0)
+        return -1;
+    ask_partitions(query);
     return 0;
 }
 

@@ -20,8 +20,12 @@ struct query_options {
     void *data;
 };
 
-/* Serves at once; questions are answered 503 until log and Redis are there. */
+/* Listens; the socket may be where only root can make it. */
 int query_open(struct query **ret, uv_loop_t *loop, const struct query_options *options, struct err *err);
+
+/* Opens log and Redis, before the loop runs and after privileges were given up. From then on it serves;
+ * questions are answered 503 until both are there. After a failure it is still to be closed. */
+int query_start(struct query *query, struct err *err);
 void query_close(struct query *query, void (*on_closed)(void *data), void *data);
 
 #endif

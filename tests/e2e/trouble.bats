@@ -69,6 +69,23 @@ teardown() { stop_stack; }
     state_is here running
 }
 
+@test "only the runtime stays root where there is a user for the others" {
+    chmod 755 "$E2E_DIR"
+    WHARF_USER=nobody wharf up --detach
+    make_rootfs "$E2E_DIR/rootfs"
+    wharf import "$E2E_DIR/rootfs" busybox
+    run -0 wharf run --rm busybox echo unprivileged
+    [ "$output" = unprivileged ]
+    local part uid
+    for part in writer projector query; do
+        uid=$(awk '/^Uid:/ { print $2 }' "/proc/$(part_pid "$part")/status")
+        [ "$uid" = "$(id -u nobody)" ]
+        grep -q '^CapEff:[[:space:]]*0000000000000000$' "/proc/$(part_pid "$part")/status"
+    done
+    [ "$(awk '/^Uid:/ { print $2 }' "/proc/$(part_pid runtime)/status")" = 0 ]
+    [ "$(wharf ps -aq | wc -l)" = 0 ]
+}
+
 @test "down --stop stops the containers first" {
     wharf up --detach
     make_rootfs "$E2E_DIR/rootfs"
