@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "projector/ops.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,13 +49,6 @@ void ops_arg(struct ops *ops, const char *text)
     buf_add(&ops->text, text, size + 1);
     ops->ops[ops->n_ops - 1].n_args++;
     ops->failed = ops->text.failed;
-}
-
-void ops_arg_int(struct ops *ops, int64_t number)
-{
-    char text[24];
-    snprintf(text, sizeof(text), "%" PRId64, number);
-    ops_arg(ops, text);
 }
 
 void ops_begin(struct ops *ops, enum op_verb verb, enum view_key view, const char *tail)

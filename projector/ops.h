@@ -69,7 +69,6 @@ struct ops {
  * copied. */
 void ops_begin(struct ops *ops, enum op_verb verb, enum view_key view, const char *tail);
 void ops_arg(struct ops *ops, const char *text);
-void ops_arg_int(struct ops *ops, int64_t number);
 
 /* The whole operation in one call: arguments up to NULL. */
 void ops_add(struct ops *ops, enum op_verb verb, enum view_key view, const char *tail, ...)

@@ -10,6 +10,7 @@
 #include "events/node_state.h"
 
 #define CHANGES_KEPT "10000"
+#define JSON_ROWS_PER_COMMAND 64
 
 /* The text of a number or of nothing. */
 struct number_text {
@@ -71,24 +72,42 @@ static void label_sets(struct ops *ret, enum op_verb verb, const char *id, const
     }
 }
 
-/* The hash of a container that has just been created. */
-static int add_created_hash(struct ops *ret, const struct event *event, const char *image,
-                            const char *created_at)
+/* The values of a container's hash when it has just been created; the texts are borrowed. */
+static void created_values(char *ret[ROW_FIELDS], const struct event *event, char *image, char *created_at,
+                           char *version)
 {
-    const struct container_created_event *data = &event->data.container_created;
-    json_auto_t *spec = schema_encode(&container_spec_schema, &data->spec);
-    json_auto_t *empty = json_object();
+    for (size_t i = 0; i < ROW_FIELDS; i++)
+        ret[i] = (char *)"";
+    ret[ROW_ID] = event->envelope.subject;
+    ret[ROW_NAME] = event->data.container_created.name;
+    ret[ROW_NODE] = event->envelope.node;
+    ret[ROW_IMAGE] = image;
+    ret[ROW_STATE] = (char *)container_state_name(CONTAINER_CREATED);
+    ret[ROW_CREATED_AT] = created_at;
+    ret[ROW_VERSION] = version;
+    ret[ROW_RESTARTS] = (char *)"0";
+}
+
+/* Remembers the container and adds its hash. */
+static int add_created(struct view *view, struct view_container *like, const struct event *event,
+                       struct ops *ret)
+{
+    json_auto_t *spec = schema_encode(&container_spec_schema, &event->data.container_created.spec);
     const json_t *labels = json_object_get(spec, "labels");
     auto_free char *spec_text = json_dumps(spec, JSON_COMPACT);
-    auto_free char *labels_text = json_dumps(labels != NULL ? labels : empty, JSON_COMPACT);
+    auto_free char *labels_text = labels != NULL ? json_dumps(labels, JSON_COMPACT) : strdup("{}");
     if (spec_text == NULL || labels_text == NULL)
         return -1;
-    const char *id = event->envelope.subject;
-    ops_add(ret, OP_HSET, VIEW_CONTAINER, id, "id", id, "name", data->name, "node", event->envelope.node,
-            "image", image, "state", container_state_name(CONTAINER_CREATED), "pid", "", "exit_code", "",
-            "reason", "", "created_at", created_at, "started_at", "", "finished_at", "", "version",
-            number_text(event->envelope.streamversion).text, "health", "", "restarts", "0", "ip", "",
-            "labels", labels_text, "spec", spec_text, NULL);
+    like->values[ROW_LABELS] = labels_text;
+    like->values[ROW_SPEC] = spec_text;
+    if (view_add_container(view, like) < 0)
+        return -1;
+    view_note_changed(view, view_container(view, like->id));
+    ops_begin(ret, OP_HSET, VIEW_CONTAINER, like->id);
+    for (size_t i = 0; i < ROW_FIELDS; i++) {
+        ops_arg(ret, row_fields[i]);
+        ops_arg(ret, like->values[i]);
+    }
     return 0;
 }
 
@@ -127,7 +146,9 @@ static enum project_result project_created(struct view *view, const struct event
     memcpy(like.id, envelope->subject, sizeof(like.id));
     char created_at[TIMESTAMP_SIZE];
     timestamp_format(created_at, envelope->time_ns);
-    if (view_add_container(view, &like) < 0 || add_created_hash(ret, event, image, created_at) < 0)
+    struct number_text version = number_text(envelope->streamversion);
+    created_values(like.values, event, image, created_at, version.text);
+    if (add_created(view, &like, event, ret) < 0)
         return PROJECT_NOMEM;
     add_created_sets(ret, &like, envelope->time_ns);
     return PROJECT_DONE;
@@ -137,6 +158,7 @@ static void project_removed(struct view *view, struct view_container *container,
 {
     const char *id = container->id;
     ops_add(ret, OP_DEL, VIEW_CONTAINER, id, NULL);
+    ops_add(ret, OP_HDEL, VIEW_JSON, "", id, NULL);
     ops_add(ret, OP_ZREM, VIEW_CONTAINERS, "", id, NULL);
     ops_add(ret, OP_SREM, VIEW_STATE, container_state_name(container->state), id, NULL);
     ops_add(ret, OP_SREM, VIEW_IMAGE, container->image, id, NULL);
@@ -146,40 +168,45 @@ static void project_removed(struct view *view, struct view_container *container,
     view_remove_container(view, container);
 }
 
-/* Arguments of the HSET that has been begun: what the event says beyond state and version. */
-static void add_changed_fields(struct view_container *container, const struct event *event, struct ops *ret)
+/* A field and its value as arguments of the HSET that has been begun, and in the view. */
+static void set_field(struct view *view, struct view_container *container, enum row_field field,
+                      const char *text, struct ops *ret)
 {
-    const char *fields[8] = {NULL};
-    struct number_text number;
-    struct time_text time;
+    ops_arg(ret, row_fields[field]);
+    ops_arg(ret, text);
+    if (view_set(view, container, field, text) < 0)
+        ret->failed = true;
+}
+
+/* What the event says beyond state and version. */
+static void set_changed_fields(struct view *view, struct view_container *container, const struct event *event,
+                               struct ops *ret)
+{
     switch (event->type) {
     case EVENT_CONTAINER_STARTED:
         if (container->state == CONTAINER_RESTARTING) {
             container->restarts++;
-            ops_arg(ret, "restarts");
-            ops_arg_int(ret, container->restarts);
+            set_field(view, container, ROW_RESTARTS, number_text(container->restarts).text, ret);
         }
-        number = number_text(event->data.container_started.pid);
-        time = time_text(event->data.container_started.started_at);
-        memcpy(fields, (const char *[]){"pid", number.text, "started_at", time.text}, 4 * sizeof(*fields));
+        set_field(view, container, ROW_PID, number_text(event->data.container_started.pid).text, ret);
+        set_field(view, container, ROW_STARTED_AT, time_text(event->data.container_started.started_at).text,
+                  ret);
         break;
     case EVENT_CONTAINER_START_FAILED:
-        number = number_text(event->data.container_start_failed.exit_code);
-        memcpy(fields,
-               (const char *[]){"exit_code", number.text, "reason", event->data.container_start_failed.code},
-               4 * sizeof(*fields));
+        set_field(view, container, ROW_EXIT_CODE,
+                  number_text(event->data.container_start_failed.exit_code).text, ret);
+        set_field(view, container, ROW_REASON, event->data.container_start_failed.code, ret);
         break;
     case EVENT_CONTAINER_ADOPTED:
-        number = number_text(event->data.container_adopted.pid);
-        memcpy(fields, (const char *[]){"pid", number.text}, 2 * sizeof(*fields));
+        set_field(view, container, ROW_PID, number_text(event->data.container_adopted.pid).text, ret);
         break;
     case EVENT_CONTAINER_EXITED:
-        number = number_text(event->data.container_exited.exit_code);
-        time = time_text(event->data.container_exited.finished_at);
-        memcpy(fields,
-               (const char *[]){"pid", "", "exit_code", number.text, "reason",
-                                event->data.container_exited.reason, "finished_at", time.text},
-               8 * sizeof(*fields));
+        set_field(view, container, ROW_PID, "", ret);
+        set_field(view, container, ROW_EXIT_CODE, number_text(event->data.container_exited.exit_code).text,
+                  ret);
+        set_field(view, container, ROW_REASON, event->data.container_exited.reason, ret);
+        set_field(view, container, ROW_FINISHED_AT, time_text(event->data.container_exited.finished_at).text,
+                  ret);
         break;
     case EVENT_CONTAINER_SIGNALED:
     case EVENT_CONTAINER_STOPPING:
@@ -199,19 +226,15 @@ static void add_changed_fields(struct view_container *container, const struct ev
     case EVENT_TYPES:
         break;
     }
-    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]) && fields[i] != NULL; i++)
-        ops_arg(ret, fields[i]);
 }
 
-static void project_moved(struct view_container *container, const struct event *event,
+static void project_moved(struct view *view, struct view_container *container, const struct event *event,
                           enum container_state next, struct ops *ret)
 {
     ops_begin(ret, OP_HSET, VIEW_CONTAINER, container->id);
-    ops_arg(ret, "state");
-    ops_arg(ret, container_state_name(next));
-    ops_arg(ret, "version");
-    ops_arg_int(ret, event->envelope.streamversion);
-    add_changed_fields(container, event, ret);
+    set_field(view, container, ROW_STATE, container_state_name(next), ret);
+    set_field(view, container, ROW_VERSION, number_text(event->envelope.streamversion).text, ret);
+    set_changed_fields(view, container, event, ret);
     if (next != container->state)
         ops_add(ret, OP_SMOVE, VIEW_STATE, container_state_name(container->state), container_state_name(next),
                 container->id, NULL);
@@ -239,7 +262,7 @@ static enum project_result project_container(struct view *view, const struct eve
         if (event->type == EVENT_CONTAINER_REMOVED)
             project_removed(view, container, ret);
         else
-            project_moved(container, event, next, ret);
+            project_moved(view, container, event, next, ret);
     }
     add_history(ret, id, offset);
     add_change(ret, event, next == CONTAINER_ABSENT ? "removed" : container_state_name(next), offset);
@@ -301,7 +324,8 @@ static enum project_result project_outcome(struct view *view, const struct event
         if (event->envelope.streamversion <= container->version)
             return PROJECT_STALE;
         container->version = event->envelope.streamversion;
-        ops_add(ret, OP_HSET, VIEW_CONTAINER, id, "version", number_text(container->version).text, NULL);
+        ops_begin(ret, OP_HSET, VIEW_CONTAINER, id);
+        set_field(view, container, ROW_VERSION, number_text(container->version).text, ret);
     }
     add_history(ret, id, offset);
     return PROJECT_DONE;
@@ -384,8 +408,33 @@ void project_parked(struct view *view, int64_t offset)
     view->parked++;
 }
 
+/* One row of `json` for each container that changed in the batch, however often it did. */
+static int flush_json(struct view *view, struct ops *ret)
+{
+    auto_buf struct buf json = BUF_INIT;
+    size_t n = 0;
+    for (const struct view_container *container = view->changed; container != NULL;
+         container = container->next) {
+        struct row_value values[ROW_FIELDS];
+        for (size_t i = 0; i < ROW_FIELDS; i++)
+            values[i] = (struct row_value){container->values[i], strlen(container->values[i])};
+        buf_reset(&json);
+        row_render(&json, values);
+        if (json.failed)
+            return -1;
+        if (n++ % JSON_ROWS_PER_COMMAND == 0)
+            ops_begin(ret, OP_HSET, VIEW_JSON, "");
+        ops_arg(ret, container->id);
+        ops_arg(ret, json.data);
+    }
+    view_clear_changed(view);
+    return 0;
+}
+
 int project_flush(struct view *view, int64_t now_ns, struct ops *ret)
 {
+    if (flush_json(view, ret) < 0)
+        return -1;
     struct view_node *node, *next;
     HASH_ITER(hh, view->nodes, node, next)
     {

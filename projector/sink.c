@@ -90,8 +90,8 @@ static int load_number(const redisReply *list, size_t i, int64_t *ret)
 
 static int load_container(struct view *view, const redisReply *fields, struct err *err)
 {
-    const char *values[16] = {NULL};
-    for (size_t i = 0; i < fields->elements && i < 16; i++)
+    const char *values[ROW_FIELDS] = {NULL};
+    for (size_t i = 0; i < fields->elements && i < ROW_FIELDS; i++)
         values[i] = text_of(fields->element[i]);
     return view_load_container(view, values, err);
 }
@@ -133,10 +133,10 @@ int sink_load(struct redis *redis, const char *prefix, bool fresh, struct sink_l
     char meta[SINK_PREFIX_SIZE + 8], schema[16];
     snprintf(meta, sizeof(meta), "%smeta", prefix);
     snprintf(schema, sizeof(schema), "%d", VIEW_SCHEMA);
-    const char *argv[24] = {"EVAL", script_load, "1", meta, prefix, schema, fresh ? "1" : "0"};
+    const char *argv[7 + ROW_FIELDS] = {"EVAL", script_load, "1", meta, prefix, schema, fresh ? "1" : "0"};
     int argc = 7;
-    for (size_t i = 0; view_container_fields[i] != NULL; i++)
-        argv[argc++] = view_container_fields[i];
+    for (size_t i = 0; i < ROW_FIELDS; i++)
+        argv[argc++] = row_fields[i];
     view_release(load->view);
     return redis_command(redis, on_loaded, load, err, argc, argv, NULL);
 }

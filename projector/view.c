@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <utlist.h>
+
 #include "base/cleanup.h"
 #include "base/timestamp.h"
 
@@ -30,6 +32,8 @@ static void container_free(struct view_container *container)
     free(container->qualified_name);
     free(container->image);
     free_labels(&container->labels);
+    for (size_t i = 0; i < ROW_FIELDS; i++)
+        free(container->values[i]);
     free(container);
 }
 
@@ -45,6 +49,7 @@ static void node_free(struct view_node *node)
 void view_release(struct view *view)
 {
     HASH_CLEAR(hh_name, view->names);
+    view->changed = NULL;
     struct view_container *container, *next;
     HASH_ITER(hh, view->containers, container, next)
     {
@@ -95,6 +100,16 @@ static int insert(struct view *view, struct view_container *container)
     return -1;
 }
 
+static int copy_values(char *ret[ROW_FIELDS], char *const from[ROW_FIELDS])
+{
+    for (size_t i = 0; i < ROW_FIELDS; i++) {
+        ret[i] = strdup(from[i]);
+        if (ret[i] == NULL)
+            return -1;
+    }
+    return 0;
+}
+
 int view_add_container(struct view *view, const struct view_container *like)
 {
     struct view_container *container = calloc(1, sizeof(*container));
@@ -108,14 +123,45 @@ int view_add_container(struct view *view, const struct view_container *like)
     container->qualified_name = strdup(like->qualified_name);
     container->image = strdup(like->image);
     if (container->node != NULL && container->qualified_name != NULL && container->image != NULL &&
-        string_map_copy(&container->labels, &like->labels) == 0 && insert(view, container) == 0)
+        string_map_copy(&container->labels, &like->labels) == 0 &&
+        copy_values(container->values, like->values) == 0 && insert(view, container) == 0)
         return 0;
     container_free(container);
     return -1;
 }
 
+int view_set(struct view *view, struct view_container *container, enum row_field field, const char *text)
+{
+    char *copy = strdup(text);
+    if (copy == NULL)
+        return -1;
+    free(container->values[field]);
+    container->values[field] = copy;
+    view_note_changed(view, container);
+    return 0;
+}
+
+void view_note_changed(struct view *view, struct view_container *container)
+{
+    if (container->changed)
+        return;
+    container->changed = true;
+    DL_APPEND(view->changed, container);
+}
+
+void view_clear_changed(struct view *view)
+{
+    while (view->changed != NULL) {
+        struct view_container *container = view->changed;
+        DL_DELETE(view->changed, container);
+        container->changed = false;
+    }
+}
+
 void view_remove_container(struct view *view, struct view_container *container)
 {
+    if (container->changed)
+        DL_DELETE(view->changed, container);
     HASH_DELETE(hh_name, view->names, container);
     HASH_DEL(view->containers, container);
     container_free(container);
@@ -138,29 +184,6 @@ struct view_node *view_ensure_node(struct view *view, const char *name)
     node_free(node);
     return NULL;
 }
-
-enum {
-    FIELD_ID,
-    FIELD_NODE,
-    FIELD_NAME,
-    FIELD_IMAGE,
-    FIELD_STATE,
-    FIELD_VERSION,
-    FIELD_RESTARTS,
-    FIELD_LABELS
-};
-
-const char *const view_container_fields[] = {
-    [FIELD_ID] = "id",
-    [FIELD_NODE] = "node",
-    [FIELD_NAME] = "name",
-    [FIELD_IMAGE] = "image",
-    [FIELD_STATE] = "state",
-    [FIELD_VERSION] = "version",
-    [FIELD_RESTARTS] = "restarts",
-    [FIELD_LABELS] = "labels",
-    NULL,
-};
 
 /* The pairs point into `object`. */
 static int borrow_labels(struct string_map *ret, json_t *object)
@@ -193,31 +216,32 @@ static int number(const char *text, int64_t *ret)
 /* `labels` stays the caller's; the rest is borrowed from `values`. */
 static int parse_container(struct view_container *ret, const char *const *values, json_t *labels)
 {
-    int state = container_state_by_name(values[FIELD_STATE]);
-    if (!container_id_is_valid(values[FIELD_ID]) || state < 0 ||
-        number(values[FIELD_VERSION], &ret->version) < 0 ||
-        number(values[FIELD_RESTARTS], &ret->restarts) < 0 || borrow_labels(&ret->labels, labels) < 0)
+    int state = container_state_by_name(values[ROW_STATE]);
+    if (!container_id_is_valid(values[ROW_ID]) || state < 0 ||
+        number(values[ROW_VERSION], &ret->version) < 0 || number(values[ROW_RESTARTS], &ret->restarts) < 0 ||
+        borrow_labels(&ret->labels, labels) < 0)
         return -1;
-    memcpy(ret->id, values[FIELD_ID], sizeof(ret->id));
-    ret->node = (char *)values[FIELD_NODE];
-    ret->image = (char *)values[FIELD_IMAGE];
+    memcpy(ret->id, values[ROW_ID], sizeof(ret->id));
+    ret->node = (char *)values[ROW_NODE];
+    ret->image = (char *)values[ROW_IMAGE];
     ret->state = (enum container_state)state;
     return 0;
 }
 
-int view_load_container(struct view *view, const char *const *values, struct err *err)
+int view_load_container(struct view *view, const char *const values[ROW_FIELDS], struct err *err)
 {
-    for (size_t i = 0; view_container_fields[i] != NULL; i++)
+    for (size_t i = 0; i < ROW_FIELDS; i++)
         if (values[i] == NULL)
-            return err_set(err, ERR_CORRUPT, "a container in Redis has no '%s'", view_container_fields[i]);
+            return err_set(err, ERR_CORRUPT, "a container in Redis has no '%s'", row_fields[i]);
     struct view_container like = {.labels = {0}};
+    memcpy(like.values, values, sizeof(like.values));
     auto_buf struct buf name = BUF_INIT;
-    buf_printf(&name, "%s/%s", values[FIELD_NODE], values[FIELD_NAME]);
-    json_auto_t *labels = json_loads(values[FIELD_LABELS], 0, NULL);
+    buf_printf(&name, "%s/%s", values[ROW_NODE], values[ROW_NAME]);
+    json_auto_t *labels = json_loads(values[ROW_LABELS], 0, NULL);
     int status = parse_container(&like, values, labels);
     like.qualified_name = name.data;
     if (status < 0)
-        err_set(err, ERR_CORRUPT, "container '%.64s' in Redis does not make sense", values[FIELD_ID]);
+        err_set(err, ERR_CORRUPT, "container '%.64s' in Redis does not make sense", values[ROW_ID]);
     else if (name.failed || view_add_container(view, &like) < 0)
         status = err_nomem(err, "reading the view back");
     free(like.labels.items);

@@ -18,9 +18,10 @@
 #include "base/id.h"
 #include "events/container_state.h"
 #include "events/schema.h"
+#include "projector/row.h"
 
 /* Number of the layout of the keys; a view of another layout is thrown away and rebuilt. */
-#define VIEW_SCHEMA 1
+#define VIEW_SCHEMA 2
 
 struct view_container {
     char id[CONTAINER_ID_SIZE]; /* key */
@@ -31,8 +32,11 @@ struct view_container {
     enum container_state state;
     int64_t version;
     int64_t restarts;
-    UT_hash_handle hh;      /* by id */
-    UT_hash_handle hh_name; /* by qualified name */
+    char *values[ROW_FIELDS];           /* of its hash in Redis */
+    bool changed;                       /* since the last project_flush: stands in view.changed */
+    struct view_container *prev, *next; /* in view.changed, by utlist */
+    UT_hash_handle hh;                  /* by id */
+    UT_hash_handle hh_name;             /* by qualified name */
 };
 
 struct view_node {
@@ -52,6 +56,7 @@ struct view_node {
 struct view {
     struct view_container *containers; /* uthash by id */
     struct view_container *names;      /* the same structs by node/name */
+    struct view_container *changed;    /* those whose JSON is to be written; DL of utlist */
     struct view_node *nodes;           /* uthash by name */
     int64_t offset;                    /* of the newest record that the view contains; -1 at first */
     int64_t events;                    /* records that were events, whatever came of them */
@@ -67,18 +72,23 @@ struct view_container *view_container(const struct view *view, const char *id);
 struct view_container *view_by_name(const struct view *view, const char *qualified_name);
 struct view_node *view_node(const struct view *view, const char *name);
 
-/* Adds a container; takes nothing, copies everything. -1 when memory runs out. */
+/* Adds a container, whose `values` are all given; takes nothing, copies everything. -1 when memory runs out.
+ */
 int view_add_container(struct view *view, const struct view_container *like);
 void view_remove_container(struct view *view, struct view_container *container);
 
 /* The node, added if it is new. NULL when memory runs out. */
 struct view_node *view_ensure_node(struct view *view, const char *name);
 
-/* The fields of a container's hash that view_load_container wants, in this order; ends with NULL. */
-extern const char *const view_container_fields[];
+/* Sets one field of the container's hash and notes that the container changed. -1 when memory runs out. */
+int view_set(struct view *view, struct view_container *container, enum row_field field, const char *text);
 
-/* One container from the values of those fields. ERR_CORRUPT when they cannot be ours. */
-int view_load_container(struct view *view, const char *const *values, struct err *err);
+/* Puts the container among those that changed, and empties that list. */
+void view_note_changed(struct view *view, struct view_container *container);
+void view_clear_changed(struct view *view);
+
+/* One container from the values of row_fields. ERR_CORRUPT when they cannot be ours. */
+int view_load_container(struct view *view, const char *const values[ROW_FIELDS], struct err *err);
 
 /* One node from its JSON, and the JSON of a node (to be freed; NULL when memory runs out). */
 int view_load_node(struct view *view, const char *name, const char *json, struct err *err);

@@ -19,21 +19,6 @@
 #define LIST_LIMIT_MAX 100000
 #define FILTERS_MAX 64
 
-static struct render_value value_of(const redisReply *reply)
-{
-    if (reply->type != REDIS_REPLY_STRING)
-        return (struct render_value){NULL, 0};
-    return (struct render_value){reply->str, (size_t)reply->len};
-}
-
-static void render_row(struct buf *ret, const redisReply *row)
-{
-    struct render_value values[RENDER_CONTAINER_FIELDS];
-    for (size_t i = 0; i < RENDER_CONTAINER_FIELDS; i++)
-        values[i] = value_of(row->element[i]);
-    render_container(ret, values);
-}
-
 /* --- GET /v1/containers --- */
 
 struct listed {
@@ -68,32 +53,29 @@ static void listing_free(void *state)
 static int ask_listing(struct call *call, uint32_t partition, struct err *err)
 {
     const struct listing *listing = call->state;
-    const char *argv[8 + FILTERS_MAX + RENDER_CONTAINER_FIELDS];
-    char limit[24], after[24] = "", states[8], sets[8], fields[8];
+    const char *argv[7 + FILTERS_MAX];
+    char limit[24], after[24] = "", states[8], sets[8];
     snprintf(limit, sizeof(limit), "%" PRId64, listing->limit);
     if (listing->after.id[0] != '\0')
         snprintf(after, sizeof(after), "%" PRId64, listing->after.created_us);
     snprintf(states, sizeof(states), "%zu", listing->n_states);
     snprintf(sets, sizeof(sets), "%zu", listing->n_sets);
-    snprintf(fields, sizeof(fields), "%d", RENDER_CONTAINER_FIELDS);
     const char *head[] = {limit,
                           after,
                           listing->after.id,
                           listing->node != NULL ? listing->node : "",
                           listing->name != NULL ? listing->name : "",
                           states,
-                          sets,
-                          fields};
+                          sets};
     memcpy(argv, head, sizeof(head));
     size_t n = sizeof(head) / sizeof(head[0]);
     for (size_t i = 0; i < listing->n_states + listing->n_sets; i++)
         argv[n++] = listing->filters[i];
-    for (size_t i = 0; i < RENDER_CONTAINER_FIELDS; i++)
-        argv[n++] = render_container_fields[i];
     return call_eval(call, partition, query_script_list, argv, n, err);
 }
 
-static int add_listed(struct listing *listing, const redisReply *row, struct err *err)
+static int add_listed(struct listing *listing, const redisReply *mark, const redisReply *json,
+                      struct err *err)
 {
     if (listing->n_listed == listing->capacity) {
         size_t wanted = listing->capacity == 0 ? 256 : listing->capacity * 2;
@@ -103,12 +85,13 @@ static int add_listed(struct listing *listing, const redisReply *row, struct err
         listing->listed = grown;
         listing->capacity = wanted;
     }
-    struct listed *listed = &listing->listed[listing->n_listed++];
-    listed->cursor.created_us = strtoll(row->element[RENDER_CONTAINER_FIELDS]->str, NULL, 10);
-    snprintf(listed->cursor.id, sizeof(listed->cursor.id), "%s", row->element[0]->str);
+    struct listed *listed = &listing->listed[listing->n_listed];
+    if (cursor_parse(&listed->cursor, mark->str) < 0)
+        return 0; /* not ours */
     listed->offset = listing->rows.size;
-    render_row(&listing->rows, row);
-    listed->size = listing->rows.size - listed->offset;
+    listed->size = (size_t)json->len;
+    buf_add(&listing->rows, json->str, listed->size);
+    listing->n_listed++;
     return 0;
 }
 
@@ -117,12 +100,11 @@ static int on_listing_part(struct call *call, uint32_t partition, const redisRep
     (void)partition;
     struct listing *listing = call->state;
     listing->more = listing->more || reply->element[1]->integer != 0;
-    for (size_t i = 2; i < reply->elements; i++) {
-        const redisReply *row = reply->element[i];
-        if (row->elements != RENDER_CONTAINER_FIELDS + 1 || row->element[0]->type != REDIS_REPLY_STRING ||
-            row->element[RENDER_CONTAINER_FIELDS]->type != REDIS_REPLY_STRING)
-            continue; /* an id without a hash: not ours */
-        if (add_listed(listing, row, err) < 0)
+    for (size_t i = 2; i + 1 < reply->elements; i += 2) {
+        const redisReply *mark = reply->element[i], *json = reply->element[i + 1];
+        if (mark->type != REDIS_REPLY_STRING || json->type != REDIS_REPLY_STRING)
+            continue; /* an id without a text: not ours */
+        if (add_listed(listing, mark, json, err) < 0)
             return -1;
     }
     return 0;
@@ -283,9 +265,7 @@ static void lookup_free(void *state)
 static int ask_lookup(struct call *call, uint32_t partition, struct err *err)
 {
     const struct lookup *lookup = call->state;
-    const char *argv[2 + RENDER_CONTAINER_FIELDS] = {lookup->ref, lookup->history ? "history" : "row"};
-    for (size_t i = 0; i < RENDER_CONTAINER_FIELDS; i++)
-        argv[2 + i] = render_container_fields[i];
+    const char *argv[] = {lookup->ref, lookup->history ? "history" : "row"};
     return call_eval(call, partition, query_script_resolve, argv, sizeof(argv) / sizeof(argv[0]), err);
 }
 
@@ -320,10 +300,10 @@ static int on_lookup_part(struct call *call, uint32_t partition, const redisRepl
     const redisReply *payload = reply->element[4];
     if (lookup->history)
         return take_offsets(lookup, payload, err);
-    if (payload->elements != RENDER_CONTAINER_FIELDS)
+    if (payload->elements != 1 || payload->element[0]->type != REDIS_REPLY_STRING)
         return err_set(err, ERR_PROTOCOL, "unexpected reply of Redis");
     buf_reset(&lookup->row);
-    render_row(&lookup->row, payload);
+    buf_add(&lookup->row, payload->element[0]->str, (size_t)payload->element[0]->len);
     return 0;
 }
 

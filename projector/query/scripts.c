@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "projector/query/scripts.h"
 
+#include "projector/view.h"
+
+#define QUOTED(number) "'" #number "'"
+#define TEXT_OF(number) QUOTED(number)
+
 #define LUA_BEGIN                                                                                            \
     "local p = ARGV[1]\n"                                                                                    \
-    "local offset = redis.call('HGET', KEYS[1], 'offset')\n"                                                 \
-    "if not offset then return {false} end\n"
+    "local meta = redis.call('HMGET', KEYS[1], 'offset', 'schema')\n"                                        \
+    "local offset = meta[1]\n"                                                                               \
+    "if not offset or meta[2] ~= " TEXT_OF(VIEW_SCHEMA) " then return {false} end\n"
 
 /* Without filters it walks the zset from the cursor; with filters it collects the candidates, which are few,
  * and sorts. */
 const char query_script_list[] =
     LUA_BEGIN "local limit, after_us, after_id = tonumber(ARGV[2]), ARGV[3], ARGV[4]\n"
               "local node, name = ARGV[5], ARGV[6]\n"
-              "local n_states, n_sets, n_fields = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])\n"
-              "local states, sets, fields, at = {}, {}, {}, 9\n"
+              "local n_states, n_sets = tonumber(ARGV[7]), tonumber(ARGV[8])\n"
+              "local states, sets, at = {}, {}, 8\n"
               "for i = 1, n_states do states[i] = p .. 'state:' .. ARGV[at + i] end\n"
               "at = at + n_states\n"
               "for i = 1, n_sets do sets[i] = p .. ARGV[at + i] end\n"
-              "at = at + n_sets\n"
-              "for i = 1, n_fields do fields[i] = ARGV[at + i] end\n"
               "local ids\n"
               "local function keep(list)\n"
               "  local both = {}\n"
@@ -36,38 +40,43 @@ const char query_script_list[] =
               "  end\n"
               "  keep(list)\n"
               "end\n"
-              "local zset, picked = p .. 'containers', {}\n"
+              "local zset, picked, marks = p .. 'containers', {}, {}\n"
               "if ids == nil then\n"
-              "  local from, skip = after_us == '' and '+inf' or after_us, 0\n"
+              "  local from, skip, n = after_us == '' and '+inf' or after_us, 0, 0\n"
               "  repeat\n"
               "    local chunk = redis.call('ZREVRANGEBYSCORE', zset, from, '-inf', 'WITHSCORES', 'LIMIT', "
               "skip, limit + 1)\n"
               "    skip = skip + #chunk / 2\n"
               "    for i = 1, #chunk, 2 do\n"
-              "      if #picked <= limit and not (chunk[i + 1] == after_us and chunk[i] >= after_id) then\n"
-              "        picked[#picked + 1] = {chunk[i], chunk[i + 1]}\n"
+              "      if n <= limit and not (chunk[i + 1] == after_us and chunk[i] >= after_id) then\n"
+              "        n = n + 1\n"
+              "        picked[n], marks[n] = chunk[i], chunk[i + 1]\n"
               "      end\n"
               "    end\n"
-              "  until #picked > limit or #chunk == 0\n"
+              "  until n > limit or #chunk == 0\n"
               "else\n"
-              "  local after = after_us ~= '' and tonumber(after_us)\n"
+              "  local after, score, us = after_us ~= '' and tonumber(after_us), {}, {}\n"
               "  for id in pairs(ids) do\n"
-              "    local score = redis.call('ZSCORE', zset, id)\n"
-              "    local us = score and tonumber(score)\n"
-              "    if us and (not after or us < after or (us == after and id < after_id)) then\n"
-              "      picked[#picked + 1] = {id, score, us}\n"
+              "    score[id] = redis.call('ZSCORE', zset, id)\n"
+              "    us[id] = score[id] and tonumber(score[id])\n"
+              "    if us[id] and (not after or us[id] < after or (us[id] == after and id < after_id)) then\n"
+              "      picked[#picked + 1] = id\n"
               "    end\n"
               "  end\n"
               "  table.sort(picked, function(a, b)\n"
-              "    if a[3] ~= b[3] then return a[3] > b[3] end\n"
-              "    return a[1] > b[1]\n"
+              "    if us[a] ~= us[b] then return us[a] > us[b] end\n"
+              "    return a > b\n"
               "  end)\n"
+              "  for i, id in ipairs(picked) do marks[i] = score[id] end\n"
               "end\n"
-              "local out = {offset, #picked > limit and 1 or 0}\n"
-              "for i = 1, math.min(limit, #picked) do\n"
-              "  local row = redis.call('HMGET', p .. 'container:' .. picked[i][1], unpack(fields))\n"
-              "  row[n_fields + 1] = picked[i][2]\n"
-              "  out[i + 2] = row\n"
+              "local out, last, n = {offset, #picked > limit and 1 or 0}, math.min(limit, #picked), 2\n"
+              "for first = 1, last, 1000 do\n" /* unpack has a limit */
+              "  local upto = math.min(first + 999, last)\n"
+              "  for i, json in ipairs(redis.call('HMGET', p .. 'json', unpack(picked, first, upto))) do\n"
+              "    local at = first + i - 1\n"
+              "    out[n + 1], out[n + 2] = marks[at] .. '-' .. picked[at], json\n"
+              "    n = n + 2\n"
+              "  end\n"
               "end\n"
               "return out\n";
 
@@ -101,7 +110,7 @@ const char query_script_resolve[] = LUA_BEGIN
     "end\n"
     "local payload = {}\n"
     "if #ids > 0 and past then payload = redis.call('LRANGE', p .. 'history:' .. ids[1], 0, -1)\n"
-    "elseif #ids > 0 then payload = redis.call('HMGET', p .. 'container:' .. ids[1], unpack(ARGV, 4)) end\n"
+    "elseif #ids > 0 then payload = {redis.call('HGET', p .. 'json', ids[1])} end\n"
     "return {offset, rank, #ids, ids[1] or '', payload}\n";
 
 const char query_script_values[] =

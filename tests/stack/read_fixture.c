@@ -312,6 +312,24 @@ static void assert_time(const redisReply *hash, const char *name, int64_t expect
     assert_string_equal(field(hash, name), text);
 }
 
+/* The text says what the hash says. */
+static void assert_json(redisContext *redis, const redisReply *hash, const char *id)
+{
+    auto_free char *text = redis_server_ask(redis, "HGET wharf:v1:{0}:json %s", id);
+    json_auto_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    assert_int_equal(json_object_size(object), hash->elements / 2);
+    const char *name;
+    json_t *value;
+    json_object_foreach(object, name, value)
+    {
+        auto_free char *shown = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        if (json_is_string(value))
+            assert_string_equal(json_string_value(value), field(hash, name));
+        else
+            assert_string_equal(json_is_null(value) ? "" : shown, field(hash, name));
+    }
+}
+
 static void assert_container(redisContext *redis, const struct container *container)
 {
     redisReply *hash = redisCommand(redis, "HGETALL wharf:v1:{0}:container:%s", container->id);
@@ -334,6 +352,7 @@ static void assert_container(redisContext *redis, const struct container *contai
     json_auto_t *spec = json_loads(field(hash, "spec"), 0, NULL);
     json_auto_t *expected = schema_encode(&container_spec_schema, &container->spec);
     assert_true(json_equal(spec, expected));
+    assert_json(redis, hash, container->id);
     freeReplyObject(hash);
 }
 
@@ -380,6 +399,7 @@ static void assert_sets(redisContext *redis, const struct node_state *fold)
     assert_int_equal(sum_keys(redis, "SCARD", "wharf:v1:{0}:label:*"), labels);
     assert_int_equal(ask_number(redis, "ZCARD wharf:v1:{0}:containers"), n);
     assert_int_equal(ask_number(redis, "HLEN wharf:v1:{0}:names"), n);
+    assert_int_equal(ask_number(redis, "HLEN wharf:v1:{0}:json"), n);
 }
 
 void read_assert_view_is_fold(struct read_fixture *f)

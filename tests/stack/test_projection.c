@@ -116,9 +116,10 @@ static void rebuild_repairs_what_verify_finds(void **state)
     const char *id = f->fold.containers->id;
     auto_free char *set = redis_server_ask(redis, "HSET wharf:v1:{0}:container:%s node elsewhere", id);
     auto_free char *added = redis_server_ask(redis, "SADD wharf:v1:{0}:label:no=such %s", id);
+    auto_free char *forged = redis_server_ask(redis, "HSET wharf:v1:{0}:json %s {}", id);
     assert_int_equal(read_run_projector(f, verify, &during), 1);
     assert_non_null(strstr(during, "'node' is 'elsewhere', but the log says 'n1'"));
-    assert_non_null(strstr(during, ": 2 differences"));
+    assert_non_null(strstr(during, ": 3 differences"));
 
     assert_int_equal(read_run_projector(f, rebuild, &rebuilt), 0);
     assert_non_null(strstr(rebuilt, "swapped in"));

@@ -136,7 +136,7 @@ static void a_container_from_creation_to_removal(void **state)
     event_init(&event, EVENT_CONTAINER_REMOVED);
     event.data.container_removed.name = strdup("web");
     assert_transcript(f, &event, 4,
-                      "DEL container:" ID "\nZREM containers " ID "\nSREM state:exited " ID
+                      "DEL container:" ID "\nHDEL json " ID "\nZREM containers " ID "\nSREM state:exited " ID
                       "\nSREM image:busybox:latest " ID "\n"
                       "HDEL names n1/web\nHSET pastnames n1/web " ID "\nSREM label:tier=front " ID
                       "\nSREM label:tier " ID "\n"
@@ -144,6 +144,41 @@ static void a_container_from_creation_to_removal(void **state)
                       "XADD changes MAXLEN ~ 10000 3-1 id " ID
                       " type container.removed offset 3 state removed\n");
     assert_int_equal(HASH_COUNT(f->view.containers), 0);
+}
+
+static void a_batch_writes_one_text_of_each_container_that_is_there(void **state)
+{
+    struct fixture *f = *state;
+    struct event event;
+    create(f, &event);
+    assert_int_equal(project_one(f, &event, ID, 1), PROJECT_DONE);
+    event_init(&event, EVENT_CONTAINER_STARTED);
+    event.data.container_started = (struct container_started_event){
+        .incarnation = 1, .pid = 77, .shim_pid = 76, .started_at = strdup("2026-01-01T00:00:00Z")};
+    assert_int_equal(project_one(f, &event, ID, 2), PROJECT_DONE);
+    ops_reset(&f->ops);
+    assert_int_equal(project_flush(&f->view, 0, &f->ops), 0);
+    print_ops(f);
+    static const char expected[] =
+        "HSET json " ID " {\"id\":\"" ID "\",\"name\":\"web\",\"node\":\"n1\",\"image\":\"busybox:latest\","
+        "\"state\":\"running\",\"pid\":77,\"exit_code\":null,\"reason\":\"\",\"created_at\":\"" T0
+        "\",\"started_at\":\"2026-01-01T00:00:00.000000000Z\",\"finished_at\":null,\"version\":2,"
+        "\"health\":\"\",\"restarts\":0,\"ip\":\"\",\"labels\":{\"tier\":\"front\"},"
+        "\"spec\":{\"image\":\"busybox\",\"labels\":{\"tier\":\"front\"}}}\nHSET nodes ";
+    assert_memory_equal(f->transcript.data, expected, sizeof(expected) - 1);
+    ops_reset(&f->ops);
+    assert_int_equal(project_flush(&f->view, 0, &f->ops), 0);
+    assert_int_equal(f->ops.n_ops, 1); /* the position alone: nothing changed */
+    event_init(&event, EVENT_CONTAINER_EXITED);
+    event.data.container_exited.incarnation = 1;
+    event.data.container_exited.reason = strdup("exited");
+    assert_int_equal(project_one(f, &event, ID, 3), PROJECT_DONE);
+    event_init(&event, EVENT_CONTAINER_REMOVED);
+    event.data.container_removed.name = strdup("web");
+    assert_int_equal(project_one(f, &event, ID, 4), PROJECT_DONE);
+    ops_reset(&f->ops);
+    assert_int_equal(project_flush(&f->view, 0, &f->ops), 0);
+    assert_int_equal(f->ops.n_ops, 2); /* node and position: what is gone is not written again */
 }
 
 static void what_is_stale_fenced_or_illegal_changes_nothing(void **state)
@@ -198,7 +233,7 @@ static void a_batch_ends_with_nodes_and_position(void **state)
                         "HSET nodes n1 {\"name\":\"n1\",\"partition\":0,\"epoch\":1,\"nodeseq\":1,"
                         "\"joined_at\":\"" T0 "\",\"started_at\":null}\n"
                         "HSET meta offset 1 events 1 parked 1 fenced 0 ignored 0 "
-                        "updated_at 2026-01-01T00:00:00.000000000Z schema 1\n");
+                        "updated_at 2026-01-01T00:00:00.000000000Z schema 2\n");
     ops_reset(&f->ops);
     assert_int_equal(project_flush(&f->view, 0, &f->ops), 0);
     assert_int_equal(f->ops.n_ops, 1); /* the node did not move */
@@ -273,6 +308,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_container_from_creation_to_removal, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_batch_writes_one_text_of_each_container_that_is_there, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(what_is_stale_fenced_or_illegal_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_batch_ends_with_nodes_and_position, setup, teardown),
         cmocka_unit_test_setup_teardown(a_command_about_a_container_that_never_was_has_a_history, setup,

@@ -12,55 +12,6 @@
 
 #define ID "00000000000000000000000000000000000000000000000000000000000000aa"
 
-static void strings_are_escaped(void **state)
-{
-    (void)state;
-    auto_buf struct buf text = BUF_INIT;
-    static const char raw[] = "a\"b\\c\n\x01\xc3\xa9";
-    render_string(&text, raw, sizeof(raw) - 1);
-    assert_string_equal(text.data, "\"a\\\"b\\\\c\\u000a\\u0001\xc3\xa9\"");
-    json_auto_t *back = json_loads(text.data, JSON_DECODE_ANY, NULL);
-    assert_string_equal(json_string_value(back), raw);
-}
-
-static void a_container_has_every_member_with_its_type(void **state)
-{
-    (void)state;
-    static const char *const stored[RENDER_CONTAINER_FIELDS] = {ID,
-                                                                "web\"",
-                                                                "n1",
-                                                                "busybox:latest",
-                                                                "running",
-                                                                "77",
-                                                                "",
-                                                                "",
-                                                                "2026-01-01T00:00:00.000000000Z",
-                                                                "",
-                                                                NULL,
-                                                                "3",
-                                                                "",
-                                                                "0",
-                                                                "",
-                                                                "{\"a\":\"b\"}",
-                                                                NULL};
-    struct render_value values[RENDER_CONTAINER_FIELDS];
-    for (size_t i = 0; i < RENDER_CONTAINER_FIELDS; i++)
-        values[i] = (struct render_value){stored[i], stored[i] != NULL ? strlen(stored[i]) : 0};
-    auto_buf struct buf text = BUF_INIT;
-    render_container(&text, values);
-    json_auto_t *object = json_loads(text.data, JSON_REJECT_DUPLICATES, NULL);
-    json_auto_t *expected = json_pack(
-        "{s:s,s:s,s:s,s:s,s:s,s:i,s:n,s:s,s:s,s:n,s:n,s:i,s:s,s:i,s:s,s:{s:s},s:{}}", "id", ID, "name",
-        "web\"", "node", "n1", "image", "busybox:latest", "state", "running", "pid", 77, "exit_code",
-        "reason", "", "created_at", "2026-01-01T00:00:00.000000000Z", "started_at", "finished_at", "version",
-        3, "health", "", "restarts", 0, "ip", "", "labels", "a", "b", "spec");
-    assert_non_null(expected);
-    assert_true(json_equal(object, expected));
-    for (size_t i = 0; i < RENDER_CONTAINER_FIELDS; i++)
-        assert_non_null(json_object_get(object, render_container_fields[i]));
-    assert_null(render_container_fields[RENDER_CONTAINER_FIELDS]);
-}
-
 static void an_event_becomes_one_line(void **state)
 {
     (void)state;
@@ -109,8 +60,6 @@ static void positions_and_numbers_are_strict(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(strings_are_escaped),
-        cmocka_unit_test(a_container_has_every_member_with_its_type),
         cmocka_unit_test(an_event_becomes_one_line),
         cmocka_unit_test(cursors_come_back_and_others_do_not),
         cmocka_unit_test(positions_and_numbers_are_strict),
