@@ -210,6 +210,25 @@ int call_eval(struct call *call, uint32_t partition, const char *script, const c
     return 0;
 }
 
+int call_values(struct call *call, uint32_t partition, const char *name, struct err *err)
+{
+    struct redis *redis = call->query->redis;
+    const char *prefix = call->query->partitions[partition].prefix;
+    struct part *part = malloc(sizeof(*part));
+    if (part == NULL)
+        return err_nomem(err, "asking the view");
+    *part = (struct part){call, partition};
+    if (redis_commandf(redis, NULL, NULL, err, "MULTI") < 0 ||
+        redis_commandf(redis, NULL, NULL, err, "HGET %smeta offset", prefix) < 0 ||
+        redis_commandf(redis, NULL, NULL, err, "HVALS %s%s", prefix, name) < 0 ||
+        redis_commandf(redis, on_part, part, err, "EXEC") < 0) {
+        free(part);
+        return -1;
+    }
+    call->n_parts++;
+    return 0;
+}
+
 static void ask(struct call *call)
 {
     struct err err = ERR_INIT;

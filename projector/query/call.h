@@ -88,6 +88,10 @@ void call_begin(struct query *query, struct http_request *request, const struct 
 int call_eval(struct call *call, uint32_t partition, const char *script, const char *const *argv,
               size_t n_args, struct err *err);
 
+/* Asks for the offset and all values of the hash PREFIX + name as one transaction: the reply is {offset,
+ * {value, ...}}. Also from on_part, which is then called again for the partition. */
+int call_values(struct call *call, uint32_t partition, const char *name, struct err *err);
+
 /* Answers, with Wharf-Offset, and ends the call. */
 void call_reply(struct call *call, unsigned status, const char *content_type, const void *body, size_t size);
 void call_reply_json_take(struct call *call, unsigned status, json_t *document);

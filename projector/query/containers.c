@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/timestamp.h"
 #include "events/container_state.h"
 #include "events/node_state.h"
 #include "projector/query/call.h"
@@ -36,6 +37,7 @@ struct listing {
     struct listed *listed;
     size_t n_listed, capacity;
     bool more;
+    bool unsorted; /* as HVALS gave them */
 };
 
 static void listing_free(void *state)
@@ -74,7 +76,7 @@ static int ask_listing(struct call *call, uint32_t partition, struct err *err)
     return call_eval(call, partition, query_script_list, argv, n, err);
 }
 
-static int add_listed(struct listing *listing, const redisReply *mark, const redisReply *json,
+static int add_listed(struct listing *listing, const struct cursor *cursor, const redisReply *json,
                       struct err *err)
 {
     if (listing->n_listed == listing->capacity) {
@@ -85,26 +87,62 @@ static int add_listed(struct listing *listing, const redisReply *mark, const red
         listing->listed = grown;
         listing->capacity = wanted;
     }
-    struct listed *listed = &listing->listed[listing->n_listed];
-    if (cursor_parse(&listed->cursor, mark->str) < 0)
-        return 0; /* not ours */
-    listed->offset = listing->rows.size;
-    listed->size = (size_t)json->len;
-    buf_add(&listing->rows, json->str, listed->size);
-    listing->n_listed++;
+    listing->listed[listing->n_listed++] =
+        (struct listed){.cursor = *cursor, .offset = listing->rows.size, .size = (size_t)json->len};
+    buf_add(&listing->rows, json->str, (size_t)json->len);
+    return 0;
+}
+
+/* The place of a container in the order, from its text. Inside a string a quote is escaped, so what is looked
+ * for can only be the member itself. -1 when the text is not the projector's. */
+static int cursor_of(struct cursor *ret, const char *json)
+{
+    static const char id[] = "{\"id\":\"", created[] = ",\"created_at\":\"";
+    if (strncmp(json, id, sizeof(id) - 1) != 0)
+        return -1;
+    json += sizeof(id) - 1;
+    const char *time = strstr(json, created);
+    char text[TIMESTAMP_SIZE];
+    int64_t ns;
+    if (time == NULL || time - json < CONTAINER_ID_SIZE || json[CONTAINER_ID_SIZE - 1] != '"')
+        return -1;
+    memcpy(ret->id, json, CONTAINER_ID_SIZE - 1);
+    ret->id[CONTAINER_ID_SIZE - 1] = '\0';
+    snprintf(text, sizeof(text), "%.*s", TIMESTAMP_SIZE - 1, time + sizeof(created) - 1);
+    if (timestamp_parse(text, &ns, NULL) < 0)
+        return -1;
+    ret->created_us = ns / 1000; /* as in the zset */
+    return 0;
+}
+
+static int add_all(struct listing *listing, const redisReply *texts, struct err *err)
+{
+    struct cursor cursor;
+    listing->unsorted = true;
+    for (size_t i = 0; i < texts->elements; i++) {
+        const redisReply *json = texts->element[i];
+        if (json->type == REDIS_REPLY_STRING && cursor_of(&cursor, json->str) == 0 &&
+            add_listed(listing, &cursor, json, err) < 0)
+            return -1;
+    }
     return 0;
 }
 
 static int on_listing_part(struct call *call, uint32_t partition, const redisReply *reply, struct err *err)
 {
-    (void)partition;
     struct listing *listing = call->state;
+    if (reply->element[1]->type == REDIS_REPLY_STRING)
+        return call_values(call, partition, "json", err);
+    if (reply->element[1]->type == REDIS_REPLY_ARRAY)
+        return add_all(listing, reply->element[1], err);
     listing->more = listing->more || reply->element[1]->integer != 0;
     for (size_t i = 2; i + 1 < reply->elements; i += 2) {
         const redisReply *mark = reply->element[i], *json = reply->element[i + 1];
-        if (mark->type != REDIS_REPLY_STRING || json->type != REDIS_REPLY_STRING)
+        struct cursor cursor;
+        if (mark->type != REDIS_REPLY_STRING || json->type != REDIS_REPLY_STRING ||
+            cursor_parse(&cursor, mark->str) < 0)
             continue; /* an id without a text: not ours */
-        if (add_listed(listing, mark, json, err) < 0)
+        if (add_listed(listing, &cursor, json, err) < 0)
             return -1;
     }
     return 0;
@@ -121,7 +159,7 @@ static int newest_first(const void *a, const void *b)
 static void on_listing_complete(struct call *call)
 {
     struct listing *listing = call->state;
-    if (call->query->n_partitions > 1 && listing->n_listed > 0)
+    if ((call->query->n_partitions > 1 || listing->unsorted) && listing->n_listed > 0)
         qsort(listing->listed, listing->n_listed, sizeof(*listing->listed), newest_first);
     size_t n = listing->n_listed;
     if (n > (size_t)listing->limit) {
@@ -154,6 +192,7 @@ static void restart_listing(void *state)
     buf_reset(&listing->rows);
     listing->n_listed = 0;
     listing->more = false;
+    listing->unsorted = false;
 }
 
 static const struct call_kind listing_kind = {.ask = ask_listing,

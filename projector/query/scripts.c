@@ -22,6 +22,8 @@ const char query_script_list[] =
               "for i = 1, n_states do states[i] = p .. 'state:' .. ARGV[at + i] end\n"
               "at = at + n_states\n"
               "for i = 1, n_sets do sets[i] = p .. ARGV[at + i] end\n"
+              "if n_states + n_sets == 0 and node == '' and name == '' and after_us == '' and\n"
+              "   redis.call('HLEN', p .. 'json') <= limit then return {offset, 'all'} end\n"
               "local ids\n"
               "local function keep(list)\n"
               "  local both = {}\n"

@@ -70,6 +70,10 @@ static void pages_contain_every_container_once_newest_first(void **state)
     char cursor[256] = "";
     auto_free char *last = strdup("9999");
     size_t n = 0;
+    json_auto_t *whole = NULL; /* asked for in one piece it has the same order */
+    assert_int_equal(get(f, &whole, "/v1/containers"), 200);
+    const json_t *all = json_object_get(whole, "containers");
+    assert_int_equal(json_array_size(all), HASH_COUNT(f->fold.containers));
     do {
         json_t *body = NULL, *container;
         assert_int_equal(get(f, &body, "/v1/containers?limit=7%s", cursor), 200);
@@ -78,6 +82,7 @@ static void pages_contain_every_container_once_newest_first(void **state)
         {
             struct container *expected = node_state_container(&f->fold, text(container, "id"));
             assert_non_null(expected);
+            assert_true(json_equal(container, json_array_get(all, n)));
             assert_string_equal(text(container, "state"), container_state_name(expected->state));
             assert_int_equal(json_integer_value(json_object_get(container, "version")), expected->version);
             assert_true(json_is_object(json_object_get(container, "labels")));
