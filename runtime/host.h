@@ -109,7 +109,9 @@ typedef void (*host_done_cb)(const struct err *err, void *data); /* err is NULL 
 void host_forget_exit(struct host *host, const char *container_id, int64_t incarnation);
 
 /* Removes everything of a container that is not running: cgroup, layers, records, logs. Nothing there is
- * fine. A container that still runs is killed first (orphans). */
+ * fine. A container that still runs is killed first (orphans). The files are moved aside and deleted behind
+ * the answer, but those of an exit that on_exit has told only after host_forget_exit: until then they are the
+ * only evidence of it, and the next start finds it there. */
 int host_remove(struct host *host, const char *container_id, host_done_cb cb, void *data, struct err *err);
 
 enum host_found {

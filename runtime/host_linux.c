@@ -20,6 +20,7 @@
 #include "runtime/sandbox/seccomp.h"
 
 #define KILL_TIMEOUT_MS 10000
+#define TRASH_PREFIX ".removing-" /* a removed container's directory until its files are deleted */
 
 /* --- opening and closing --- */
 
@@ -49,6 +50,7 @@ static void free_host(struct host *host)
     HASH_ITER(hh, host->containers, container, next)
     {
         HASH_DEL(host->containers, container);
+        free(container->trash);
         free(container);
     }
     cgroup_layout_close(&host->cgroups);
@@ -86,6 +88,30 @@ static int check_executable(const char *path, struct err *err)
     return 0;
 }
 
+/* A removal that was cut off: done again as long as the log may not have the exit, whose record is deleted
+ * first; otherwise only the rest has to go. */
+static void settle_trash(const struct host *host, const char *trash)
+{
+    char path[sizeof(TRASH_PREFIX) + CONTAINER_ID_SIZE + 8];
+    const char *id = trash + strlen(TRASH_PREFIX);
+    if (snprintf(path, sizeof(path), "%s/exit", trash) < (int)sizeof(path) &&
+        faccessat(host->containers_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+        renameat(host->containers_fd, trash, host->containers_fd, id) == 0)
+        return;
+    fs_remove_tree(host->containers_fd, trash, NULL); /* the next start tries again */
+}
+
+static void clear_trash(const struct host *host)
+{
+    int fd = openat(host->containers_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *entry;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        if (strncmp(entry->d_name, TRASH_PREFIX, strlen(TRASH_PREFIX)) == 0)
+            settle_trash(host, entry->d_name);
+    }
+}
+
 /* What imports and removals of images left half done when they were killed. */
 static void clear_store(const struct host *host)
 {
@@ -110,6 +136,7 @@ static int prepare(struct host *host, const struct host_options *options, struct
         read_boot_id(host->boot_id, err) < 0 ||
         cgroup_layout_open(&host->cgroups, options->cgroup_parent, err) < 0)
         return -1;
+    clear_trash(host);
     clear_store(host);
     return seccomp_default_program(&host->seccomp, err);
 }
@@ -289,8 +316,35 @@ void host_kill_container(const struct host *host, const char *id)
            WEXITED | WNOHANG); /* ECHILD where it was another runtime's child */
 }
 
+/* A removed container's directory, whose files nobody has to wait for. */
+struct trash {
+    uv_work_t work;
+    struct host *host;
+    char name[sizeof(TRASH_PREFIX) + CONTAINER_ID_SIZE];
+};
+
+static void run_trash(uv_work_t *work)
+{
+    const struct trash *trash = work->data;
+    char path[sizeof(trash->name) + 8];
+    snprintf(path, sizeof(path), "%s/exit", trash->name);
+    unlinkat(trash->host->containers_fd, path, 0);
+    fs_remove_tree(trash->host->containers_fd, trash->name, NULL); /* the next start tries again */
+}
+
+static void done_trash(uv_work_t *work, int status)
+{
+    (void)status; /* never cancelled */
+    struct trash *trash = work->data;
+    struct host *host = trash->host;
+    free(trash);
+    host_unbusy(host);
+}
+
 struct remove_op {
     struct host_op op;
+    struct trash *trash; /* NULL once the host deletes it */
+    bool moved;          /* there is something to delete */
     host_done_cb cb;
     void *data;
     struct err err;
@@ -301,8 +355,33 @@ static void run_remove(struct host_op *op)
     struct remove_op *remove = (struct remove_op *)op;
     const char *id = op->container->id;
     host_kill_container(op->host, id);
-    if (cgroup_destroy(&op->host->cgroups, id, &remove->err) == 0)
+    if (cgroup_destroy(&op->host->cgroups, id, &remove->err) < 0)
+        return;
+    remove->moved = renameat(op->host->containers_fd, id, op->host->containers_fd, remove->trash->name) == 0;
+    if (!remove->moved)
         fs_remove_tree(op->host->containers_fd, id, &remove->err);
+}
+
+static void free_remove(struct remove_op *remove)
+{
+    free(remove->trash);
+    free(remove);
+}
+
+static void begin_trash(struct host *host, struct trash *trash_take)
+{
+    host->n_busy++;
+    trash_take->host = host;
+    trash_take->work.data = trash_take;
+    uv_queue_work(host->loop, &trash_take->work, run_trash, done_trash); /* fails only without a callback */
+}
+
+static void drop_if_done_with(struct host *host, struct host_container *container)
+{
+    if (container->queue != NULL || container->trash != NULL)
+        return;
+    HASH_DEL(host->containers, container);
+    free(container);
 }
 
 static void done_remove(struct host_op *op)
@@ -316,11 +395,13 @@ static void done_remove(struct host_op *op)
     container->record = (struct shim_record){0};
     remove->cb(failed ? &remove->err : NULL, remove->data);
     host_op_finish(op);
-    if (container->queue == NULL && !failed) {
-        HASH_DEL(host->containers, container);
-        free(container);
-    }
-    free(remove);
+    if (remove->moved && container->owed && container->trash == NULL)
+        container->trash = steal_ptr(remove->trash);
+    else if (remove->moved)
+        begin_trash(host, steal_ptr(remove->trash));
+    if (!failed)
+        drop_if_done_with(host, container);
+    free_remove(remove);
     host_unbusy(host);
 }
 
@@ -328,11 +409,15 @@ int host_remove(struct host *host, const char *container_id, host_done_cb cb, vo
 {
     struct host_container *container = host_container_get(host, container_id);
     struct remove_op *remove = calloc(1, sizeof(*remove));
-    if (container == NULL || remove == NULL) {
-        free(remove);
+    if (remove != NULL)
+        remove->trash = calloc(1, sizeof(*remove->trash));
+    if (container == NULL || remove == NULL || remove->trash == NULL) {
+        if (remove != NULL)
+            free_remove(remove);
         return err_nomem(err, "removing a container");
     }
     host_watch_end(container);
+    snprintf(remove->trash->name, sizeof(remove->trash->name), TRASH_PREFIX "%s", container_id);
     remove->cb = cb;
     remove->data = data;
     remove->op.run = run_remove;
@@ -349,10 +434,17 @@ void host_forget_exit(struct host *host, const char *container_id, int64_t incar
     char path[CONTAINER_ID_SIZE + 16];
     struct host_container *container;
     HASH_FIND_STR(host->containers, container_id, container);
+    if (container != NULL && container->trash != NULL && container->exit.incarnation == incarnation) {
+        begin_trash(host, steal_ptr(container->trash));
+        container->owed = false;
+        drop_if_done_with(host, container);
+        return;
+    }
     if (container == NULL || container->state != HOST_CONTAINER_EXITED ||
         container->record.incarnation != incarnation)
         return;
     container->state = HOST_CONTAINER_IDLE;
+    container->owed = false;
     for (size_t i = 0; i < sizeof(FILES) / sizeof(FILES[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", container_id, FILES[i]);
         unlinkat(host->containers_fd, path, 0);

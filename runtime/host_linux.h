@@ -26,6 +26,7 @@
 
 struct host_op;
 struct host_import;
+struct trash;
 
 enum host_container_state {
     HOST_CONTAINER_IDLE,
@@ -40,6 +41,8 @@ struct host_container {
     struct shim_record record; /* of the newest incarnation; valid while running or exited */
     struct host_exit exit;
     bool told;                /* on_exit has been called for this incarnation */
+    bool owed;                /* and what it told is not yet on the log: the exit record is kept */
+    struct trash *trash;      /* removed, but owed: to be deleted once it is on the log */
     struct host_watch *watch; /* while running; owned until its close callback */
     struct host_op *queue;    /* the first one is under way */
     UT_hash_handle hh;

@@ -139,10 +139,11 @@ static void on_shim_gone(uv_poll_t *poll, int status, int events)
     close_watch(watch);
     find_exit(host, container);
     container->state = HOST_CONTAINER_EXITED;
-    container->told = true;
-    struct host_exit exit = container->exit; /* the callback may remove the container */
-    begin_cleanup(host, container);
+    container->told = container->owed = true;
+    struct host_exit exit = container->exit; /* the callback may start the container anew */
     host->on_exit(&exit, host->data);
+    if (container->queue == NULL) /* a removal or a start, if one was asked for, begins with the same */
+        begin_cleanup(host, container);
 }
 
 int host_watch_begin(struct host *host, struct host_container *container, int pid_fd, bool is_child,

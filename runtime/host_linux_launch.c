@@ -510,6 +510,7 @@ static void finish_launch(struct launch_op *launch)
         container->state = HOST_CONTAINER_IDLE;
     bool tell_exit = launch->already && container->state == HOST_CONTAINER_EXITED && !container->told;
     container->told |= tell_exit;
+    container->owed |= tell_exit;
     struct host_exit exit = container->exit;
     host->n_busy++; /* the callbacks may close the host */
     host_op_finish(&launch->op);
@@ -568,7 +569,7 @@ static void succeed(struct launch_op *launch)
         return;
     }
     container->record = launch->record;
-    container->told = false;
+    container->told = container->owed = false;
     if (launch->ended) {
         container->state = HOST_CONTAINER_EXITED;
         host_exit_from_record(&container->exit, container->id, &launch->exit);

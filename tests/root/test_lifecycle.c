@@ -235,6 +235,42 @@ static void interrupted_start_is_undone(void **state)
     spec_release(&spec);
 }
 
+static bool is_in_store(const struct fixture *f, const char *prefix, const char *id)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/containers/%s%s", f->state_dir, prefix, id);
+    return access(path, F_OK) == 0;
+}
+
+static void removal_keeps_an_exit_until_it_is_on_the_log(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE];
+    struct container_spec spec = spec_of("exit 3");
+    fixture_new_id(f, id);
+    fixture_launch(f, id, 1, &spec);
+    fixture_wait_exit(f);
+    fixture_remove(f, id);
+    assert_false(is_in_store(f, "", id));
+    /* The runtime ends before the exit is on the log: the next one finds it. */
+    struct host_observation found = restart(f, id);
+    assert_int_equal(found.found, HOST_EXITED);
+    assert_int_equal(found.exit.exit_code, 3);
+    fixture_remove(f, id);
+    /* On the log: nothing is left. */
+    fixture_new_id(f, id);
+    fixture_launch(f, id, 1, &spec);
+    fixture_wait_exit(f);
+    fixture_remove(f, id);
+    assert_true(is_in_store(f, ".removing-", id));
+    host_forget_exit(f->host, id, 1);
+    fixture_close_host(f); /* waits for the deletion */
+    assert_false(is_in_store(f, ".removing-", id));
+    assert_false(is_in_store(f, "", id));
+    fixture_open_host(f);
+    spec_release(&spec);
+}
+
 static void torn_records_are_no_records(void **state)
 {
     struct fixture *f = *state;
@@ -342,11 +378,17 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(container_dies_with_its_shim),    TEST(container_dies_with_its_shim_alone),
-        TEST(second_runtime_adopts),           TEST(container_survives_its_runtimes_death),
-        TEST(interrupted_start_is_undone),     TEST(torn_records_are_no_records),
-        TEST(earlier_boot_is_a_host_restart),  TEST(recycled_pid_is_not_adopted),
-        TEST(removing_a_running_one_kills_it), TEST(shim_is_small),
+        TEST(container_dies_with_its_shim),
+        TEST(container_dies_with_its_shim_alone),
+        TEST(second_runtime_adopts),
+        TEST(container_survives_its_runtimes_death),
+        TEST(interrupted_start_is_undone),
+        TEST(removal_keeps_an_exit_until_it_is_on_the_log),
+        TEST(torn_records_are_no_records),
+        TEST(earlier_boot_is_a_host_restart),
+        TEST(recycled_pid_is_not_adopted),
+        TEST(removing_a_running_one_kills_it),
+        TEST(shim_is_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
