@@ -162,8 +162,8 @@ struct log_reader_ops {
     void (*on_lost)(struct log_reader *reader, const struct err *err, void *data);
 };
 
-/* Only what is appended from now on. On Kafka "now" is when the brokers have answered: whoever must not miss a record appends
- * it after the first on_caught_up. */
+/* Only what is appended from now on. On Kafka "now" is when the brokers have answered: whoever must not miss
+ * a record appends it after the first on_caught_up. */
 #define LOG_FROM_END INT64_MAX
 
 /* Delivers the partition's records from `from_offset` (0 is the beginning) on, and then follows it. */

@@ -18,6 +18,7 @@
 #define METADATA_TIMEOUT_MS 2000
 #define ADMIN_TIMEOUT_MS 5000
 #define OFFSETS_TIMEOUT_MS 5000
+#define LEADER_PAUSE_MS 50
 #define LEADER_ATTEMPTS 50 /* a new topic has its leaders within a few requests */
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 1000
@@ -249,6 +250,29 @@ static int check(struct kafka_log *log)
     return log->producer != NULL && !log->ready ? acquaint_producer(log) : 0;
 }
 
+static bool is_election(rd_kafka_resp_err_t rc)
+{
+    return rc == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION || rc == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+}
+
+/* A partition that is new, or whose broker has just come back, is without a leader for a moment: asked again.
+ */
+static rd_kafka_resp_err_t query_offsets(struct kafka_log *log, const char *name, struct kafka_job *job)
+{
+    rd_kafka_resp_err_t rc;
+    for (int attempt = 0;; attempt++) {
+        rc = rd_kafka_query_watermark_offsets(log->control, name, (int32_t)job->partition, &job->low,
+                                              &job->high, OFFSETS_TIMEOUT_MS);
+        if (!is_election(rc) || attempt == LEADER_ATTEMPTS || log->stop)
+            return rc;
+        uv_sleep(LEADER_PAUSE_MS);
+        const struct rd_kafka_metadata *fresh = NULL;
+        if (rd_kafka_metadata(log->control, 0, log->topics[job->topic].rkt, &fresh, METADATA_TIMEOUT_MS) ==
+            RD_KAFKA_RESP_ERR_NO_ERROR)
+            rd_kafka_metadata_destroy(fresh);
+    }
+}
+
 static void run_job(struct kafka_log *log, struct kafka_job *job)
 {
     const char *name = log->topics[job->topic].name;
@@ -266,8 +290,7 @@ static void run_job(struct kafka_log *log, struct kafka_job *job)
         if (job->partition >= log->found[job->topic])
             rc = RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
         else
-            rc = rd_kafka_query_watermark_offsets(log->control, name, (int32_t)job->partition, &job->low,
-                                                  &job->high, OFFSETS_TIMEOUT_MS);
+            rc = query_offsets(log, name, job);
     }
     if (rc == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || rc == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC) {
         log->found[job->topic] = 0; /* it has gone: the next job looks again */

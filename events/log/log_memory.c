@@ -156,7 +156,8 @@ static int reserve(struct memory_partition *partition, size_t n)
     size_t capacity = partition->capacity == 0 ? 64 : partition->capacity * 2;
     if (capacity < partition->n + n)
         capacity = partition->n + n;
-    struct memory_record **records = reallocarray(partition->records, capacity, sizeof(*records));
+    struct memory_record **records =
+        reallocarray(partition->records, capacity, sizeof(struct memory_record *));
     if (records == NULL)
         return -1;
     partition->records = records;

@@ -393,7 +393,7 @@ static struct sqlite_pending *pending_new(const struct log_entry *entries, size_
         buf_add(&headers, "", 1);
         bytes += entries[i].value_size + (entries[i].key != NULL ? strlen(entries[i].key) : 0);
     }
-    if (headers.failed)
+    if (headers.failed || headers.data == NULL) /* no entries, no append */
         return NULL;
     struct sqlite_pending *pending =
         malloc(sizeof(*pending) + n * sizeof(struct sqlite_entry) + headers.size + bytes);
