@@ -39,7 +39,7 @@ struct mount_work {
     const struct plan *plan;
     struct plan_failure *failure;
     int root_fd;
-    int empty_fd; /* a detached empty read-only directory that masks are cloned from; -1 until needed */
+    int empty_fd; /* an empty read-only directory that masks are cloned from; -1 until needed */
 };
 
 /* The overlay is mounted on its own upper directory: the kernel has resolved its layers by then, no further
@@ -136,11 +136,12 @@ static int make_node(struct mount_work *work, const struct plan_step *step)
     return 0;
 }
 
-/* One empty read-only tmpfs serves every masked directory. */
+/* One empty read-only tmpfs serves every masked directory: the first gets it, the others get clones of it. It
+ * is cloned where it is mounted, since open_tree(2) refuses detached mounts before Linux 6.15. */
 static int empty_directory(struct mount_work *work)
 {
     if (work->empty_fd >= 0)
-        return work->empty_fd;
+        return sys_open_tree(work->empty_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
     int fs_fd = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
     if (fs_fd < 0)
         return -1;
@@ -163,12 +164,13 @@ static int mask(struct mount_work *work, const struct plan_step *step)
     if (fstat(to_fd, &st) == 0) {
         if (!S_ISDIR(st.st_mode))
             from_fd = sys_open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-        else if (empty_directory(work) >= 0)
-            from_fd = sys_open_tree(work->empty_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+        else
+            from_fd = empty_directory(work);
     }
     if (from_fd < 0 || sys_move_mount(from_fd, to_fd) < 0)
         return fail(work->failure, PLAN_STAGE_MASK, step->path);
-    close(from_fd);
+    if (from_fd != work->empty_fd)
+        close(from_fd);
     close(to_fd);
     return 0;
 }
