@@ -9,7 +9,7 @@ build="gcc libc6-dev make musl-tools linux-libc-dev uthash-dev libuv1-dev libjan
  redis-server busybox-static"
 test="libcmocka-dev bats python3 kcat crun sqlite3 jq curl socat procps iproute2 util-linux xz-utils zstd bzip2
  clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev shellcheck mandoc
- maven default-jre-headless mmdebstrap docker-compose systemd"
+ qemu-system-x86 maven default-jre-headless mmdebstrap docker-compose systemd"
 
 case "${1:-build}" in
 build) wanted=$build ;;

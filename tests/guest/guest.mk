@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# A QEMU guest whose kernel has cgroup v2 alone, for the root tests and a short end to end there. See README.md.
+GUEST := $(BUILD)/guest
+GUEST_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/root/test_*.c))
+
+$(GUEST)/vmlinuz: tests/guest/fetch_kernel.sh
+	@echo "  GET Debian's cloud kernel"; tests/guest/fetch_kernel.sh $(@D) && touch $@
+
+$(GUEST)/initramfs.gz: $(GUEST)/vmlinuz $(BINARIES) $(GUEST_TESTS) $(wildcard tests/guest/*.sh)
+	@echo "  GEN $@"; tests/guest/make_initramfs.sh $(BUILD) $@
+
+.PHONY: guest-test
+guest-test: ## root tests and a short end to end in a QEMU guest with pure cgroup v2
+	@scripts/deps.sh test
+	@$(MAKE) --no-print-directory $(GUEST)/initramfs.gz
+	@tests/guest/run_guest.sh $(GUEST)/vmlinuz $(GUEST)/initramfs.gz $(GUEST)/console.log

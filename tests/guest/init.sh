@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The guest's first process. Ends with one line on the console: WHARF-GUEST-OK or WHARF-GUEST-FAILED.
+export PATH=/wharf:/bin HOME=/root
+
+# pivot_root(2) is refused while / is the initramfs; so everything moves to a tmpfs first.
+if [ ! -e /moved ]; then
+    mkdir /new
+    mount -t tmpfs -o mode=755,size=600m none /new
+    for dir in bin etc lib lib64 usr root wharf init; do
+        [ ! -e /$dir ] || cp -a /$dir /new/
+    done
+    mkdir -p /new/dev /new/proc /new/sys /new/tmp /new/run /new/var
+    : >/new/moved
+    exec switch_root /new /init
+fi
+
+mount -t proc none /proc
+mount -t sysfs none /sys
+mount -t devtmpfs none /dev
+exec </dev/null >/dev/ttyS0 2>&1
+mkdir -p /dev/pts /dev/shm
+mount -t devpts none /dev/pts
+for dir in /dev/shm /tmp /run /var; do
+    mount -t tmpfs none $dir
+done
+chmod 1777 /tmp /dev/shm
+ln -s /proc/self/fd /dev/fd
+mount -t cgroup2 none /sys/fs/cgroup
+ip link set lo up
+insmod /wharf/overlay.ko
+echo "guest: Linux $(uname -r), cgroup v2 with $(cat /sys/fs/cgroup/cgroup.controllers)"
+
+failed=
+echo "== end_to_end.sh"
+/wharf/end_to_end.sh || failed="$failed end_to_end.sh"
+for test in /wharf/tests/root/test_*; do
+    echo "== ${test##*/}"
+    WHARF_BUILD=/wharf $test || failed="$failed ${test##*/}"
+done
+
+echo "guest: done after $(cut -d' ' -f1 /proc/uptime) s"
+if [ -z "$failed" ]; then
+    echo WHARF-GUEST-OK
+else
+    echo "WHARF-GUEST-FAILED:$failed"
+fi
+poweroff -f
