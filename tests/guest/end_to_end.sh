@@ -3,7 +3,6 @@
 # In the guest: the command line on an embedded stack, and what it does to cgroup v2. There is nothing but busybox and dash.
 set -eu
 export WHARF_RUN_DIR=/tmp/e2e/run WHARF_STATE_DIR=/tmp/e2e/state WHARF_NODE=guest WHARF_CGROUP_PARENT=wharf-guest
-cgroups=/sys/fs/cgroup/$WHARF_CGROUP_PARENT
 
 fail() {
     echo "FAILED: $*"
@@ -50,11 +49,13 @@ wharf rm hungry >/dev/null
 
 echo "-- limits as the kernel has them"
 id=$(wharf run -d --name limited -m 64m --cpus 0.5 --pids-limit 7 busybox sleep 1000)
+cgroups=$(dirname "$(find /sys/fs/cgroup -type d -name "$id")")
+[ "${cgroups#"/sys/fs/cgroup/$WHARF_CGROUP_PARENT"}" != "$cgroups" ] || fail "no cgroup '$id': '$cgroups'"
 value_is "$cgroups/$id/memory.max" 67108864
 value_is "$cgroups/$id/cpu.max" "50000 100000"
 value_is "$cgroups/$id/pids.max" 7
 pid=$(cat "$cgroups/$id/cgroup.procs")
-value_is "/proc/$pid/cgroup" "0::/$WHARF_CGROUP_PARENT/$id"
+value_is "/proc/$pid/cgroup" "0::${cgroups#/sys/fs/cgroup}/$id"
 if wharf run --rm --pids-limit 4 busybox sh -c 'for i in 1 2 3 4 5 6 7 8; do sleep 5 & done; wait' 2>/tmp/forks; then
     fail "the limit on pids did not stop a fork"
 fi
