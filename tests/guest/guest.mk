@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# A QEMU guest whose kernel has cgroup v2 alone, for the root tests and a short end to end there. See README.md.
+# A QEMU guest whose kernel has cgroup v2 alone, for a short end to end there. See README.md.
 GUEST := $(BUILD)/guest
 GUEST_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/root/test_*.c))
 
@@ -10,7 +10,7 @@ $(GUEST)/initramfs.gz: $(GUEST)/vmlinuz $(BINARIES) $(GUEST_TESTS) $(wildcard te
 	@echo "  GEN $@"; tests/guest/make_initramfs.sh $(BUILD) $@
 
 .PHONY: guest-test
-guest-test: ## root tests and a short end to end in a QEMU guest with pure cgroup v2
+guest-test: ## a short end to end in a QEMU guest with pure cgroup v2
 	@scripts/deps.sh test
 	@$(MAKE) --no-print-directory $(GUEST)/initramfs.gz
 	@tests/guest/run_guest.sh $(GUEST)/vmlinuz $(GUEST)/initramfs.gz $(GUEST)/console.log
