@@ -14,3 +14,4 @@ guest-test: ## a short end to end in a QEMU guest with pure cgroup v2
 	@scripts/deps.sh test
 	@$(MAKE) --no-print-directory $(GUEST)/initramfs.gz
 	@tests/guest/run_guest.sh $(GUEST)/vmlinuz $(GUEST)/initramfs.gz $(GUEST)/console.log
+TEST_TARGETS += guest-test
