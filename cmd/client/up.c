@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +10,17 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/say.h"
+#include "cmd/client/api.h"
 #include "cmd/client/part.h"
 #include "cmd/client/stack.h"
 #include "cmd/client/supervisor.h"
 #include "cmd/client/verb.h"
+
+#define NODE_TIMEOUT_MS 10000
+#define NODE_PAUSE_MS 10
 
 struct up_options {
     bool detach;
@@ -118,6 +124,23 @@ static int take_lock(const struct config *config, int *ret_fd, struct err *err)
     return 0;
 }
 
+/* Every part serves, but the writer may still have to read, from a log that is slow, that the runtime's node
+ * has joined: the first command after `up` must not be refused for that. */
+static void await_node(const struct client *client)
+{
+    int64_t deadline_ns = clock_monotonic_ns() + NODE_TIMEOUT_MS * 1000000LL;
+    while (clock_monotonic_ns() < deadline_ns) {
+        auto_free char *text = NULL;
+        int status = 0;
+        if (api_get_text(client, API_WRITER, "/readyz", NODE_TIMEOUT_MS, &status, &text, NULL) == 0 &&
+            status == 200)
+            return;
+        poll(NULL, 0, NODE_PAUSE_MS);
+    }
+    say_warning("the writer has not seen the node '%s' join yet: commands may be refused for a while",
+                client->config.node);
+}
+
 /* `ready_fd` >= 0: told with one byte when everything serves. */
 static int supervise(const struct client *client, int output_fd, const char *output, int ready_fd,
                      struct err *err)
@@ -128,6 +151,7 @@ static int supervise(const struct client *client, int output_fd, const char *out
     if (rc == 0)
         rc = supervisor_start(&supervisor, err);
     if (rc > 0) {
+        await_node(client);
         say_info("up: node '%s', log '%s', Redis '%s', sockets in '%s'", config->node, config->log_url,
                  config->redis_url, config->run_dir);
         if (ready_fd >= 0 && (write(ready_fd, "R", 1) != 1 || close(ready_fd) < 0))

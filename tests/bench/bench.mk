@@ -9,7 +9,8 @@ $(BUILD)/bench/bench_restart: $(BUILD)/obj/tests/bench/bench_restart.o $(call ob
 	@mkdir -p $(@D)
 	@echo "  LD $@"; $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter-out $(ARCHIVES),$^) $(ARCHIVES) -lcmocka $(LIBS_UV) $(LIBS_LOG) -lhiredis
 
+BENCHES := $(addprefix $(BUILD)/bench/,bench_command bench_kernel bench_log bench_project bench_restart)
 .PHONY: bench
-bench: all $(BUILD)/bench/bench_restart $(BUILD)/bench/bench_command $(BUILD)/bench/bench_kernel $(BUILD)/bench/bench_project $(BUILD)/bench/bench_log ## wharf beside its peers, with ratios (root)
-	@scripts/deps.sh test
-	@tests/bench/bench.sh $(BUILD) $(BENCH_RUNS)
+bench: test-deps ## wharf beside its peers, with ratios (root)
+	@$(MAKE) --no-print-directory all $(KAFKA_LIBS)/.complete $(BENCHES)
+	@TEST_KAFKA_LIBS=$(abspath $(KAFKA_LIBS)) tests/bench/bench.sh $(BUILD) $(BENCH_RUNS)

@@ -14,7 +14,7 @@ if [ -z "${WHARF_BENCH_INSIDE:-}" ]; then
     export WHARF_BENCH_INSIDE=1
     exec unshare --mount --propagation private "$0" "$@"
 fi
-if [ ! -e /sys/fs/cgroup/cgroup.controllers ] && [ -d /sys/fs/cgroup/memory ] && [ ! -d /sys/fs/cgroup/hugetlb ]; then
+if [ ! -e /sys/fs/cgroup/cgroup.controllers ] && [ -d /sys/fs/cgroup/memory ] && ! mountpoint -q /sys/fs/cgroup/hugetlb; then
     mkdir -p /sys/fs/cgroup/hugetlb
     mount -t cgroup -o hugetlb none /sys/fs/cgroup/hugetlb
 fi
@@ -63,7 +63,7 @@ echo "== latency of one container, create to removed ($runs runs each, in turn)"
 
 if [ -x "$build/bench/bench_kernel" ]; then
     echo "== the bare kernel work: clone3, overlay, pivot_root, exec, wait"
-    "$build/bench/bench_kernel"
+    "$build/bench/bench_kernel" "$place/rootfs" "$runs" 8
 fi
 for clients in 8 32; do
     echo "== containers a second, create to removed, $clients clients"
@@ -86,5 +86,5 @@ if [ -x "$build/bench/bench_project" ]; then
 fi
 if [ -x "$build/bench/bench_log" ]; then
     echo "== the log"
-    "$build/bench/bench_log"
+    "$build/bench/bench_log" "sqlite:$place/log"
 fi
