@@ -67,16 +67,15 @@ static int listen_for_ready(const char *path)
 
 static double start_until_ready_ms(const char *dir, pid_t *ret_pid)
 {
-    char binary[4096], state[4096], run[4096], notify[4096], group[4096], message[64];
+    char binary[4096], state[4096], run[4096], notify[4096], message[64];
     const char *build = getenv("BUILD");
     snprintf(binary, sizeof(binary), "%s/wharf-runtime", build != NULL ? build : "build");
     snprintf(state, sizeof(state), "--state-dir=%s/state", dir);
     snprintf(run, sizeof(run), "--run-dir=%s/run", dir);
-    snprintf(group, sizeof(group), "--cgroup-parent=%s", strrchr(dir, '/') + 1);
     snprintf(notify, sizeof(notify), "%s/notify", dir);
     int fd = listen_for_ready(notify);
     setenv("NOTIFY_SOCKET", notify, 1);
-    char *argv[] = {binary, state, run, group, (char *)"--node=bench", NULL};
+    char *argv[] = {binary, state, run, (char *)"--node=bench", NULL};
     int64_t began_ns = clock_monotonic_ns();
     errno = posix_spawn(ret_pid, binary, NULL, NULL, argv, environ);
     if (errno != 0)
