@@ -310,7 +310,8 @@ static void test_waiting_clients_leave(void **state)
     for (size_t i = 0; i < 20; i++)
         client_close(&clients[i]);
     await_waiting(f, 0);
-    /* What they asked for stands all the same. Its append may still be under way; an orderly end finishes it. */
+    /* What they asked for stands all the same. Its append may still be under way; an orderly end finishes it.
+     */
     writer_end(f, SIGTERM);
     json_t *counts = writer_ids_on_log(f);
     assert_int_equal(json_object_size(counts), 20);
