@@ -14,7 +14,7 @@ test="libcmocka-dev bats python3 kcat crun sqlite3 jq curl socat procps iproute2
 case "${1:-build}" in
 build) wanted=$build ;;
 demo) wanted="$build jq sqlite3" ;;
-unit) wanted="$build libcmocka-dev" ;;
+unit) wanted="$build libcmocka-dev sqlite3" ;;
 test) wanted="$build $test" ;;
 *)
     echo "usage: $0 build|demo|unit|test" >&2

@@ -7,10 +7,9 @@ set -eu
 tree=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 place=$(mktemp -d "${TMPDIR:-/tmp}/wharf-fresh.XXXXXX")
 root=$place/root
-mounted=
 # shellcheck disable=SC2317 # called by the trap
 cleanup() {
-    for at in $mounted; do umount -R "$root/$at"; done
+    if mountpoint -q "$root"; then umount -R "$root"; fi
     rm -rf --one-file-system "$place"
 }
 trap cleanup EXIT
@@ -29,10 +28,12 @@ echo "fresh: making a bare Debian 12 in $root"
 printf '%s\n' "$sources" | mmdebstrap --quiet --variant=apt --include=git,make,ca-certificates bookworm "$root" -
 git clone -q "$tree" "$root/wharf"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
+# A root that is a mount, as on any machine: tests change its propagation.
+mount --bind "$root" "$root"
+mount --make-private "$root"
 for at in proc dev; do
     mount --rbind "/$at" "$root/$at"
     mount --make-rslave "$root/$at"
-    mounted="$at $mounted"
 done
 
 run() {
