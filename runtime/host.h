@@ -12,7 +12,6 @@
  * in CRI format shim                          the shim's record: pids and their start times, written before
  * the command is executed exit                          the exit record, durable before anybody is told
  *   STATE_DIR/images/               content-addressed root file systems
- *   RUN_DIR/cache/                  compiled seccomp programs by digest
  * Resources that die with the kernel: the container's cgroup (CGROUP_PARENT/ID), its namespaces and mounts
  * (all inside its own mount namespace, so none can leak).
  *
