@@ -10,7 +10,10 @@ WERROR   ?=
 OPT      ?= -O2 -g
 SANITIZE ?=
 HARDEN   ?= -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
-CPPFLAGS += -D_GNU_SOURCE -I. -I$(BUILD)
+# Named crash points for tests that kill the real thing (base/fault.h): `make BUILD=build/faults FAULTS=1`, never installed.
+FAULTS   ?=
+FAULT_FLAGS := $(if $(FAULTS),-DWHARF_FAULTS)
+CPPFLAGS += -D_GNU_SOURCE -I. -I$(BUILD) $(FAULT_FLAGS)
 CFLAGS   += $(CSTD) $(WARNINGS) $(WERROR) $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
             -fno-sanitize-recover=all,$(HARDEN))
 LDFLAGS  += $(if $(SANITIZE),-fsanitize=$(SANITIZE),-pie -Wl,-z,relro,-z,now) -Wl,--as-needed
@@ -19,12 +22,12 @@ LDFLAGS  += $(if $(SANITIZE),-fsanitize=$(SANITIZE),-pie -Wl,-z,relro,-z,now) -W
 LIBS_LOG := -lrdkafka -lsqlite3 -lsodium
 LIBS_UV  := -luv -ljansson
 
-BASE_SRC      := $(wildcard base/*.c)
+BASE_SRC      := $(filter-out $(if $(FAULTS),,base/fault.c),$(wildcard base/*.c))
 EVENTS_SRC    := $(wildcard events/*.c events/log/*.c)
 WRITER_SRC    := $(wildcard writer/*.c)
 RUNTIME_SRC   := $(wildcard runtime/*.c runtime/decide/*.c runtime/effect/*.c runtime/sandbox/*.c runtime/image/*.c runtime/output/*.c) \
                  $(filter-out runtime/shim/main.c,$(wildcard runtime/shim/*.c)) # what both sides share, and for tests
-SHIM_SRC      := $(wildcard runtime/shim/*.c)
+SHIM_SRC      := $(wildcard runtime/shim/*.c) $(if $(FAULTS),base/fault.c)
 PROJECTOR_SRC := $(wildcard projector/*.c projector/query/*.c)
 CLIENT_SRC    := $(wildcard cmd/client/*.c)
 
@@ -79,7 +82,7 @@ $(addprefix $(BUILD)/,$(ROLES)): $(BUILD)/%: $(BUILD)/obj/cmd/%.o $(ARCHIVES)
 # The shim is static against musl: it starts in a quarter of a millisecond and stays in memory for each container.
 # Debian's musl headers lack the kernel's; -idirafter lets <linux/...> through without shadowing musl's own.
 SHIM_CC     ?= musl-gcc
-SHIM_CFLAGS := $(CSTD) $(WARNINGS) $(WERROR) -Os -g -fno-pie -fstack-protector-strong -D_GNU_SOURCE -I. \
+SHIM_CFLAGS := $(CSTD) $(WARNINGS) $(WERROR) -Os -g -fno-pie -fstack-protector-strong -D_GNU_SOURCE -I. $(FAULT_FLAGS) \
                -idirafter /usr/include -idirafter /usr/include/$(shell uname -m)-linux-gnu
 $(BUILD)/obj-shim/%.o: %.c
 	@mkdir -p $(@D)

@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/say.h"
 #include "events/deadletter.h"
 #include "events/message.h"
@@ -174,6 +175,7 @@ static void on_sent(struct sink_batch *sink, enum sink_result result, const stru
     struct batch *batch = sink->data;
     struct partition *partition = batch->partition;
     bool current = batch->generation == partition->generation && !partition->closing;
+    FAULT_POINT(PROJECTOR_AFTER_EXEC);
     if (current && result == SINK_APPLIED) {
         batch_applied(partition, batch);
     } else if (current && result == SINK_REFUSED) {
@@ -214,6 +216,7 @@ static void send_batch(struct partition *partition)
     batch->offset = partition->view.offset;
     batch->sink.cb = on_sent;
     batch->sink.data = batch;
+    FAULT_POINT(PROJECTOR_BEFORE_SEND);
     int64_t published = partition->n_gathered > 0 ? partition->view.offset : -1;
     if (sink_send(partition->options.redis, partition->prefix, &partition->ops, partition->sent, published,
                   &partition->scratch, &batch->sink, &err) < 0) {
@@ -221,6 +224,7 @@ static void send_batch(struct partition *partition)
         new_generation(partition, PARTITION_DOWN); /* the connection is going; partition_redis_up follows */
         return;
     }
+    FAULT_POINT(PROJECTOR_AFTER_SEND);
     partition->n_requests++;
     partition->n_under_way++;
     partition->sent = partition->view.offset;
@@ -377,6 +381,7 @@ static void on_loaded(struct sink_load *load, const struct err *err)
     } else if (current && err != NULL) {
         new_generation(partition, PARTITION_DOWN);
     } else if (current) {
+        FAULT_POINT(PROJECTOR_LOADED);
         partition->fresh = false;
         partition->state = PARTITION_RUNNING;
         partition->sent = partition->applied = partition->view.offset;

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/role.h"
 #include "projector/scripts.h"
 
@@ -141,6 +142,7 @@ static void swapped(struct job *job, const redisReply *reply)
     if (reply->type == REDIS_REPLY_ERROR) {
         give_up(rebuild, reply->str);
     } else if (strcmp(reply->str, "swapped") == 0) {
+        FAULT_POINT(REBUILD_AFTER_SWAP);
         printf("partition %" PRIu32 ": rebuilt through offset %" PRId64 " and swapped in, %.1f s\n",
                partition_number(job->partition), partition_applied(job->partition),
                (double)(clock_monotonic_ns() - rebuild->started_ns) / 1e9);
@@ -173,6 +175,7 @@ static void run_script(struct job *job)
     struct rebuild *rebuild = job->rebuild;
     struct err err = ERR_INIT;
     char live[SINK_PREFIX_SIZE];
+    FAULT_POINT(REBUILD_BEFORE_SWAP);
     sink_prefix(live, SINK_LIVE, partition_number(job->partition));
     /* A live view that is ahead of the whole log is none of this log: swapping is right even if it goes back.
      */

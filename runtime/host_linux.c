@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fault.h"
 #include "base/fs.h"
 #include "runtime/sandbox/seccomp.h"
 
@@ -329,6 +330,7 @@ static void run_trash(uv_work_t *work)
     char path[sizeof(trash->name) + 8];
     snprintf(path, sizeof(path), "%s/exit", trash->name);
     unlinkat(trash->host->containers_fd, path, 0);
+    FAULT_POINT(REMOVE_HALF_DELETED);
     fs_remove_tree(trash->host->containers_fd, trash->name, NULL); /* the next start tries again */
 }
 
@@ -355,9 +357,12 @@ static void run_remove(struct host_op *op)
     struct remove_op *remove = (struct remove_op *)op;
     const char *id = op->container->id;
     host_kill_container(op->host, id);
+    FAULT_POINT(REMOVE_KILLED);
     if (cgroup_destroy(&op->host->cgroups, id, &remove->err) < 0)
         return;
+    FAULT_POINT(REMOVE_CGROUP_GONE);
     remove->moved = renameat(op->host->containers_fd, id, op->host->containers_fd, remove->trash->name) == 0;
+    FAULT_POINT(REMOVE_MOVED_ASIDE);
     if (!remove->moved)
         fs_remove_tree(op->host->containers_fd, id, &remove->err);
 }
@@ -433,6 +438,7 @@ void host_forget_exit(struct host *host, const char *container_id, int64_t incar
     static const char *const FILES[] = {"shim", "exit", "launch.json"};
     char path[CONTAINER_ID_SIZE + 16];
     struct host_container *container;
+    FAULT_POINT(RUNTIME_EXIT_OWED);
     HASH_FIND_STR(host->containers, container_id, container);
     if (container != NULL && container->trash != NULL && container->exit.incarnation == incarnation) {
         begin_trash(host, steal_ptr(container->trash));
@@ -448,6 +454,7 @@ void host_forget_exit(struct host *host, const char *container_id, int64_t incar
     for (size_t i = 0; i < sizeof(FILES) / sizeof(FILES[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", container_id, FILES[i]);
         unlinkat(host->containers_fd, path, 0);
+        FAULT_POINT(RUNTIME_EXIT_HALF_FORGOTTEN);
     }
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fault.h"
 
 static ssize_t read_small(int dir_fd, const char *path, char *ret, size_t size)
 {
@@ -75,6 +76,7 @@ void host_exit_unseen(struct host_exit *ret, const char *id, int64_t incarnation
 /* What is left in the cgroup is killed and the cgroup removed, so that nothing outlives the container. */
 static void run_cleanup(struct host_op *op)
 {
+    FAULT_POINT(CLEANUP_BEGUN);
     cgroup_destroy(&op->host->cgroups, op->container->id,
                    NULL); /* host_remove and the next start try again */
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fault.h"
 #include "base/fs.h"
 
 #define ANSWER_LIMIT 65536
@@ -157,6 +158,7 @@ static void run_image_removal(uv_work_t *work)
         err_sys(&removal->err, errno, "cannot remove the image '%s'", removal->hex);
         return;
     }
+    FAULT_POINT(IMAGE_MOVED_ASIDE);
     if (fs_remove_tree(removal->host->images_fd, away, &removal->err) == 0)
         fs_remove_tree(removal->host->images_fd, removal->hex, &removal->err);
 }

@@ -27,6 +27,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/fs.h"
 #include "runtime/sandbox/oci_config.h"
 #include "runtime/sandbox/oci_plan.h"
@@ -189,6 +190,7 @@ static int make_directory(struct launch_op *launch)
     }
     if (!fresh && clear_directory(launch) < 0)
         return -1;
+    FAULT_POINT(LAUNCH_DIRECTORY_MADE);
     return write_intent(launch);
 }
 
@@ -344,7 +346,6 @@ static int prepare_shim_fds(struct shim_fds *fds, const struct buf *plan, struct
  * moved out of the way of the numbers it has to get. */
 static _Noreturn void exec_shim(const char *path, char *const argv[], const int *from, int n)
 {
-    static char *const no_environment[] = {NULL};
     int high[SHIM_FDS];
     for (int i = 0; i < n; i++) {
         high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, SHIM_FDS + 3);
@@ -355,7 +356,7 @@ static _Noreturn void exec_shim(const char *path, char *const argv[], const int 
         if (dup2(high[i], PLAN_FD_PLAN + i) < 0)
             _exit(127);
     }
-    execve(path, argv, no_environment);
+    execve(path, argv, FAULT_ENVIRONMENT);
     _exit(127);
 }
 
@@ -419,12 +420,17 @@ static int prepare_beside_shim(struct launch_op *launch, int image_fd, int go_fd
         return -1;
     if (write(go_fd, "l", 1) != 1)
         return err_sys(&launch->err, errno, "cannot let the container mount its root");
+    FAULT_POINT(LAUNCH_LAYERS_MADE);
     if (!host->cgroups.v2 &&
         cgroup_create(&host->cgroups, launch->op.container->id, limits, &launch->err) < 0)
         return -1;
+    FAULT_POINT(LAUNCH_CGROUP_MADE);
     if (write_config(launch, config) < 0)
         return -1;
-    return write(go_fd, "g", 1) == 1 ? 0 : err_sys(&launch->err, errno, "cannot let the container go");
+    if (write(go_fd, "g", 1) != 1)
+        return err_sys(&launch->err, errno, "cannot let the container go");
+    FAULT_POINT(LAUNCH_LET_GO);
+    return 0;
 }
 
 static int launch_shim(struct launch_op *launch, int image_fd, const json_t *config, const struct buf *plan,
@@ -437,6 +443,7 @@ static int launch_shim(struct launch_op *launch, int image_fd, const json_t *con
         host->cgroups.v2 ? cgroup_create(&host->cgroups, launch->op.container->id, limits, &launch->err) : 0;
     if (result == 0)
         result = start_shim(launch, &fds, plan);
+    FAULT_POINT(LAUNCH_SHIM_FORKED);
     if (result == 0)
         result = prepare_beside_shim(launch, image_fd, fds.go[1], config, limits);
     close_shim_fds(&fds);
@@ -450,6 +457,7 @@ static int prepare_and_launch(struct launch_op *launch)
         return -1;
     if (launch->already)
         return 0;
+    FAULT_POINT(LAUNCH_INTENT_WRITTEN);
     auto_fd int image_fd = open_image(launch);
     if (image_fd < 0)
         return -1;
@@ -530,6 +538,7 @@ static void run_undo(struct host_op *op)
         while (waitid(P_PID, (id_t)launch->shim_pid, &info, WEXITED) < 0 && errno == EINTR)
             ;
     }
+    FAULT_POINT(LAUNCH_UNDO);
     cgroup_destroy(&op->host->cgroups, op->container->id, NULL);
 }
 
@@ -610,6 +619,7 @@ static void on_status(uv_poll_t *poll, int status, int events)
         return;
     if (n != (ssize_t)sizeof(launch->status))
         launch->status = (struct plan_status){.ok = 0};
+    FAULT_POINT(LAUNCH_ANSWERED);
     uv_close((uv_handle_t *)poll, on_status_closed);
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "runtime/effect/effect.h"
 #include "runtime/worker_impl.h"
 
@@ -65,6 +66,7 @@ void worker_carry_out(struct worker *worker, struct decision *decision)
 
 void worker_on_exit(struct worker *worker, const struct host_exit *exit)
 {
+    FAULT_POINT(RUNTIME_EXIT_SEEN);
     struct input input = {.kind = INPUT_EXITED, .exited = exit};
     worker_step(worker, &input);
 }
@@ -94,6 +96,7 @@ static void on_command(struct worker *worker, const struct log_record *record)
         worker_park(worker, record, err.message);
         return;
     }
+    FAULT_POINT(RUNTIME_COMMAND_READ);
     worker->counts.commands++;
     struct input input = {.kind = INPUT_COMMAND, .command = {.command = &command, .offset = record->offset}};
     worker_step(worker, &input);
@@ -135,15 +138,18 @@ static void recover(struct worker *worker)
     struct host_observation *observed = NULL;
     size_t n = 0;
     struct err err = ERR_INIT;
+    FAULT_POINT(RUNTIME_BEGUN);
     if (host_observe(worker->options.host, &observed, &n, &err) < 0) {
         worker_give_up(worker, &err);
         return;
     }
+    FAULT_POINT(RUNTIME_OBSERVED);
     struct decision decision = {0};
     worker->phase = WORKER_SERVING;
     core_recover(&worker->core, clock_realtime_ns(), worker->host_restarted, observed, n, &decision);
     free(observed);
     worker_carry_out(worker, &decision);
+    FAULT_POINT(RUNTIME_RECOVERED);
     if (worker->phase == WORKER_SERVING)
         serve(worker);
 }
@@ -208,6 +214,7 @@ static void on_event_records(struct log_reader *reader, const struct log_record 
 
 static void finish_replay(struct worker *worker)
 {
+    FAULT_POINT(RUNTIME_REPLAYED);
     if (worker->events_unreadable > 0)
         worker->options.on_unreadable(worker->events_unreadable, worker->options.data);
     begin(worker);

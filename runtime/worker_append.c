@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/fault.h"
 #include "base/id.h"
 #include "events/deadletter.h"
 #include "runtime/effect/effect.h"
@@ -51,6 +52,7 @@ static void on_appended(struct log_append *append, int64_t first_offset, const s
     struct append_batch *batch = append->data;
     struct worker *worker = batch->worker;
     (void)first_offset;
+    FAULT_POINT(RUNTIME_AFTER_APPEND);
     batch->durable = true;
     worker->counts.events_pending -= (int64_t)batch->decision.n_events;
     worker->durable_batches++;
@@ -62,6 +64,7 @@ static void on_appended(struct log_append *append, int64_t first_offset, const s
     } else {
         worker->counts.events += (int64_t)batch->decision.n_events;
         tell_durable(worker, batch);
+        FAULT_POINT(RUNTIME_ACKNOWLEDGED);
         if (worker->phase == WORKER_BEGINNING)
             worker_on_begun(worker);
         effects_on_durable(worker);
@@ -91,6 +94,7 @@ void worker_append(struct worker *worker, struct decision *decision)
                                         .n_headers = 1};
     batch->worker = worker;
     batch->append.data = batch;
+    FAULT_POINT(RUNTIME_BEFORE_APPEND);
     if (log_append(worker->options.log, &batch->append, LOG_EVENTS, (uint32_t)worker->core.state.partition,
                    entries, decision->n_events, on_appended, &err) < 0) {
         free(batch);
@@ -106,6 +110,7 @@ void worker_append(struct worker *worker, struct decision *decision)
         *worker->batches_end = batch;
         worker->batches_end = &batch->next;
     }
+    FAULT_POINT(RUNTIME_APPENDING);
     free(entries);
 }
 

@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/say.h"
 #include "writer/admit.h"
 #include "writer/writer_internal.h"
@@ -177,6 +178,7 @@ static void advance_all(struct pending_command *command)
 void commands_settled(struct writer *writer, struct pending_command *command)
 {
     (void)writer;
+    FAULT_POINT(WRITER_OUTCOME_SEEN);
     advance_all(command);
 }
 
@@ -226,6 +228,7 @@ static void on_appended(struct log_append *append, int64_t first_offset, const s
     struct appending *appending = append->data;
     struct writer *writer = appending->writer;
     struct pending_command *command = appending->command;
+    FAULT_POINT(WRITER_AFTER_APPEND);
     writer->metrics.appends++;
     writer->metrics.append_ns += (uint64_t)(clock_monotonic_ns() - appending->began_ns);
     free(appending);
@@ -259,6 +262,7 @@ static int append(struct writer *writer, const struct command *command, struct p
                                      .value_size = size,
                                      .headers = headers,
                                      .n_headers = 1};
+    FAULT_POINT(WRITER_BEFORE_APPEND);
     if (log_append(writer->log, &appending->append, LOG_COMMANDS, entry->partition, &record, 1, on_appended,
                    err) < 0)
         return -1;

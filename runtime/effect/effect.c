@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/say.h"
 #include "runtime/worker_impl.h"
 
@@ -75,6 +76,7 @@ static void on_launched(const struct host_launched *launched, void *data)
 {
     struct pending_effect *pending = data;
     struct worker *worker = pending->worker;
+    FAULT_POINT(RUNTIME_LAUNCHED);
     worker->counts.launches_under_way--;
     if (launched->ok)
         worker->options.on_launched(launched->container_id, worker->options.data);
@@ -155,6 +157,7 @@ static void run_signal(struct worker *worker, const struct effect *effect)
     struct err err = ERR_INIT;
     int sent =
         host_signal(worker->options.host, effect->container_id, effect->incarnation, effect->signal, &err);
+    FAULT_POINT(RUNTIME_SIGNALED);
     struct input input = {.kind = INPUT_SIGNALED, .signaled = {.effect = effect, .ok = sent == 0}};
     worker_step(worker, &input);
 }
@@ -163,6 +166,7 @@ static void run_signal(struct worker *worker, const struct effect *effect)
 
 static void on_removed(const struct err *err, void *data)
 {
+    FAULT_POINT(RUNTIME_REMOVED);
     struct pending_effect *pending = data;
     struct input input = {.kind = INPUT_REMOVED,
                           .removed = {.container_id = pending->container_id, .err = err}};
@@ -187,6 +191,7 @@ static void run_remove(struct worker *worker, const struct effect *effect)
 
 static void on_imported(const struct host_imported *imported, const struct err *err, void *data)
 {
+    FAULT_POINT(RUNTIME_IMPORTED);
     struct pending_effect *pending = data;
     struct input input = {.kind = INPUT_IMPORTED,
                           .imported = {.command_id = pending->command_id,
@@ -254,6 +259,7 @@ static void timer_try(struct effect_timer *timer)
                           .timer = {.container_id = timer->container_id,
                                     .kind = timer->kind,
                                     .incarnation = timer->incarnation}};
+    FAULT_POINT(RUNTIME_TIMER_DUE);
     timer_end(timer);
     worker_step(worker, &input);
 }
@@ -327,8 +333,11 @@ static void run(struct worker *worker, const struct effect *effect)
 
 void effects_run(struct worker *worker, const struct decision *decision)
 {
-    for (size_t i = 0; i < decision->n_effects; i++)
+    for (size_t i = 0; i < decision->n_effects; i++) {
+        FAULT_POINT(RUNTIME_BEFORE_EFFECT);
         run(worker, &decision->effects[i]);
+        FAULT_POINT(RUNTIME_EFFECT_BEGUN);
+    }
 }
 
 void effects_close(struct worker *worker)

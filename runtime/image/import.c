@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fault.h"
 #include "base/fs.h"
 #include "runtime/image/tree_digest.h"
 
@@ -127,8 +128,10 @@ static int open_store(struct import *import, const char *store)
 /* Durable before it appears: an image's contents are nowhere else. */
 static int put_in_place(struct import *import, const char *hex)
 {
+    FAULT_POINT(IMAGE_UNPACKED);
     if (syncfs(import->store_fd) < 0)
         return err_sys(import->err, errno, "cannot sync the image store");
+    FAULT_POINT(IMAGE_BEFORE_RENAME);
     if (renameat(import->store_fd, import->temporary, import->store_fd, hex) == 0)
         return fsync(import->store_fd) < 0 ? err_sys(import->err, errno, "cannot sync the image store") : 0;
     if (errno != EEXIST && errno != ENOTEMPTY)
@@ -312,6 +315,7 @@ static int unpack(struct import *import)
         import->writer, ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME |
                             ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_UNLINK | ARCHIVE_EXTRACT_SECURE_SYMLINKS |
                             ARCHIVE_EXTRACT_SECURE_NODOTDOT | ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS);
+    FAULT_POINT(IMAGE_BEGUN);
     return copy_entries(import);
 }
 
@@ -329,6 +333,7 @@ static int import_all(struct import *import, const char *store, struct imported 
         unpack(import) < 0 || tree_digest(import->root_fd, hex, &ret->size_bytes, import->err) < 0 ||
         put_in_place(import, hex) < 0)
         return -1;
+    FAULT_POINT(IMAGE_AFTER_RENAME);
     snprintf(ret->digest, sizeof(ret->digest), "sha256:%s", hex);
     return 0;
 }

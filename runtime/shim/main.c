@@ -31,6 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "runtime/shim/cri_log.h"
 #include "runtime/shim/record.h"
 #include "runtime/shim/shim.h"
@@ -160,6 +161,7 @@ static int start_container(struct shim *shim, int *ret_go_fd)
     if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0 ||
         pipe2(go, O_CLOEXEC) < 0 || fchdir(PLAN_FD_DIR) < 0)
         return fail(&shim->failure, PLAN_STAGE_SHIM, "pipes");
+    FAULT_POINT(SHIM_BEFORE_CLONE);
     int pid = clone_container(&shim->plan, &shim->pid_fd);
     if (pid < 0)
         return fail(&shim->failure, PLAN_STAGE_CLONE, "");
@@ -168,6 +170,7 @@ static int start_container(struct shim *shim, int *ret_go_fd)
         close(go[1]);
         container_main(&shim->plan, &(struct container_fds){out[1], err[1], report[1], go[0]});
     }
+    FAULT_POINT(SHIM_CLONED);
     shim->record.pid = pid;
     close(out[1]);
     close(err[1]);
@@ -272,10 +275,13 @@ static int launch(struct shim *shim)
     int result = hand_on(shim, go_fd);
     if (result == 0)
         result = prepare_files(shim);
+    FAULT_POINT(SHIM_BEFORE_RECORD);
     if (result == 0)
         result = write_record(shim);
+    FAULT_POINT(SHIM_AFTER_RECORD);
     if (result == 0)
         result = hand_on(shim, go_fd);
+    FAULT_POINT(SHIM_LET_GO);
     close(go_fd);
     return result;
 }
@@ -302,7 +308,9 @@ static bool hear_report(struct shim *shim)
         shim->failure.subject[sizeof(failure.subject) - 1] = '\0';
         return false;
     }
+    FAULT_POINT(SHIM_BEFORE_ANSWER);
     answer(shim, true);
+    FAULT_POINT(SHIM_ANSWERED);
     open_oom_counter(shim);
     plan_release(&shim->plan);
     munmap(shim->plan_bytes, shim->plan_size);
@@ -347,8 +355,10 @@ static void record_exit(struct shim *shim)
 {
     siginfo_t info = {0};
     char bytes[RECORD_BYTES];
+    FAULT_POINT(SHIM_EXIT_SEEN);
     while (waitid((idtype_t)WAIT_PIDFD, (id_t)shim->pid_fd, &info, WEXITED) < 0 && errno == EINTR)
         ;
+    FAULT_POINT(SHIM_EXIT_REAPED);
     bool exited = info.si_code == CLD_EXITED;
     struct exit_record record = {
         .incarnation = shim->record.incarnation,
@@ -359,8 +369,11 @@ static void record_exit(struct shim *shim)
         .log_lost_bytes = shim->log.lost_bytes,
     };
     exit_record_format(bytes, &record);
-    if (pwrite(shim->exit_fd, bytes, sizeof(bytes), 0) == RECORD_BYTES)
+    ssize_t n = pwrite(shim->exit_fd, bytes, sizeof(bytes), 0);
+    FAULT_POINT(SHIM_EXIT_WRITTEN);
+    if (n == RECORD_BYTES)
         fdatasync(shim->exit_fd);
+    FAULT_POINT(SHIM_EXIT_DURABLE);
 }
 
 /* Nothing of a start that failed may look like a container that ran. */
