@@ -62,7 +62,7 @@ struct answer {
     int64_t command_offset;
     UT_hash_handle hh;
 };
-#define NODE_ANSWERS_KEPT 100000
+#define NODE_ANSWERS_KEPT 20000
 
 /* An answered offset beyond the watermark. */
 struct answered_offset {

@@ -13,8 +13,9 @@ const struct view_key_row view_keys[VIEW_KEYS] = {
 };
 
 static const char *const verb_names[OP_VERBS] = {
-    [OP_HSET] = "HSET", [OP_HDEL] = "HDEL",   [OP_DEL] = "DEL",   [OP_SADD] = "SADD",   [OP_SREM] = "SREM",
-    [OP_ZADD] = "ZADD", [OP_SMOVE] = "SMOVE", [OP_ZREM] = "ZREM", [OP_RPUSH] = "RPUSH", [OP_XADD] = "XADD",
+    [OP_HSET] = "HSET",   [OP_HDEL] = "HDEL", [OP_DEL] = "DEL",     [OP_SADD] = "SADD",
+    [OP_SREM] = "SREM",   [OP_ZADD] = "ZADD", [OP_SMOVE] = "SMOVE", [OP_ZREM] = "ZREM",
+    [OP_RPUSH] = "RPUSH", [OP_LPOP] = "LPOP", [OP_XADD] = "XADD",
 };
 
 const char *op_verb_name(enum op_verb verb)

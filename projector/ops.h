@@ -39,6 +39,7 @@ enum op_verb {
     OP_ZADD,
     OP_ZREM,
     OP_RPUSH,
+    OP_LPOP,
     OP_XADD,
     OP_VERBS,
 };

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "events/node_state.h"
+#include "projector/past.h"
 
 #define CHANGES_KEPT "10000"
 #define JSON_ROWS_PER_COMMAND 64
@@ -163,8 +164,8 @@ static void project_removed(struct view *view, struct view_container *container,
     ops_add(ret, OP_SREM, VIEW_STATE, container_state_name(container->state), id, NULL);
     ops_add(ret, OP_SREM, VIEW_IMAGE, container->image, id, NULL);
     ops_add(ret, OP_HDEL, VIEW_NAMES, "", container->qualified_name, NULL);
-    ops_add(ret, OP_HSET, VIEW_PAST_NAMES, "", container->qualified_name, id, NULL);
     label_sets(ret, OP_SREM, id, &container->labels);
+    past_add(view, id, container->qualified_name, ret);
     view_remove_container(view, container);
 }
 
@@ -309,8 +310,18 @@ static enum project_result project_node_started(struct view_node *node, const st
     return complete ? PROJECT_DONE : PROJECT_NOMEM;
 }
 
+/* True for an outcome that says that a container was not to be. */
+static bool is_creation_outcome(const struct event *event)
+{
+    const char *command = event->type == EVENT_COMMAND_REFUSED  ? event->data.command_refused.command
+                          : event->type == EVENT_COMMAND_FAILED ? event->data.command_failed.command
+                                                                : "";
+    return strcmp(command, "container.run") == 0 || strcmp(command, "container.create") == 0;
+}
+
 /* What became of a command belongs into the history of the container it was about, even if that never came to
- * be. It is an event of the container's stream, which counts it, but changes nothing else. */
+ * be. It is an event of the container's stream, which counts it, but changes nothing else. Of a container
+ * that was forgotten the log has the whole history, and part of one here would hide that. */
 static enum project_result project_outcome(struct view *view, const struct event *event, int64_t offset,
                                            struct ops *ret)
 {
@@ -318,9 +329,12 @@ static enum project_result project_outcome(struct view *view, const struct event
     if (!container_id_is_valid(id))
         return PROJECT_DONE;
     struct view_container *container = view_container(view, id);
-    if (container == NULL) {
+    if (container == NULL && is_creation_outcome(event) && !past_has(view, id)) {
         ops_add(ret, OP_ZADD, VIEW_IDS, "", "0", id, NULL);
-    } else {
+        past_add(view, id, "", ret);
+    } else if (container == NULL && !past_has(view, id)) {
+        return PROJECT_DONE;
+    } else if (container != NULL) {
         if (event->envelope.streamversion <= container->version)
             return PROJECT_STALE;
         container->version = event->envelope.streamversion;

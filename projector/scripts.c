@@ -25,7 +25,8 @@ const char script_load[] =
              "  containers[i] = redis.call('HMGET', prefix .. 'container:' .. id, unpack(ARGV, 4))\n"
              "end\n"
              "return {redis.call('HMGET', KEYS[1], 'offset', 'events', 'parked', 'fenced', 'ignored'),\n"
-             "        redis.call('HGETALL', prefix .. 'nodes'), containers}\n";
+             "        redis.call('HGETALL', prefix .. 'nodes'), containers,\n"
+             "        redis.call('LRANGE', prefix .. 'past', 0, -1)}\n";
 
 const char script_swap[] =
     LUA_DROP "local live, side = ARGV[1], ARGV[2]\n"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "projector/past.h"
 #include "projector/scripts.h"
 
 #define NODES_KEY "wharf:v1:nodes"
@@ -96,12 +97,12 @@ static int load_container(struct view *view, const redisReply *fields, struct er
     return view_load_container(view, values, err);
 }
 
-/* {meta numbers, {node, json, ...}, {{container fields}, ...}} as script_load returns it. */
+/* {meta numbers, {node, json, ...}, {{container fields}, ...}, {removed, ...}} as script_load returns it. */
 static int load_reply(struct view *view, const redisReply *reply, struct err *err)
 {
     if (reply->type == REDIS_REPLY_ERROR)
         return err_set(err, ERR_PROTOCOL, "Redis cannot load the view: %s", reply->str);
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3)
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 4)
         return err_set(err, ERR_PROTOCOL, "Redis gave an unexpected reply for the view");
     const redisReply *meta = reply->element[0], *nodes = reply->element[1], *containers = reply->element[2];
     if (load_number(meta, 0, &view->offset) < 0 || load_number(meta, 1, &view->events) < 0 ||
@@ -113,6 +114,10 @@ static int load_reply(struct view *view, const redisReply *reply, struct err *er
             return -1;
     for (size_t i = 0; i < containers->elements; i++)
         if (load_container(view, containers->element[i], err) < 0)
+            return -1;
+    const redisReply *past = reply->element[3];
+    for (size_t i = 0; i < past->elements; i++)
+        if (past_load(view, past->element[i]->str, err) < 0)
             return -1;
     return 0;
 }

@@ -10,10 +10,11 @@
 
 #include "base/cleanup.h"
 #include "base/timestamp.h"
+#include "projector/past.h"
 
 void view_init(struct view *view)
 {
-    *view = (struct view){.offset = -1};
+    *view = (struct view){.offset = -1, .past_kept = VIEW_PAST_KEPT};
 }
 
 static void free_labels(struct string_map *labels)
@@ -48,6 +49,7 @@ static void node_free(struct view_node *node)
 
 void view_release(struct view *view)
 {
+    past_release(view);
     HASH_CLEAR(hh_name, view->names);
     view->changed = NULL;
     struct view_container *container, *next;

@@ -21,7 +21,10 @@
 #include "projector/row.h"
 
 /* Number of the layout of the keys; a view of another layout is thrown away and rebuilt. */
-#define VIEW_SCHEMA 2
+#define VIEW_SCHEMA 3
+
+/* Removed containers of a partition whose histories Redis keeps. */
+#define VIEW_PAST_KEPT 10000
 
 struct view_container {
     char id[CONTAINER_ID_SIZE]; /* key */
@@ -53,10 +56,15 @@ struct view_node {
     UT_hash_handle hh;
 };
 
+struct view_past; /* past.h */
+
 struct view {
     struct view_container *containers; /* uthash by id */
     struct view_container *names;      /* the same structs by node/name */
     struct view_container *changed;    /* those whose JSON is to be written; DL of utlist */
+    struct view_past *past;            /* containers that are no more, uthash by id, oldest first */
+    struct view_past *past_names;      /* the same structs by node/name */
+    unsigned past_kept;                /* at most so many: VIEW_PAST_KEPT */
     struct view_node *nodes;           /* uthash by name */
     int64_t offset;                    /* of the newest record that the view contains; -1 at first */
     int64_t events;                    /* records that were events, whatever came of them */

@@ -15,8 +15,8 @@
 
 #include "events/message.h"
 
-#define PENDING_COMMANDS_MAX 100000
-#define PENDING_EVENT_BYTES_MAX (64u * 1024 * 1024)
+#define PENDING_COMMANDS_MAX 20000
+#define PENDING_EVENT_BYTES_MAX (16u * 1024 * 1024)
 
 struct pending_command {
     char id[UUID_TEXT_SIZE];           /* key */

@@ -18,9 +18,8 @@
 #include "writer/placement.h"
 #include "writer/writer.h"
 
-#define WRITER_COMMANDS_TAIL                                                                                 \
-    100000 /* records of each partition, read at start to recognise repeated keys                            \
-            */
+/* Records of each partition, read at start to recognise repeated keys. */
+#define WRITER_COMMANDS_TAIL PENDING_COMMANDS_MAX
 
 enum writer_result {
     RESULT_ACCEPTED,    /* appended */

@@ -29,7 +29,13 @@ int reading_container(const struct client *client, const char *ref, json_t **ret
 
 int reading_history(const struct client *client, const char *ref, json_t **ret, struct err *err)
 {
-    return get_ref(client, ref, "/history", ret, NULL, err);
+    struct err why = ERR_INIT;
+    int rc = get_ref(client, ref, "/history", ret, NULL, &why);
+    if (rc < 0 && why.code == ERR_NOT_FOUND)
+        rc = reading_past_history(client, ref, ret, err);
+    else if (rc < 0)
+        return err_set(err, why.code, "%s", why.message);
+    return rc > 0 ? err_set(err, ERR_NOT_FOUND, "%s", why.message) : rc;
 }
 
 int reading_resolve(const struct client *client, const char *ref, char ret[CONTAINER_ID_SIZE],

@@ -18,6 +18,10 @@ int reading_container(const struct client *client, const char *ref, json_t **ret
 /* Its stored envelopes, also of a container that was removed: {"container": ID, "events": [...]}. */
 int reading_history(const struct client *client, const char *ref, json_t **ret, struct err *err);
 
+/* The same from the log itself, for a container that the read model has forgotten. 1 if there never was one.
+ */
+int reading_past_history(const struct client *client, const char *ref, json_t **ret, struct err *err);
+
 /* The id a reference stands for, also of a container that was removed. A whole id is taken as it is. */
 int reading_resolve(const struct client *client, const char *ref, char ret[CONTAINER_ID_SIZE],
                     struct err *err);

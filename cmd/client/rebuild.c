@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/say.h"
 #include "cmd/client/role.h"
+#include "cmd/client/stack.h"
 #include "cmd/client/verb.h"
 
 struct rebuild_options {
@@ -25,7 +26,7 @@ static int rebuild(struct client *client, const void *values, int argc, char **a
     struct config *config = &client->config;
     struct err err = ERR_INIT;
     auto_free char *path = NULL;
-    if (role_find("projector", &path, &err) == 0) {
+    if (stack_take_settings(config, &err) == 0 && role_find("projector", &path, &err) == 0) {
         char *arguments[] = {path,
                              "--rebuild",
                              "--state-dir",

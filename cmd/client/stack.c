@@ -69,6 +69,27 @@ json_t *stack_read_state(const char *run_dir)
     return path != NULL ? json_load_file(path, 0, NULL) : NULL;
 }
 
+static int take_setting(char **setting, const json_t *state, const char *member, struct err *err)
+{
+    const char *value = json_string_value(json_object_get(state, member));
+    char *copy = value != NULL ? strdup(value) : NULL;
+    if (copy == NULL)
+        return value != NULL ? err_nomem(err, "reading the state of the stack") : 0;
+    free(*setting);
+    *setting = copy;
+    return 0;
+}
+
+int stack_take_settings(struct config *config, struct err *err)
+{
+    json_auto_t *state = stack_read_state(config->run_dir);
+    if (take_setting(&config->log_url, state, "log", err) < 0 ||
+        take_setting(&config->redis_url, state, "redis", err) < 0 ||
+        take_setting(&config->state_dir, state, "state_dir", err) < 0)
+        return -1;
+    return take_setting(&config->node, state, "node", err);
+}
+
 void stack_remove_state(const char *run_dir)
 {
     auto_free char *path = join(run_dir, "up.json");

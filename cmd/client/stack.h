@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/config.h"
 #include "base/err.h"
 
 /* Takes the lock: 0, or 1 with the holder's pid (0 if it has not written it yet). `create`: the directory
@@ -30,6 +31,10 @@ int stack_write_state(const char *run_dir, const json_t *state, struct err *err)
 json_t *stack_read_state(const char *run_dir);
 
 void stack_remove_state(const char *run_dir);
+
+/* Where the stack of config->run_dir has its log, Redis and state, and its node: what it was started with
+ * counts, not what this process was told. Changes nothing when there is no stack. -1 when memory runs out. */
+int stack_take_settings(struct config *config, struct err *err);
 
 /* Field 22 of /proc/PID/stat (proc(5)); 0 when there is no such process. */
 uint64_t process_start_ticks(pid_t pid);

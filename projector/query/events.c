@@ -89,10 +89,22 @@ static bool is_wanted(const struct stream *stream, const json_t *envelope)
             time_ns >= stream->since_ns);
 }
 
+/* Without parsing: a container's events have its id as their key. What passes is looked at closely. */
+static bool may_be_wanted(const struct stream *stream, const struct log_record *record)
+{
+    if (stream->container != NULL && record->key != NULL &&
+        strncmp(record->key, stream->container, strlen(stream->container)) != 0)
+        return false;
+    for (size_t i = 0; i < stream->n_types; i++)
+        if (memmem(record->value, record->value_size, stream->types[i], strlen(stream->types[i])) != NULL)
+            return true;
+    return stream->n_types == 0;
+}
+
 /* What is no JSON object cannot be a line of this answer: it is in wharf.deadletters. */
 static void add_line(struct stream *stream, const struct log_record *record)
 {
-    if (record->damage != NULL)
+    if (record->damage != NULL || !may_be_wanted(stream, record))
         return;
     json_auto_t *envelope = json_loadb(record->value, record->value_size, 0, NULL);
     if (json_is_object(envelope) && json_object_size(envelope) > 0 && is_wanted(stream, envelope))

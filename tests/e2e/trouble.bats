@@ -109,4 +109,28 @@ teardown() { stop_stack; }
     wharf rebuild --verify
     wharf rebuild
     [ "$(wharf ps -a --format json | jq -S .)" = "$before" ]
+    # the stack itself says where its log is
+    run -0 env -u WHARF_STATE_DIR wharf rebuild --verify
+    [[ $output != *" 0 records"* ]]
+}
+
+@test "a history that the read model has forgotten comes from the log" {
+    wharf up --detach
+    make_rootfs "$E2E_DIR/rootfs"
+    wharf import "$E2E_DIR/rootfs" busybox
+    local id before key
+    id=$(wharf run -d --name old busybox true)
+    wharf wait old
+    wharf rm old
+    before=$(wharf history "$id")
+    # what the projector does once 10,000 more containers were removed
+    key="wharf:v1:{$(wharf events --format json | jq -r ._partition | head -1)}:"
+    redis-cli -s "$WHARF_RUN_DIR/redis.sock" del "${key}history:$id"
+    redis-cli -s "$WHARF_RUN_DIR/redis.sock" zrem "${key}ids" "$id"
+    redis-cli -s "$WHARF_RUN_DIR/redis.sock" hdel "${key}pastnames" "$WHARF_NODE/old"
+    [ "$(wharf history "$id")" = "$before" ]
+    [ "$(wharf history "${id:0:12}")" = "$before" ]
+    [ "$(wharf history old)" = "$before" ]
+    run -1 wharf history never
+    [[ $output == *"there is no container 'never'"* ]]
 }

@@ -10,10 +10,13 @@
 
 #include "base/cleanup.h"
 #include "events/node_state.h"
+#include "projector/past.h"
 #include "projector/project.h"
 #include "tests/support/event_writer.h"
 
 #define ID "00000000000000000000000000000000000000000000000000000000000000aa"
+#define ID_B "00000000000000000000000000000000000000000000000000000000000000bb"
+#define ID_C "00000000000000000000000000000000000000000000000000000000000000cc"
 #define T0 "2026-01-01T00:00:00.001000003Z"
 
 struct fixture {
@@ -138,8 +141,8 @@ static void a_container_from_creation_to_removal(void **state)
     assert_transcript(f, &event, 4,
                       "DEL container:" ID "\nHDEL json " ID "\nZREM containers " ID "\nSREM state:exited " ID
                       "\nSREM image:busybox:latest " ID "\n"
-                      "HDEL names n1/web\nHSET pastnames n1/web " ID "\nSREM label:tier=front " ID
-                      "\nSREM label:tier " ID "\n"
+                      "HDEL names n1/web\nSREM label:tier=front " ID "\nSREM label:tier " ID "\n"
+                      "RPUSH past " ID " n1/web\nHSET pastnames n1/web " ID "\n"
                       "RPUSH history:" ID " 3\n"
                       "XADD changes MAXLEN ~ 10000 3-1 id " ID
                       " type container.removed offset 3 state removed\n");
@@ -233,7 +236,7 @@ static void a_batch_ends_with_nodes_and_position(void **state)
                         "HSET nodes n1 {\"name\":\"n1\",\"partition\":0,\"epoch\":1,\"nodeseq\":1,"
                         "\"joined_at\":\"" T0 "\",\"started_at\":null}\n"
                         "HSET meta offset 1 events 1 parked 1 fenced 0 ignored 0 "
-                        "updated_at 2026-01-01T00:00:00.000000000Z schema 2\n");
+                        "updated_at 2026-01-01T00:00:00.000000000Z schema 3\n");
     ops_reset(&f->ops);
     assert_int_equal(project_flush(&f->view, 0, &f->ops), 0);
     assert_int_equal(f->ops.n_ops, 1); /* the node did not move */
@@ -247,7 +250,49 @@ static void a_command_about_a_container_that_never_was_has_a_history(void **stat
     event.data.command_refused.command = strdup("container.run");
     event.data.command_refused.code = strdup("unknown-image");
     event.data.command_refused.message = strdup("no image 'x'");
-    assert_transcript(f, &event, 1, "ZADD ids 0 " ID "\nRPUSH history:" ID " 0\n");
+    assert_transcript(f, &event, 1, "ZADD ids 0 " ID "\nRPUSH past " ID " \nRPUSH history:" ID " 0\n");
+}
+
+static void refuse(struct event *event, const char *command)
+{
+    event_init(event, EVENT_COMMAND_REFUSED);
+    event->data.command_refused.command = strdup(command);
+    event->data.command_refused.code = strdup("unknown-container");
+    event->data.command_refused.message = strdup("there is none");
+}
+
+static void create_and_remove(struct fixture *f, const char *id)
+{
+    struct event event;
+    create(f, &event);
+    assert_int_equal(project_one(f, &event, id, 1), PROJECT_DONE);
+    event_init(&event, EVENT_CONTAINER_REMOVED);
+    event.data.container_removed.name = strdup("web");
+    assert_int_equal(project_one(f, &event, id, 2), PROJECT_DONE);
+}
+
+static void the_oldest_removed_containers_are_forgotten(void **state)
+{
+    static const char *const ids[] = {ID, ID_B, ID_C};
+    struct fixture *f = *state;
+    struct event event;
+    f->view.past_kept = 2;
+    create_and_remove(f, ids[0]);
+    create_and_remove(f, ids[1]);
+    assert_true(past_has(&f->view, ids[0]));
+    refuse(&event, "container.remove");
+    assert_transcript(f, &event, 3, "RPUSH history:" ID " 4\n");
+    create_and_remove(f, ids[2]);
+    buf_reset(&f->transcript);
+    print_ops(f);
+    const char *forgetting = strstr(f->transcript.data, "LPOP");
+    assert_non_null(forgetting); /* and "web" goes on to mean the newest of that name */
+    assert_memory_equal(forgetting, "LPOP past\nDEL history:" ID "\nZREM ids " ID "\nRPUSH",
+                        strlen("LPOP past\nDEL history:" ID "\nZREM ids " ID "\nRPUSH"));
+    assert_false(past_has(&f->view, ids[0]));
+    /* a part of its history would hide that the log has all of it */
+    refuse(&event, "container.remove");
+    assert_transcript(f, &event, 3, "");
 }
 
 static void assert_same_container(const struct view *view, const struct container *container)
@@ -314,6 +359,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_batch_ends_with_nodes_and_position, setup, teardown),
         cmocka_unit_test_setup_teardown(a_command_about_a_container_that_never_was_has_a_history, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(the_oldest_removed_containers_are_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(the_view_equals_the_fold, setup, teardown),
         cmocka_unit_test_setup_teardown(operations_become_resp_under_a_prefix, setup, teardown),
     };
