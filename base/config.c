@@ -16,6 +16,7 @@
 #define CONFIG_FILE "/etc/wharf/wharf.conf"
 #define CONFIG_FILE_LIMIT_BYTES (1024 * 1024)
 #define CONFIG_NODE_SIZE_MAX 128
+#define CONFIG_SNAPSHOT_EVERY 10000
 #define KAFKA_PREFIX "kafka."
 #define KAFKA_ENVIRONMENT_PREFIX "WHARF_KAFKA_"
 
@@ -31,6 +32,7 @@ enum config_key {
     KEY_CGROUP_PARENT,
     KEY_PARTITIONS,
     KEY_REPLICATION,
+    KEY_SNAPSHOT_EVERY,
     CONFIG_KEYS,
 };
 
@@ -69,13 +71,22 @@ static const char *check_cgroup(const char *value)
     return climbs ? "must be a path below the root of the cgroups, without '..'" : NULL;
 }
 
-static const char *check_count(const char *value)
+static bool is_count(const char *value, unsigned long max)
 {
     char *end;
     errno = 0;
     unsigned long count = strtoul(value, &end, 10);
-    bool ok = isdigit((unsigned char)value[0]) && *end == '\0' && errno == 0 && count <= 10000;
-    return ok ? NULL : "must be a number from 0 to 10000";
+    return isdigit((unsigned char)value[0]) && *end == '\0' && errno == 0 && count <= max;
+}
+
+static const char *check_count(const char *value)
+{
+    return is_count(value, 10000) ? NULL : "must be a number from 0 to 10000";
+}
+
+static const char *check_many(const char *value)
+{
+    return is_count(value, 1000000000) ? NULL : "must be a number from 0 to 1000000000";
 }
 
 static const struct {
@@ -92,6 +103,7 @@ static const struct {
     [KEY_CGROUP_PARENT] = {"cgroup-parent", "WHARF_CGROUP_PARENT", check_cgroup},
     [KEY_PARTITIONS] = {"partitions", "WHARF_PARTITIONS", check_count},
     [KEY_REPLICATION] = {"replication", "WHARF_REPLICATION", check_count},
+    [KEY_SNAPSHOT_EVERY] = {"snapshot-every", "WHARF_SNAPSHOT_EVERY", check_many},
 };
 
 /* ---- settings ---- */
@@ -350,10 +362,10 @@ static char *take_or_below(struct config_settings *settings, enum config_key key
     return value;
 }
 
-static uint32_t count_or_zero(const struct config_settings *settings, enum config_key key)
+static uint32_t count_or(const struct config_settings *settings, enum config_key key, uint32_t otherwise)
 {
     const char *value = settings->values[key];
-    return value != NULL ? (uint32_t)strtoul(value, NULL, 10) : 0;
+    return value != NULL ? (uint32_t)strtoul(value, NULL, 10) : otherwise;
 }
 
 static int set_host_name(struct config_settings *settings, struct err *err)
@@ -374,8 +386,9 @@ static int build(struct config *ret, struct config_settings *settings, struct er
     if (set_host_name(settings, err) < 0)
         return -1;
     struct config config = {.embedded_redis = settings->values[KEY_REDIS] == NULL,
-                            .partitions = count_or_zero(settings, KEY_PARTITIONS),
-                            .replication = count_or_zero(settings, KEY_REPLICATION)};
+                            .partitions = count_or(settings, KEY_PARTITIONS, 0),
+                            .replication = count_or(settings, KEY_REPLICATION, 0),
+                            .snapshot_every = count_or(settings, KEY_SNAPSHOT_EVERY, CONFIG_SNAPSHOT_EVERY)};
     config.state_dir = take_or(settings, KEY_STATE_DIR, "/var/lib/wharf");
     config.run_dir = take_or(settings, KEY_RUN_DIR, "/run/wharf");
     config.log_url = take_or_below(settings, KEY_LOG, "sqlite:", config.state_dir, "/log");

@@ -26,8 +26,10 @@ struct config {
     char *cgroup_parent;  /* "cgroup-parent", default wharf: under which containers' cgroups are made */
     uint32_t partitions;  /* "partitions", of topics to be created; 0 = default */
     uint32_t replication; /* "replication", of topics to be created; 0 = default */
-    char **kafka;         /* name, value, name, value, ..., NULL; never NULL itself */
-    bool embedded_redis;  /* no "redis" was given anywhere: `wharf up` starts a private one */
+    int64_t
+        snapshot_every;  /* "snapshot-every", events between a runtime's snapshots, default 10000; 0 = none */
+    char **kafka;        /* name, value, name, value, ..., NULL; never NULL itself */
+    bool embedded_redis; /* no "redis" was given anywhere: `wharf up` starts a private one */
 };
 
 /* One setting from the command line. */
@@ -44,9 +46,8 @@ int config_load(struct config *ret, const char *file, const struct config_flag *
 void config_release(struct config *config);
 
 /* The options every role takes: --state-dir, --run-dir, --log, --redis, --node, --user, --cgroup-parent,
- * --partitions,
- * --replication, --config, each as "--key value" or "--key=value". Parses argv from argv[1] on; ERR_INVALID
- * names an unknown option. */
+ * --partitions, --replication, --snapshot-every, --config, each as "--key value" or "--key=value". Parses
+ * argv from argv[1] on; ERR_INVALID names an unknown option. */
 int config_from_argv(struct config *ret, int argc, char **argv, struct err *err);
 
 /* What one source says, before merging: a value by key, later ones over earlier ones. */

@@ -84,9 +84,12 @@ static void on_ready(void *data)
 {
     struct runtime *runtime = data;
     const struct core *core = worker_core(runtime->worker);
+    struct worker_counts counts = worker_counts(runtime->worker);
     output_on_ready(runtime->output);
-    say_info("node '%s' serves: partition %lld, epoch %lld, %u containers", core->state.name,
-             (long long)core->state.partition, (long long)core->epoch, HASH_COUNT(core->state.containers));
+    say_info("node '%s' serves: partition %lld, epoch %lld, %u containers; read %lld events %s",
+             core->state.name, (long long)core->state.partition, (long long)core->epoch,
+             HASH_COUNT(core->state.containers), (long long)counts.events_replayed,
+             counts.snapshot_offset >= 0 ? "after its snapshot" : "from the beginning");
     role_notify_ready();
 }
 
@@ -186,7 +189,7 @@ static int open_log(struct runtime *runtime, struct err *err)
         .partitions = runtime->config.partitions,
         .replication = runtime->config.replication,
         .kafka_properties = (const char *const *)runtime->config.kafka,
-        .append_topics = 1u << LOG_EVENTS | 1u << LOG_SNAPSHOTS | 1u << LOG_DEADLETTERS,
+        .append_topics = 1u << LOG_EVENTS | 1u << LOG_DEADLETTERS,
     };
     if (role_share_log(runtime->config.log_url, runtime->config.user, err) < 0)
         return -1;
@@ -241,6 +244,7 @@ static int open_worker(struct runtime *runtime, struct err *err)
                                      .host = runtime->host,
                                      .node = runtime->config.node,
                                      .version = WHARF_VERSION,
+                                     .snapshot_every = runtime->config.snapshot_every,
                                      .on_ready = on_ready,
                                      .on_event = on_event,
                                      .on_launched = on_launched,

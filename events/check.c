@@ -51,6 +51,16 @@ const char *check_image_reference(const char *text)
     return NULL;
 }
 
+const char *check_uuid(const char *text)
+{
+    return uuid_is_valid(text) ? NULL : "must be a UUID in lower case";
+}
+
+const char *check_sha256(const char *text)
+{
+    return container_id_is_valid(text) ? NULL : "must be 64 hex digits in lower case";
+}
+
 const char *check_digest(const char *text)
 {
     if (strncmp(text, "sha256:", 7) == 0 && container_id_is_valid(text + 7))

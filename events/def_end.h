@@ -2,6 +2,7 @@
 /* Included after a .def file: forgets the row macros. No include guard. */
 #undef COMMAND
 #undef EVENT
+#undef RECORD
 #undef END
 #undef STRING
 #undef INT

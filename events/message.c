@@ -93,16 +93,6 @@ static const char *check_outcome(const char *text)
     return "must be ok, refused or failed";
 }
 
-static const char *check_uuid(const char *text)
-{
-    return uuid_is_valid(text) ? NULL : "must be a UUID in lower case";
-}
-
-static const char *check_sha256(const char *text)
-{
-    return container_id_is_valid(text) ? NULL : "must be 64 hex digits in lower case";
-}
-
 static const char *check_specversion(const char *text)
 {
     return strcmp(text, "1.0") == 0 ? NULL : "must be 1.0";

@@ -151,6 +151,8 @@ char *event_encode(const struct event *event, size_t *ret_size, struct err *err)
 const char *check_container_name(const char *text);
 const char *check_container_ref(const char *text);
 const char *check_image_reference(const char *text);
+const char *check_uuid(const char *text);
+const char *check_sha256(const char *text);
 const char *check_digest(const char *text);
 const char *check_env(const char *text);
 const char *check_label_key(const char *text);

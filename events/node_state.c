@@ -195,22 +195,30 @@ int node_state_skip_offset(struct node_state *state, int64_t command_offset)
     }
 }
 
-static int remember_answer(struct node_state *state, const struct envelope *envelope)
+int node_state_add_answer(struct node_state *state, const char command_id[UUID_TEXT_SIZE],
+                          int64_t command_offset)
 {
     struct answer *answer = NULL;
-    HASH_FIND_STR(state->answers, envelope->causationid, answer);
-    if (answer == NULL) {
-        answer = calloc(1, sizeof(*answer));
-        if (answer == NULL)
-            return -1;
-        memcpy(answer->command_id, envelope->causationid, sizeof(answer->command_id));
-        answer->command_offset = envelope->commandoffset;
-        HASH_ADD_STR(state->answers, command_id, answer);
-        if (answer->hh.tbl == NULL) {
-            free(answer);
-            return -1;
-        }
+    HASH_FIND_STR(state->answers, command_id, answer);
+    if (answer != NULL)
+        return 0;
+    answer = calloc(1, sizeof(*answer));
+    if (answer == NULL)
+        return -1;
+    memcpy(answer->command_id, command_id, sizeof(answer->command_id));
+    answer->command_offset = command_offset;
+    HASH_ADD_STR(state->answers, command_id, answer);
+    if (answer->hh.tbl == NULL) {
+        free(answer);
+        return -1;
     }
+    return 0;
+}
+
+static int remember_answer(struct node_state *state, const struct envelope *envelope)
+{
+    if (node_state_add_answer(state, envelope->causationid, envelope->commandoffset) < 0)
+        return -1;
     if (HASH_COUNT(state->answers) > NODE_ANSWERS_KEPT) {
         struct answer *oldest = state->answers;
         HASH_DEL(state->answers, oldest);
@@ -248,6 +256,22 @@ static struct container *container_new(const struct event *event)
     return container;
 }
 
+int node_state_add_container_take(struct node_state *state, struct container *container)
+{
+    HASH_ADD_STR(state->containers, id, container);
+    if (container->hh.tbl == NULL) {
+        container_free(container);
+        return -1;
+    }
+    HASH_ADD_KEYPTR(hh_name, state->names, container->name, strlen(container->name), container);
+    if (container->hh_name.tbl == NULL) {
+        HASH_DEL(state->containers, container);
+        container_free(container);
+        return -1;
+    }
+    return 0;
+}
+
 static enum apply_result apply_created(struct node_state *state, const struct event *event)
 {
     if (node_state_container(state, event->envelope.subject) != NULL ||
@@ -255,19 +279,8 @@ static enum apply_result apply_created(struct node_state *state, const struct ev
         !container_id_is_valid(event->envelope.subject))
         return APPLY_ILLEGAL;
     struct container *container = container_new(event);
-    if (container == NULL)
+    if (container == NULL || node_state_add_container_take(state, container) < 0)
         return APPLY_NOMEM;
-    HASH_ADD_STR(state->containers, id, container);
-    if (container->hh.tbl == NULL) {
-        container_free(container);
-        return APPLY_NOMEM;
-    }
-    HASH_ADD_KEYPTR(hh_name, state->names, container->name, strlen(container->name), container);
-    if (container->hh_name.tbl == NULL) {
-        HASH_DEL(state->containers, container);
-        container_free(container);
-        return APPLY_NOMEM;
-    }
     return APPLY_DONE;
 }
 
@@ -391,6 +404,16 @@ static void forget_image(struct node_state *state, const char *reference)
     }
 }
 
+int node_state_add_image_take(struct node_state *state, struct image *image)
+{
+    HASH_ADD_KEYPTR(hh, state->images, image->reference, strlen(image->reference), image);
+    if (image->hh.tbl == NULL) {
+        image_free(image);
+        return -1;
+    }
+    return 0;
+}
+
 static enum apply_result apply_imported(struct node_state *state, const struct event *event)
 {
     const struct image_imported_event *data = &event->data.image_imported;
@@ -411,12 +434,7 @@ static enum apply_result apply_imported(struct node_state *state, const struct e
         return APPLY_NOMEM;
     }
     forget_image(state, image->reference);
-    HASH_ADD_KEYPTR(hh, state->images, image->reference, strlen(image->reference), image);
-    if (image->hh.tbl == NULL) {
-        image_free(image);
-        return APPLY_NOMEM;
-    }
-    return APPLY_DONE;
+    return node_state_add_image_take(state, image) < 0 ? APPLY_NOMEM : APPLY_DONE;
 }
 
 static enum apply_result apply_node_started(struct node_state *state, const struct event *event)

@@ -4,8 +4,8 @@
  * its hash chain.
  *
  * `node_state_apply` is evolve(state, event) -> state. It is the only code that changes a node_state, on
- * replay and while running alike, so that state is the fold of the log by construction. Events of a lower
- * epoch than one already seen are fenced: counted, and otherwise ignored.
+ * replay and while running alike, so that state is the fold of the log by construction; snapshot.c puts one
+ * back together. Events of a lower epoch than one already seen are fenced: counted, and otherwise ignored.
  *
  * Pure; one thread at a time.
  */
@@ -125,6 +125,13 @@ bool node_state_is_answered(const struct node_state *state, int64_t command_offs
 /* Notes that a record at this commands offset needs no outcome (damaged, foreign, a repetition): advances the
  * watermark. */
 int node_state_skip_offset(struct node_state *state, int64_t command_offset);
+
+/* For snapshot.c, which has checked what it adds: keys are new. -1 when memory runs out (what was taken is
+ * freed). */
+int node_state_add_container_take(struct node_state *state, struct container *container);
+int node_state_add_image_take(struct node_state *state, struct image *image);
+int node_state_add_answer(struct node_state *state, const char command_id[UUID_TEXT_SIZE],
+                          int64_t command_offset);
 
 /* Normalises an image reference into `ret`: adds ":latest" where there is no tag. */
 int image_reference_normalize(const char *reference, char *ret, size_t size);

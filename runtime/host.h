@@ -12,6 +12,7 @@
  * in CRI format shim                          the shim's record: pids and their start times, written before
  * the command is executed exit                          the exit record, durable before anybody is told
  *   STATE_DIR/images/               content-addressed root file systems
+ *   STATE_DIR/snapshot              the fold of the node's events up to some offset (events/snapshot.h)
  * Resources that die with the kernel: the container's cgroup (CGROUP_PARENT/ID), its namespaces and mounts
  * (all inside its own mount namespace, so none can leak).
  *
@@ -26,6 +27,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "events/message.h"
 #include "events/node_state.h"
@@ -155,6 +157,17 @@ int host_image_remove(struct host *host, const char *digest, host_done_cb cb, vo
 
 /* True if the contents are in the store. */
 bool host_image_exists(const struct host *host, const char *digest);
+
+/* Replaces the snapshot by the bytes, which are copied: durably and in one step, so that a crash leaves the
+ * old one or the new one. */
+int host_snapshot_write(struct host *host, const void *bytes, size_t size, host_done_cb cb, void *data,
+                        struct err *err);
+
+/* The snapshot's bytes; ERR_NOT_FOUND when there is none. Blocking; before the first host_snapshot_write. */
+int host_snapshot_read(struct host *host, struct buf *ret, struct err *err);
+
+/* Renames a snapshot that is of no use, for people to look at; the newest few of them are kept. Blocking. */
+int host_snapshot_put_aside(struct host *host, struct err *err);
 
 /* A descriptor of the container's directory for reading its log, or -1 with ERR_NOT_FOUND. */
 int host_container_dir(const struct host *host, const char *container_id, struct err *err);

@@ -131,6 +131,7 @@ static void serve(struct worker *worker)
         return;
     }
     worker->options.on_ready(worker->options.data);
+    worker_snapshot_if_due(worker); /* after a long replay */
 }
 
 static void recover(struct worker *worker)
@@ -180,6 +181,16 @@ static void begin(struct worker *worker)
 
 /* --- replay --- */
 
+static void replay_event(struct worker *worker, const struct event *event, const struct log_record *record)
+{
+    struct node_state *state = &worker->core.state;
+    int64_t nodeseq = state->nodeseq;
+    if (node_state_apply(state, event, record->value, record->value_size) == APPLY_NOMEM)
+        worker->core.failed = true;
+    if (state->nodeseq != nodeseq)
+        worker_snapshot_replayed(worker, record->offset);
+}
+
 static void on_event_record(struct worker *worker, const struct log_record *record)
 {
     struct event event;
@@ -190,26 +201,41 @@ static void on_event_record(struct worker *worker, const struct log_record *reco
     }
     bool ours = strcmp(event.envelope.node, worker->core.state.name) == 0;
     if (worker->phase == WORKER_REPLAYING) {
-        if (node_state_apply(&worker->core.state, &event, record->value, record->value_size) == APPLY_NOMEM)
-            worker->core.failed = true;
+        replay_event(worker, &event, record);
     } else if (ours && event.envelope.epoch > worker->core.epoch) {
         struct err err = ERR_INIT;
         err_set(&err, ERR_FENCED, "node '%s' was taken over by another runtime (epoch %lld, ours is %lld)",
                 worker->core.state.name, (long long)event.envelope.epoch, (long long)worker->core.epoch);
         worker_give_up(worker, &err);
+    } else if (ours && event.envelope.epoch < worker->core.epoch) {
+        /* a late produce of a dead runtime: fenced, and counted */
+        node_state_apply(&worker->core.state, &event, record->value, record->value_size);
     }
     event_release(&event);
 }
+
+static void replay_from_start(struct worker *worker);
 
 static void on_event_records(struct log_reader *reader, const struct log_record *records, size_t n,
                              void *data)
 {
     struct replay *replay = data;
+    struct worker *worker = replay->worker;
+    size_t first = 0;
     (void)reader;
-    for (size_t i = 0; i < n; i++)
-        if (!worker_recognise_own(replay->worker, &records[i]))
-            on_event_record(replay->worker, &records[i]);
-    check_core(replay->worker);
+    if (worker->snapshot.unchecked) {
+        if (!worker_snapshot_fits(worker, &records[0])) {
+            replay_from_start(worker);
+            return;
+        }
+        first = 1;
+    }
+    for (size_t i = first; i < n; i++)
+        if (!worker_recognise_own(worker, &records[i]))
+            on_event_record(worker, &records[i]);
+    check_core(worker);
+    worker_snapshot_if_due(worker);
+    worker_maybe_closed(worker); /* the last: it may be gone then */
 }
 
 static void finish_replay(struct worker *worker)
@@ -233,38 +259,78 @@ static void on_replayed(struct log_reader *reader, int64_t end_offset, void *dat
     struct worker *worker = replay->worker;
     (void)reader;
     (void)end_offset;
-    if (replay->caught_up || worker->phase != WORKER_REPLAYING)
+    if (worker->phase != WORKER_REPLAYING)
+        return;
+    if (worker->snapshot.unchecked) {
+        replay_from_start(worker); /* there is no such record */
+        return;
+    }
+    if (replay->caught_up)
         return;
     replay->caught_up = true;
-    if (++worker->n_caught_up == worker->n_partitions)
+    if (++worker->n_caught_up == worker->n_replaying)
         finish_replay(worker);
 }
 
 static void on_replay_lost(struct log_reader *reader, const struct err *err, void *data)
 {
+    struct worker *worker = ((struct replay *)data)->worker;
     (void)reader;
-    worker_give_up(((struct replay *)data)->worker, err);
+    if (worker->snapshot.unchecked)
+        replay_from_start(worker);
+    else
+        worker_give_up(worker, err);
 }
 
-static void start_replay(struct worker *worker, uint32_t n_partitions)
+static void open_replay(struct worker *worker, uint32_t partition, int64_t from_offset)
 {
     static const struct log_reader_ops ops = {
         .on_records = on_event_records, .on_caught_up = on_replayed, .on_lost = on_replay_lost};
     struct err err = ERR_INIT;
+    struct replay *replay = &worker->replays[partition];
+    *replay = (struct replay){.worker = worker};
+    worker->n_replaying++;
+    if (log_reader_open(&replay->reader, worker->options.log, LOG_EVENTS, partition, from_offset, &ops,
+                        replay, &err) < 0)
+        worker_give_up(worker, &err);
+}
+
+static void replay_all(struct worker *worker)
+{
+    worker->n_replaying = 0;
+    worker->n_caught_up = 0;
+    for (uint32_t i = 0; i < worker->n_partitions && worker->phase == WORKER_REPLAYING; i++)
+        open_replay(worker, i, 0);
+}
+
+/* The snapshot that was begun with is not of this log. */
+static void replay_from_start(struct worker *worker)
+{
+    struct err err = ERR_INIT;
+    log_reader_close(worker->replays[worker->core.state.partition].reader);
+    worker->replays[worker->core.state.partition].reader = NULL;
+    if (worker_snapshot_forget(worker, &err) < 0)
+        worker_give_up(worker, &err);
+    else
+        replay_all(worker);
+}
+
+/* After a snapshot only the node's own partition is read; before the node has joined nobody knows which that
+ * is. */
+static void start_replay(struct worker *worker, uint32_t n_partitions)
+{
+    struct err err = ERR_INIT;
     worker->replays = calloc(n_partitions, sizeof(*worker->replays));
-    worker->n_partitions = worker->replays != NULL ? n_partitions : 0;
-    for (uint32_t i = 0; i < worker->n_partitions; i++) {
-        struct replay *replay = &worker->replays[i];
-        replay->worker = worker;
-        if (log_reader_open(&replay->reader, worker->options.log, LOG_EVENTS, i, 0, &ops, replay, &err) < 0) {
-            worker_give_up(worker, &err);
-            return;
-        }
-    }
     if (worker->replays == NULL) {
         err_nomem(&err, "starting to replay");
         worker_give_up(worker, &err);
+        return;
     }
+    worker->n_partitions = n_partitions;
+    if (worker_snapshot_load(worker))
+        open_replay(worker, (uint32_t)worker->core.state.partition, worker->snapshot.newest_offset);
+    else
+        replay_all(worker);
 }
 
 static void on_partitions(struct log_query *query, int64_t value, const struct err *err);
@@ -308,7 +374,8 @@ static void on_timer_closed(uv_handle_t *handle)
 
 void worker_stop_asking(struct worker *worker)
 {
-    uv_close((uv_handle_t *)&worker->ask_again, on_timer_closed);
+    if (!uv_is_closing((uv_handle_t *)&worker->ask_again))
+        uv_close((uv_handle_t *)&worker->ask_again, on_timer_closed);
 }
 
 int worker_open(struct worker **ret, uv_loop_t *loop, const struct worker_options *options, struct err *err)
@@ -320,6 +387,7 @@ int worker_open(struct worker **ret, uv_loop_t *loop, const struct worker_option
     worker->loop = loop;
     worker->options = *options;
     worker->query.data = worker;
+    worker->counts.snapshot_offset = -1;
     if (random_bytes(seed, sizeof(seed), err) < 0 || core_init(&worker->core, options->node, seed) < 0) {
         core_release(&worker->core);
         free(worker);

@@ -3,10 +3,10 @@
  * worker.h - the shell around the core: reads the node's commands, lets the core decide, appends the events,
  * and carries out the effects through host.h.
  *
- * The life of a worker: replay (read the events to their end), begin (a new epoch, made durable), recover
- * (look at the host), serve. It stops by itself when a newer epoch of its node appears, and gives up
- * (on_stopped with an error) when the log refuses its events or memory runs out: what it knows is in the log,
- * so starting again is always right.
+ * The life of a worker: replay (read the events to their end, from the newest snapshot on), begin (a new
+ * epoch, made durable), recover (look at the host), serve. It stops by itself when a newer epoch of its node
+ * appears, and gives up (on_stopped with an error) when the log refuses its events or memory runs out: what
+ * it knows is in the log, so starting again is always right.
  *
  * Loop thread only.
  */
@@ -27,6 +27,7 @@ struct worker_options {
     struct host *host; /* open; its on_exit must call worker_on_exit */
     const char *node;
     const char *version;
+    int64_t snapshot_every; /* events from one snapshot to the next; 0: none are written */
     /* The worker serves: everything that happened before has been dealt with. */
     void (*on_ready)(void *data);
     /* An event has become durable. `container` is its state after all events decided so far, NULL if it has
@@ -58,6 +59,11 @@ struct worker_counts {
     int64_t events;
     int64_t events_pending; /* decided and not durable yet */
     int64_t launches_under_way;
+    int64_t events_replayed; /* of the node, at start, after the snapshot or from the beginning */
+    int64_t snapshot_offset; /* from where the events were replayed after a snapshot; -1: none was used */
+    int64_t snapshots_written;
+    int64_t snapshots_failed;
+    int64_t snapshots_put_aside;
 };
 struct worker_counts worker_counts(const struct worker *worker);
 

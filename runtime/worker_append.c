@@ -105,6 +105,7 @@ void worker_append(struct worker *worker, struct decision *decision)
         decision->n_events = 0;
         worker->counts.events_pending += (int64_t)batch->decision.n_events;
         worker->decided_batches++;
+        worker_snapshot_decided(worker, batch->decision.n_events);
         if (worker->batches == NULL)
             worker->batches_end = &worker->batches;
         *worker->batches_end = batch;
@@ -126,6 +127,7 @@ bool worker_recognise_own(struct worker *worker, const struct log_record *record
         return false;
     batch->n_recognised++;
     drop_finished(worker);
+    worker_snapshot_seen(worker, record->offset);
     return true;
 }
 
@@ -197,7 +199,11 @@ void worker_maybe_closed(struct worker *worker)
 {
     if (worker->phase != WORKER_CLOSING || worker->counts.events_pending > 0 || worker->parkings > 0 ||
         worker->effects_under_way > 0 || worker->asking || worker->timers != NULL ||
-        !worker->ask_again_closed)
+        !worker_snapshot_finished(worker))
+        return;
+    free_readers(worker);
+    worker_stop_asking(worker);
+    if (!worker->ask_again_closed)
         return;
     while (worker->batches != NULL) {
         struct append_batch *batch = worker->batches;
@@ -214,11 +220,13 @@ void worker_maybe_closed(struct worker *worker)
 
 void worker_close(struct worker *worker, void (*on_closed)(void *data), void *data)
 {
+    bool was_serving = worker->phase == WORKER_SERVING;
     worker->phase = WORKER_CLOSING;
     worker->on_closed = on_closed;
     worker->closed_data = data;
-    free_readers(worker);
-    worker_stop_asking(worker);
+    log_reader_close(worker->commands_reader);
+    worker->commands_reader = NULL;
+    worker_snapshot_close(worker, was_serving);
     effects_close(worker);
     worker_maybe_closed(worker);
 }

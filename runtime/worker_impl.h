@@ -8,6 +8,7 @@
 #ifndef WHARF_RUNTIME_WORKER_IMPL_H
 #define WHARF_RUNTIME_WORKER_IMPL_H
 
+#include "events/snapshot.h"
 #include "runtime/worker.h"
 
 enum worker_phase {
@@ -43,6 +44,21 @@ struct parking {
     char reason[ERR_MESSAGE_SIZE];
 };
 
+/* The snapshot that is being read, taken or written, and what has happened since. Counts are of our own
+ * node's events. */
+struct worker_snapshot {
+    bool unchecked; /* replaying: the state is from a snapshot that may not fit the log */
+    bool taken;     /* `state` waits until everything up to `taken_at` has been seen */
+    bool writing;   /* the host is at it */
+    bool at_end;    /* closing: one more is to be written */
+    struct snapshot state;
+    int64_t taken_at;       /* events_decided at that moment */
+    int64_t events_decided; /* since the start */
+    int64_t events_seen;    /* of them, by our own reader */
+    int64_t newest_offset;  /* of the event replayed or seen last */
+    int64_t events_since;   /* replayed or seen since the newest snapshot */
+};
+
 struct launch_waiting;
 struct effect_timer;
 
@@ -58,7 +74,9 @@ struct worker {
     bool ask_again_closed;
     struct replay *replays;
     uint32_t n_partitions;
+    uint32_t n_replaying; /* how many of them are read */
     uint32_t n_caught_up;
+    struct worker_snapshot snapshot;
     int64_t events_unreadable;
     struct log_reader *commands_reader;
     int64_t next_command;         /* the offset expected next */
@@ -101,6 +119,29 @@ void worker_give_up(struct worker *worker, const struct err *err);
 
 /* Frees a closing worker once nothing is under way. */
 void worker_maybe_closed(struct worker *worker);
+
+/* worker_snapshot.c */
+
+/* True if the state has been read from a snapshot, which is unchecked yet; a warning says what was wrong with
+ * one that is of no use. */
+bool worker_snapshot_load(struct worker *worker);
+/* Whether the first record read is the newest event of the snapshot. */
+bool worker_snapshot_fits(struct worker *worker, const struct log_record *record);
+/* It does not fit: the state is empty again. -1 when memory runs out. */
+int worker_snapshot_forget(struct worker *worker, struct err *err);
+
+/* What becomes of the node's events: replayed; decided; seen by our own reader. */
+void worker_snapshot_replayed(struct worker *worker, int64_t offset);
+void worker_snapshot_decided(struct worker *worker, size_t n_events);
+void worker_snapshot_seen(struct worker *worker, int64_t offset);
+
+/* Takes one if it is time. */
+void worker_snapshot_if_due(struct worker *worker);
+
+/* The worker is closing: one more snapshot if there is anything new, as soon as the log has it all. */
+void worker_snapshot_close(struct worker *worker, bool was_serving);
+/* Whether that is done or given up. */
+bool worker_snapshot_finished(struct worker *worker);
 
 /* A stable hash of the node's name, to choose its first partition by. */
 uint32_t worker_name_hash(const char *name);

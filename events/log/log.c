@@ -17,8 +17,6 @@ const char *log_topic_name(enum log_topic topic)
         return "wharf.commands";
     case LOG_EVENTS:
         return "wharf.events";
-    case LOG_SNAPSHOTS:
-        return "wharf.snapshots";
     case LOG_DEADLETTERS:
         return "wharf.deadletters";
     case LOG_TOPICS:

@@ -34,7 +34,6 @@ struct log_reader;
 enum log_topic {
     LOG_COMMANDS,    /* wharf.commands */
     LOG_EVENTS,      /* wharf.events */
-    LOG_SNAPSHOTS,   /* wharf.snapshots, compacted by key */
     LOG_DEADLETTERS, /* wharf.deadletters */
     LOG_TOPICS,      /* how many */
 };

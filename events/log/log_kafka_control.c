@@ -82,8 +82,7 @@ static rd_kafka_NewTopic_t *new_topic(struct kafka_log *log, enum log_topic topi
         err_set(err, ERR_INVALID, "cannot create topic '%s': %s", log->topics[topic].name, why);
         return NULL;
     }
-    bool compacted = topic == LOG_SNAPSHOTS;
-    rd_kafka_NewTopic_set_config(ret, "cleanup.policy", compacted ? "compact" : "delete");
+    rd_kafka_NewTopic_set_config(ret, "cleanup.policy", "delete");
     rd_kafka_NewTopic_set_config(ret, "retention.ms", "-1");
     rd_kafka_NewTopic_set_config(ret, "retention.bytes", "-1");
     rd_kafka_NewTopic_set_config(ret, "min.insync.replicas", replication > 2 ? "2" : "1");
@@ -187,7 +186,7 @@ static void check_existing(struct kafka_log *log, const rd_kafka_metadata_t *met
 {
     for (enum log_topic topic = 0; topic < LOG_TOPICS && !log->stop; topic++) {
         const rd_kafka_metadata_topic_t *found = find_topic(metadata, log->topics[topic].name);
-        if (topic == LOG_SNAPSHOTS || !log_appends_to(&log->log, topic) || log->found[topic] == 0)
+        if (!log_appends_to(&log->log, topic) || log->found[topic] == 0)
             continue;
         if (metadata->broker_cnt > 1 && found->partitions[0].replica_cnt == 1)
             warn(log, topic,

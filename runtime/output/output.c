@@ -262,6 +262,17 @@ static void handle_readyz(struct http_request *request, void *data)
         http_reply_problem(request, 503, "not-ready", NULL, "the runtime is still reading its log");
 }
 
+static void add_snapshot_metrics(struct buf *text, const struct worker_counts *counts)
+{
+    buf_printf(text, "wharf_runtime_events_replayed %lld\n", (long long)counts->events_replayed);
+    if (counts->snapshot_offset >= 0) /* none was used otherwise */
+        buf_printf(text, "wharf_runtime_snapshot_offset %lld\n", (long long)counts->snapshot_offset);
+    buf_printf(text, "wharf_runtime_snapshots_written_total %lld\n", (long long)counts->snapshots_written);
+    buf_printf(text, "wharf_runtime_snapshots_failed_total %lld\n", (long long)counts->snapshots_failed);
+    buf_printf(text, "wharf_runtime_snapshots_put_aside_total %lld\n",
+               (long long)counts->snapshots_put_aside);
+}
+
 static void handle_metrics(struct http_request *request, void *data)
 {
     const struct output *output = data;
@@ -279,6 +290,7 @@ static void handle_metrics(struct http_request *request, void *data)
         buf_printf(&text, "wharf_runtime_launches_under_way %lld\n", (long long)counts.launches_under_way);
         buf_printf(&text, "wharf_runtime_containers %u\n", HASH_COUNT(core->state.containers));
         buf_printf(&text, "wharf_runtime_epoch %lld\n", (long long)core->epoch);
+        add_snapshot_metrics(&text, &counts);
     }
     http_reply(request, 200, "text/plain; version=0.0.4", text.data != NULL ? text.data : "", text.size);
 }

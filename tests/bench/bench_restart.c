@@ -2,11 +2,11 @@
 /*
  * How long a runtime takes from its start to serving with a long log behind it:
  *
- *     bench_restart [EVENTS]      default 100000
+ *     bench_restart [EVENTS [CONTAINERS]]      default 100000 events, of at most 50 containers at a time
  *
  * Writes a legal history of short-lived containers into a SQLite log, starts $BUILD/wharf-runtime on it and
- * waits for its READY=1 (sd_notify(3)). Needs root. What is left in the history as running is recorded as
- * gone by the recovery.
+ * waits for its READY=1 (sd_notify(3)): once without a snapshot, which the orderly end then leaves, and three
+ * times with it. Needs root. What is left in the history as running is recorded as gone by the recovery.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +26,6 @@
 #include "tests/support/log_feed.h"
 
 #define BATCH 1000
-#define LIVE_CONTAINERS 50
 
 extern char **environ;
 
@@ -36,11 +35,11 @@ static void die(const char *what)
     exit(1);
 }
 
-static void write_history(const char *url, size_t n)
+static void write_history(const char *url, size_t n, size_t n_containers)
 {
     struct event_writer writer;
     struct log_feed feed;
-    event_writer_init(&writer, "bench", 1, LIVE_CONTAINERS);
+    event_writer_init(&writer, "bench", 1, n_containers);
     log_feed_open(&feed, url);
     for (size_t done = 0; done < n; done += BATCH) {
         char *texts[BATCH];
@@ -92,17 +91,19 @@ int main(int argc, char **argv)
     struct err err = ERR_INIT;
     char dir[] = "/tmp/wharf-restart.XXXXXX", url[4096];
     size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 100000;
+    size_t n_containers = argc > 2 ? strtoul(argv[2], NULL, 10) : 50;
     if (mkdtemp(dir) == NULL)
         die("cannot make a directory");
     snprintf(url, sizeof(url), "%s/state", dir);
     if (fs_mkdirs(AT_FDCWD, url, 0755, &err) < 0)
         die(err.message);
     snprintf(url, sizeof(url), "sqlite:%s/state/log", dir);
-    write_history(url, n);
-    for (int i = 0; i < 3; i++) {
+    write_history(url, n, n_containers);
+    for (int i = 0; i < 4; i++) {
         pid_t pid;
         double ms = start_until_ready_ms(dir, &pid);
-        printf("runtime start with %zu events in its log: %.0f ms to serving (goal 1000)\n", n, ms);
+        printf("runtime start with %zu events in its log, %s snapshot: %.0f ms to serving%s\n", n,
+               i == 0 ? "no" : "a", ms, i == 0 ? "" : " (goal 1000)");
         kill(pid, SIGTERM);
         waitpid(pid, NULL, 0);
     }

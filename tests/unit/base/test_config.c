@@ -58,6 +58,7 @@ static void test_defaults(void **state)
     assert_int_equal(config.partitions, 0);
     assert_true(config.embedded_redis);
     assert_null(config.kafka[0]);
+    assert_int_equal(config.snapshot_every, 10000);
     config_release(&config);
     config_release(&config);
 }
@@ -68,7 +69,8 @@ static void test_precedence(void **state)
     struct config config;
     struct err err = ERR_INIT;
     write_file("state-dir = /file/state\nrun-dir=/file/run # why\nnode = n-file\nuser\t=\tu#1\n"
-               "kafka.sasl.password = pa#ss=word\nkafka.security.protocol = ssl\npartitions = 4\n");
+               "kafka.sasl.password = pa#ss=word\nkafka.security.protocol = ssl\npartitions = 4\n"
+               "snapshot-every = 77\n");
     setenv("WHARF_RUN_DIR", "/env/run", 1);
     setenv("WHARF_NODE", "n-env", 1);
     setenv("WHARF_KAFKA_SECURITY_PROTOCOL", "sasl_ssl", 1);
@@ -84,6 +86,7 @@ static void test_precedence(void **state)
     assert_false(config.embedded_redis);
     assert_int_equal(config.partitions, 4);
     assert_int_equal(config.replication, 3);
+    assert_int_equal(config.snapshot_every, 77);
     assert_string_equal(config.kafka[0], "sasl.password");
     assert_string_equal(config.kafka[1], "pa#ss=word");
     assert_string_equal(config.kafka[2], "security.protocol");

@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define HASH_NONFATAL_OOM 1
+#include "events/snapshot.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "events/container_state.h"
+#include "events/schema_text.h"
+
+#define FORMAT "wharf.snapshot"
+#define ITEMS_A_LINE 1000
+#define DIGEST_LINE "{\"sha256\":\"%s\"}\n"
+#define DIGEST_LINE_SIZE (sizeof("{\"sha256\":\"\"}\n") - 1 + SHA256_HEX_SIZE - 1)
+
+static const char *check_format(const char *text)
+{
+    return strcmp(text, FORMAT) == 0 ? NULL : "must be " FORMAT;
+}
+
+static const char *check_state(const char *text)
+{
+    return container_state_by_name(text) > CONTAINER_ABSENT ? NULL : "must be a container's state";
+}
+
+/* clang-format off: it cannot see through the rows */
+#include "events/def_struct_fields.h"
+#define RECORD(member, doc) struct snapshot_##member {
+#define END(member)                                                                                          \
+    }                                                                                                        \
+    ;
+#include "events/snapshot.def"
+#undef RECORD
+#undef END
+#include "events/def_end.h"
+
+#include "events/def_schema_fields.h"
+#define RECORD(member, doc)                                                                                  \
+    static const struct schema *member##_schema(void)                                                        \
+    {                                                                                                        \
+        typedef struct snapshot_##member owner;                                                              \
+        static const struct schema_field fields[] = {
+#define END(member)                                                                                          \
+    }                                                                                                        \
+    ;                                                                                                        \
+    static const struct schema schema = {"the snapshot's " #member, sizeof(owner), fields,                   \
+                                         sizeof(fields) / sizeof(struct schema_field)};                      \
+    return &schema;                                                                                          \
+    }
+#include "events/snapshot.def"
+#include "events/def_end.h"
+/* clang-format on */
+
+/* --- the state into text --- */
+
+static void add_record(struct buf *buf, const struct schema *schema, const void *record)
+{
+    schema_write(schema, record, buf);
+    buf_add(buf, "\n", 1);
+}
+
+static char *text_or_null(const char *text)
+{
+    return text[0] != '\0' ? (char *)text : NULL;
+}
+
+static void add_container(struct buf *buf, const struct container *container)
+{
+    const struct snapshot_container record = {
+        .id = (char *)container->id,
+        .name = container->name,
+        .image_digest = container->image_digest,
+        .state = (char *)container_state_name(container->state),
+        .version = container->version,
+        .incarnation = container->incarnation,
+        .pid = container->pid,
+        .shim_pid = container->shim_pid,
+        .created_at_ns = container->created_at_ns,
+        .started_at_ns = container->started_at_ns,
+        .finished_at_ns = container->finished_at_ns,
+        .exit_code = container->exit_code,
+        .stopped_by_user = container->stopped_by_user,
+        .restarts = container->restarts,
+        .restart_attempt = container->restart_attempt,
+        .restart_due_ns = container->restart_due_ns,
+        .created_by = text_or_null(container->created_by),
+        .last_event_id = (char *)container->last_event_id,
+        .correlationid = (char *)container->correlationid,
+        .spec = container->spec,
+    };
+    add_record(buf, container_schema(), &record);
+}
+
+static void add_image(struct buf *buf, const struct image *image)
+{
+    const struct snapshot_image record = {
+        .reference = image->reference,
+        .digest = image->digest,
+        .entrypoint = image->entrypoint,
+        .command = image->command,
+        .env = image->env,
+        .workdir = image->workdir,
+        .user = image->user,
+        .size_bytes = image->size_bytes,
+        .imported_at_ns = image->imported_at_ns,
+    };
+    add_record(buf, image_schema(), &record);
+}
+
+/* There are up to NODE_ANSWERS_KEPT of them, so these two kinds of lines are written without jansson. */
+static void add_separator(struct buf *buf, size_t n)
+{
+    buf_add_string(buf, n == 0 ? "[" : n % ITEMS_A_LINE == 0 ? "]\n[" : ",");
+}
+
+static void add_number(struct buf *buf, int64_t number)
+{
+    char digits[24];
+    size_t at = sizeof(digits);
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    buf_add(buf, digits + at, sizeof(digits) - at);
+}
+
+static void add_answers(struct buf *buf, const struct node_state *state)
+{
+    size_t n = 0;
+    for (const struct answer *answer = state->answers; answer != NULL; answer = answer->hh.next) {
+        add_separator(buf, n++);
+        buf_add(buf, "\"", 1);
+        buf_add(buf, answer->command_id, UUID_TEXT_SIZE - 1);
+        buf_add(buf, "\",", 2);
+        add_number(buf, answer->command_offset);
+    }
+    if (n > 0)
+        buf_add_string(buf, "]\n");
+}
+
+static void add_answered(struct buf *buf, const struct node_state *state)
+{
+    size_t n = 0;
+    for (const struct answered_offset *each = state->answered; each != NULL; each = each->hh.next) {
+        add_separator(buf, n++);
+        add_number(buf, each->offset);
+    }
+    if (n > 0)
+        buf_add_string(buf, "]\n");
+}
+
+static struct snapshot_header *make_header(const struct node_state *state)
+{
+    const struct snapshot_header record = {
+        .format = (char *)FORMAT,
+        .version = SNAPSHOT_VERSION,
+        .node = state->name,
+        .partition = state->partition,
+        .next_offset = 1, /* snapshot_seal knows, as it does below */
+        .epoch = state->epoch,
+        .nodeseq = state->nodeseq,
+        .boot_id = state->boot_id,
+        .answered_through = state->answered_through,
+        .events_applied = state->events_applied,
+        .events_fenced = 0,
+        .events_illegal = state->events_illegal,
+        .containers = HASH_COUNT(state->containers),
+        .images = HASH_COUNT(state->images),
+        .answers = HASH_COUNT(state->answers),
+        .answered = HASH_COUNT(state->answered),
+    };
+    struct snapshot_header *header = malloc(sizeof(*header));
+    if (header != NULL && schema_copy(header_schema(), header, &record) < 0) {
+        free(header);
+        return NULL;
+    }
+    return header;
+}
+
+int snapshot_take(struct snapshot *ret, const struct node_state *state, struct err *err)
+{
+    if (state->newest.size == 0 || state->partition < 0)
+        return err_set(err, ERR_INVALID, "node '%s' has not joined yet: there is no state to keep",
+                       state->name);
+    struct snapshot snapshot = {.header = make_header(state)};
+    const struct snapshot_newest newest = {.newest = state->newest.data};
+    add_record(&snapshot.body, newest_schema(), &newest);
+    for (const struct container *each = state->containers; each != NULL; each = each->hh.next)
+        add_container(&snapshot.body, each);
+    for (const struct image *each = state->images; each != NULL; each = each->hh.next)
+        add_image(&snapshot.body, each);
+    add_answers(&snapshot.body, state);
+    add_answered(&snapshot.body, state);
+    if (snapshot.header == NULL || snapshot.body.failed) {
+        snapshot_release(&snapshot);
+        return err_nomem(err, "taking a snapshot");
+    }
+    *ret = snapshot;
+    return 0;
+}
+
+int snapshot_seal(struct snapshot *snapshot, int64_t next_offset, int64_t events_fenced, struct buf *ret,
+                  struct err *err)
+{
+    char digest[SHA256_HEX_SIZE];
+    auto_buf struct buf text = BUF_INIT;
+    buf_reserve(&text, snapshot->body.size + DIGEST_LINE_SIZE + 1024);
+    snapshot->header->next_offset = next_offset;
+    snapshot->header->events_fenced = events_fenced;
+    add_record(&text, header_schema(), snapshot->header);
+    buf_add(&text, snapshot->body.data, snapshot->body.size);
+    if (!text.failed)
+        sha256_hex(digest, text.data, text.size);
+    buf_printf(&text, DIGEST_LINE, digest);
+    if (text.failed)
+        return err_nomem(err, "writing a snapshot");
+    *ret = text;
+    text = (struct buf)BUF_INIT;
+    return 0;
+}
+
+void snapshot_release(struct snapshot *snapshot)
+{
+    if (snapshot->header != NULL)
+        schema_release(header_schema(), snapshot->header);
+    free(steal_ptr(snapshot->header));
+    buf_release(&snapshot->body);
+}
+
+int snapshot_encode(const struct node_state *state, int64_t next_offset, struct buf *ret, struct err *err)
+{
+    struct snapshot snapshot = SNAPSHOT_INIT;
+    if (snapshot_take(&snapshot, state, err) < 0)
+        return -1;
+    int rc = snapshot_seal(&snapshot, next_offset, state->events_fenced, ret, err);
+    snapshot_release(&snapshot);
+    return rc;
+}
+
+/* --- text into the state --- */
+
+/* What is left to read, a line at a time. */
+struct lines {
+    const char *at;
+    const char *end;
+    int64_t number; /* of the line read last, from 1 */
+};
+
+static int next_line(struct lines *lines, const char **ret, size_t *ret_size, struct err *err)
+{
+    const char *newline =
+        lines->at < lines->end ? memchr(lines->at, '\n', (size_t)(lines->end - lines->at)) : NULL;
+    if (newline == NULL)
+        return err_set(err, ERR_CORRUPT, "ends early, after line %" PRId64, lines->number);
+    *ret = lines->at;
+    *ret_size = (size_t)(newline - lines->at);
+    lines->at = newline + 1;
+    lines->number++;
+    return 0;
+}
+
+static int bad_line(const struct lines *lines, struct err *err, const char *what)
+{
+    return err_set(err, ERR_CORRUPT, "is damaged in line %" PRId64 ": %s", lines->number, what);
+}
+
+static int next_record(struct lines *lines, const struct schema *schema, void *ret, struct err *err)
+{
+    const char *line;
+    size_t size;
+    struct err why = ERR_INIT;
+    if (next_line(lines, &line, &size, err) < 0)
+        return -1;
+    const char *end = line + size;
+    if (schema_read(schema, &line, end, ret, &why) == 0) {
+        if (line == end)
+            return 0;
+        schema_release(schema, ret);
+        return bad_line(lines, err, "something follows its object");
+    }
+    if (why.code == ERR_NOMEM)
+        return err_nomem(err, "reading a snapshot");
+    return bad_line(lines, err, why.message);
+}
+
+static int check_digest_line(struct lines *lines, const char *bytes, size_t size, struct err *err)
+{
+    char digest[SHA256_HEX_SIZE], expected[DIGEST_LINE_SIZE + 1];
+    if (size < DIGEST_LINE_SIZE)
+        return err_set(err, ERR_CORRUPT, "is cut off: it has %zu bytes", size);
+    sha256_hex(digest, bytes, size - DIGEST_LINE_SIZE);
+    snprintf(expected, sizeof(expected), DIGEST_LINE, digest);
+    lines->end = bytes + size - DIGEST_LINE_SIZE;
+    if (memcmp(lines->end, expected, DIGEST_LINE_SIZE) != 0)
+        return err_set(err, ERR_CORRUPT,
+                       "is cut off or was changed: its digest is not what its last line says");
+    return 0;
+}
+
+/* Another version may be anything but for these two members of the first line, so it is told before all else.
+ */
+static int check_version(const char *bytes, size_t size, struct err *err)
+{
+    const char *newline = memchr(bytes, '\n', size);
+    json_auto_t *header =
+        json_loadb(bytes, newline != NULL ? (size_t)(newline - bytes) : size, JSON_REJECT_DUPLICATES, NULL);
+    const char *format = json_string_value(json_object_get(header, "format"));
+    json_int_t version = json_integer_value(json_object_get(header, "version"));
+    if (format == NULL || strcmp(format, FORMAT) != 0)
+        return err_set(err, ERR_CORRUPT, "does not begin as one: its first line is no header");
+    if (version == SNAPSHOT_VERSION)
+        return 0;
+    return err_set(err, ERR_PROTOCOL,
+                   "is of format version %" JSON_INTEGER_FORMAT ", and this wharf reads version %d", version,
+                   SNAPSHOT_VERSION);
+}
+
+static int take_newest(struct node_state *state, struct lines *lines, struct err *err)
+{
+    struct snapshot_newest record;
+    struct event event;
+    if (next_record(lines, newest_schema(), &record, err) < 0)
+        return -1;
+    size_t size = strlen(record.newest);
+    buf_add(&state->newest, record.newest, size);
+    bool known = event_decode(&event, record.newest, size, NULL) == 0;
+    bool fits = known && strcmp(event.envelope.node, state->name) == 0 &&
+                event.envelope.epoch == state->epoch && event.envelope.nodeseq == state->nodeseq;
+    if (known)
+        event_release(&event);
+    schema_release(newest_schema(), &record);
+    if (state->newest.failed)
+        return err_nomem(err, "reading a snapshot");
+    return fits ? 0 : bad_line(lines, err, "the event is not the newest one that the header speaks of");
+}
+
+static struct container *container_from_record(struct snapshot_container *record)
+{
+    struct container *container = calloc(1, sizeof(*container));
+    if (container == NULL)
+        return NULL;
+    memcpy(container->id, record->id, sizeof(container->id));
+    container->name = steal_ptr(record->name);
+    container->image_digest = steal_ptr(record->image_digest);
+    container->spec = record->spec;
+    schema_init(&container_spec_schema, &record->spec);
+    container->state = (enum container_state)container_state_by_name(record->state);
+    container->version = record->version;
+    container->incarnation = record->incarnation;
+    container->pid = record->pid;
+    container->shim_pid = record->shim_pid;
+    container->created_at_ns = record->created_at_ns;
+    container->started_at_ns = record->started_at_ns;
+    container->finished_at_ns = record->finished_at_ns;
+    container->exit_code = record->exit_code;
+    container->stopped_by_user = record->stopped_by_user;
+    container->restarts = record->restarts;
+    container->restart_attempt = record->restart_attempt;
+    container->restart_due_ns = record->restart_due_ns;
+    if (record->created_by != NULL)
+        memcpy(container->created_by, record->created_by, sizeof(container->created_by));
+    memcpy(container->last_event_id, record->last_event_id, sizeof(container->last_event_id));
+    memcpy(container->correlationid, record->correlationid, sizeof(container->correlationid));
+    return container;
+}
+
+static int take_container(struct node_state *state, struct lines *lines, struct err *err)
+{
+    struct snapshot_container record;
+    if (next_record(lines, container_schema(), &record, err) < 0)
+        return -1;
+    int rc = 0;
+    if (node_state_container(state, record.id) != NULL || node_state_by_name(state, record.name) != NULL) {
+        rc = bad_line(lines, err, "a second container of that id or name");
+    } else {
+        struct container *container = container_from_record(&record);
+        if (container == NULL || node_state_add_container_take(state, container) < 0)
+            rc = err_nomem(err, "reading a snapshot");
+    }
+    schema_release(container_schema(), &record);
+    return rc;
+}
+
+static int take_image(struct node_state *state, struct lines *lines, struct err *err)
+{
+    struct snapshot_image record;
+    struct image *found = NULL;
+    if (next_record(lines, image_schema(), &record, err) < 0)
+        return -1;
+    HASH_FIND_STR(state->images, record.reference, found);
+    struct image *image = found == NULL ? calloc(1, sizeof(*image)) : NULL;
+    if (image == NULL) {
+        schema_release(image_schema(), &record);
+        return found != NULL ? bad_line(lines, err, "a second image of that reference")
+                             : err_nomem(err, "reading a snapshot");
+    }
+    *image = (struct image){.reference = record.reference,
+                            .digest = record.digest,
+                            .entrypoint = record.entrypoint,
+                            .command = record.command,
+                            .env = record.env,
+                            .workdir = record.workdir,
+                            .user = record.user,
+                            .size_bytes = record.size_bytes,
+                            .imported_at_ns = record.imported_at_ns};
+    return node_state_add_image_take(state, image) < 0 ? err_nomem(err, "reading a snapshot") : 0;
+}
+
+/* One `"id",offset` of an answers line. */
+static int take_answer(struct node_state *state, const char **at, const char *end)
+{
+    char id[UUID_TEXT_SIZE];
+    int64_t offset;
+    if (!text_take_char(at, end, '"') || end - *at < UUID_TEXT_SIZE)
+        return 0;
+    memcpy(id, *at, UUID_TEXT_SIZE - 1);
+    id[UUID_TEXT_SIZE - 1] = '\0';
+    *at += UUID_TEXT_SIZE - 1;
+    if (!uuid_is_valid(id) || !text_take_char(at, end, '"') || !text_take_char(at, end, ',') ||
+        !text_take_number(at, end, &offset))
+        return 0;
+    return node_state_add_answer(state, id, offset) < 0 ? -1 : 1;
+}
+
+static int take_answered(struct node_state *state, const char **at, const char *end)
+{
+    int64_t offset;
+    /* the next after the watermark would have moved it */
+    if (!text_take_number(at, end, &offset) || offset <= state->answered_through + 1)
+        return 0;
+    return node_state_skip_offset(state, offset) < 0 ? -1 : 1;
+}
+
+/* Reads `n` items from lines of arrays. `take` returns 1, 0 for one that cannot be, -1 without memory. */
+static int take_arrays(struct node_state *state, struct lines *lines, int64_t n,
+                       int (*take)(struct node_state *state, const char **at, const char *end),
+                       struct err *err)
+{
+    const char *at = NULL, *end = NULL;
+    for (int64_t i = 0; i < n; i++) {
+        size_t size;
+        if (at == end) {
+            if (next_line(lines, &at, &size, err) < 0)
+                return -1;
+            end = at + size;
+        }
+        bool first = i % ITEMS_A_LINE == 0, last = i + 1 == n || (i + 1) % ITEMS_A_LINE == 0;
+        int taken = text_take_char(&at, end, first ? '[' : ',') ? take(state, &at, end) : 0;
+        if (taken < 0)
+            return err_nomem(err, "reading a snapshot");
+        if (taken == 0 || (last && (!text_take_char(&at, end, ']') || at != end)))
+            return bad_line(lines, err, "not an array of answers as wharf writes them");
+    }
+    return 0;
+}
+
+static int take_header(struct node_state *state, struct snapshot_header *record, struct err *err)
+{
+    state->partition = record->partition;
+    state->boot_id = steal_ptr(record->boot_id);
+    state->epoch = record->epoch;
+    state->nodeseq = record->nodeseq;
+    state->answered_through = record->answered_through;
+    state->events_applied = record->events_applied;
+    state->events_fenced = record->events_fenced;
+    state->events_illegal = record->events_illegal;
+    if (strcmp(record->node, state->name) == 0)
+        return 0;
+    return err_set(err, ERR_CONFLICT, "is of node '%s', not of '%s'", record->node, state->name);
+}
+
+static int take_body(struct node_state *state, const struct snapshot_header *record, struct lines *lines,
+                     struct err *err)
+{
+    if (take_newest(state, lines, err) < 0)
+        return -1;
+    for (int64_t i = 0; i < record->containers; i++)
+        if (take_container(state, lines, err) < 0)
+            return -1;
+    for (int64_t i = 0; i < record->images; i++)
+        if (take_image(state, lines, err) < 0)
+            return -1;
+    if (take_arrays(state, lines, record->answers, take_answer, err) < 0 ||
+        take_arrays(state, lines, record->answered, take_answered, err) < 0)
+        return -1;
+    if (HASH_COUNT(state->answers) != record->answers || HASH_COUNT(state->answered) != record->answered)
+        return err_set(err, ERR_CORRUPT, "names an answer twice");
+    if (lines->at != lines->end)
+        return err_set(err, ERR_CORRUPT, "goes on after what its header counts, at line %" PRId64,
+                       lines->number + 1);
+    return 0;
+}
+
+int snapshot_decode(struct node_state *ret, int64_t *ret_next_offset, const char *node, const void *bytes,
+                    size_t size, struct err *err)
+{
+    struct lines lines = {.at = bytes};
+    struct snapshot_header record;
+    struct node_state state;
+    if (check_version(bytes, size, err) < 0 || check_digest_line(&lines, bytes, size, err) < 0 ||
+        next_record(&lines, header_schema(), &record, err) < 0)
+        return -1;
+    int rc = node_state_init(&state, node) < 0 ? err_nomem(err, "reading a snapshot") : 0;
+    if (rc == 0)
+        rc = take_header(&state, &record, err);
+    if (rc == 0)
+        rc = take_body(&state, &record, &lines, err);
+    int64_t next_offset = record.next_offset;
+    schema_release(header_schema(), &record);
+    if (rc < 0) {
+        node_state_release(&state);
+        return -1;
+    }
+    *ret = state;
+    *ret_next_offset = next_offset;
+    return 0;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/node_state_compare.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool same_strings(const struct strings *a, const struct strings *b)
+{
+    bool same = a->n == b->n;
+    for (size_t i = 0; same && i < a->n; i++)
+        same = strcmp(a->items[i], b->items[i]) == 0;
+    return same;
+}
+
+static bool same_spec(const struct container_spec *a, const struct container_spec *b)
+{
+    json_t *left = schema_encode(&container_spec_schema, a);
+    json_t *right = schema_encode(&container_spec_schema, b);
+    bool same = left != NULL && right != NULL && json_equal(left, right);
+    json_decref(left);
+    json_decref(right);
+    return same;
+}
+
+#define SAME(member)                                                                                         \
+    if (a->member != b->member)                                                                              \
+        return #member;
+#define SAME_TEXT(member)                                                                                    \
+    if (!same_text(a->member, b->member))                                                                    \
+        return #member;
+
+static const char *container_difference(const struct container *a, const struct container *b)
+{
+    SAME_TEXT(id)
+    SAME_TEXT(name)
+    SAME_TEXT(image_digest)
+    SAME(state)
+    SAME(version)
+    SAME(incarnation)
+    SAME(pid)
+    SAME(shim_pid)
+    SAME(created_at_ns)
+    SAME(started_at_ns)
+    SAME(finished_at_ns)
+    SAME(exit_code)
+    SAME(stopped_by_user)
+    SAME(restarts)
+    SAME(restart_attempt)
+    SAME_TEXT(created_by)
+    SAME_TEXT(last_event_id)
+    SAME_TEXT(correlationid)
+    SAME(restart_due_ns)
+    return same_spec(&a->spec, &b->spec) ? NULL : "spec";
+}
+
+static const char *image_difference(const struct image *a, const struct image *b)
+{
+    SAME_TEXT(reference)
+    SAME_TEXT(digest)
+    SAME_TEXT(workdir)
+    SAME_TEXT(user)
+    SAME(size_bytes)
+    SAME(imported_at_ns)
+    if (!same_strings(&a->entrypoint, &b->entrypoint) || !same_strings(&a->command, &b->command) ||
+        !same_strings(&a->env, &b->env))
+        return "an image's entrypoint, command or env";
+    return NULL;
+}
+
+static const char *answers_difference(const struct node_state *left, const struct node_state *right)
+{
+    const struct answer *a = left->answers, *b = right->answers;
+    for (; a != NULL && b != NULL; a = a->hh.next, b = b->hh.next) {
+        SAME_TEXT(command_id)
+        SAME(command_offset)
+    }
+    if (a != NULL || b != NULL || HASH_COUNT(left->answered) != HASH_COUNT(right->answered))
+        return "number of answers";
+    for (const struct answered_offset *each = left->answered; each != NULL; each = each->hh.next) {
+        const struct answered_offset *found = NULL;
+        HASH_FIND(hh, right->answered, &each->offset, sizeof(each->offset), found);
+        if (found == NULL)
+            return "answered offsets";
+    }
+    return NULL;
+}
+
+static const char *contents_difference(const struct node_state *a, const struct node_state *b)
+{
+    const struct container *left = a->containers, *right = b->containers;
+    const struct image *image = a->images, *other = b->images;
+    const char *difference = NULL;
+    for (; difference == NULL && left != NULL && right != NULL;
+         left = left->hh.next, right = right->hh.next) {
+        difference = container_difference(left, right);
+        if (difference == NULL && node_state_by_name(b, left->name) != right)
+            difference = "names";
+    }
+    for (; difference == NULL && image != NULL && other != NULL;
+         image = image->hh.next, other = other->hh.next)
+        difference = image_difference(image, other);
+    if (difference == NULL && (left != NULL || right != NULL || image != NULL || other != NULL))
+        difference = "number of containers or images";
+    return difference;
+}
+
+const char *node_state_difference(const struct node_state *a, const struct node_state *b)
+{
+    SAME_TEXT(name)
+    SAME(partition)
+    SAME_TEXT(boot_id)
+    SAME(epoch)
+    SAME(nodeseq)
+    SAME(newest.size)
+    SAME(events_applied)
+    SAME(events_fenced)
+    SAME(events_illegal)
+    SAME(answered_through)
+    if (a->newest.size > 0 && memcmp(a->newest.data, b->newest.data, a->newest.size) != 0)
+        return "newest";
+    const char *difference = contents_difference(a, b);
+    return difference != NULL ? difference : answers_difference(a, b);
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Snapshots: there and back is the same state, after which the fold goes on alike; what is not whole, not of
+ * this node, or not of this version is refused with a reason. The transcripts check the first of random
+ * histories' rarer members. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/digest.h"
+#include "events/snapshot.h"
+#include "tests/support/event_writer.h"
+#include "tests/support/node_state_compare.h"
+
+#define NEXT_OFFSET 4711
+
+static void apply(struct node_state *state, const char *text, size_t size)
+{
+    struct event event;
+    struct err err = ERR_INIT;
+    if (event_decode(&event, text, size, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(node_state_apply(state, &event, text, size), APPLY_DONE);
+    event_release(&event);
+}
+
+static char *next_event(struct event_writer *writer, size_t *ret_size)
+{
+    struct event event;
+    if (writer->nodeseq % 7 != 5)
+        return event_writer_next(writer, ret_size);
+    event_init(&event, EVENT_IMAGE_IMPORTED);
+    struct image_imported_event *data = &event.data.image_imported;
+    char reference[32];
+    snprintf(reference, sizeof(reference), "image%" PRId64, writer->nodeseq % 5);
+    data->reference = strdup(reference);
+    data->digest = strdup("sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    data->size_bytes = writer->nodeseq;
+    strings_add(&data->entrypoint, "/bin/\"quoted\" \\ \x01 \t ☃");
+    strings_add(&data->env, "A=b");
+    data->workdir = strdup("/w");
+    return event_writer_encode(writer, &event, reference, 1, ret_size);
+}
+
+static void fold(struct event_writer *writer, struct node_state *state, struct node_state *other, int n)
+{
+    for (int i = 0; i < n; i++) {
+        size_t size;
+        auto_free char *text = next_event(writer, &size);
+        apply(state, text, size);
+        if (other != NULL)
+            apply(other, text, size);
+    }
+}
+
+/* Answers and offsets, some beyond the watermark. */
+static void answer(struct node_state *state, int n)
+{
+    for (int i = 0; i < n; i++) {
+        char key[16], id[UUID_TEXT_SIZE];
+        snprintf(key, sizeof(key), "%d", i);
+        uuid_from_key(id, "snapshot", key);
+        assert_int_equal(node_state_add_answer(state, id, i), 0);
+        if (i % 10 != 9)
+            assert_int_equal(node_state_skip_offset(state, i), 0);
+    }
+}
+
+static void make_state(struct node_state *ret, struct event_writer *writer, uint64_t seed, int n_events)
+{
+    event_writer_init(writer, "n1", seed, 20);
+    assert_int_equal(node_state_init(ret, "n1"), 0);
+    fold(writer, ret, NULL, n_events);
+    answer(ret, n_events * 3);
+    ret->events_fenced = 3;
+    ret->events_illegal = 2;
+}
+
+static struct buf encode(const struct node_state *state)
+{
+    struct buf text = BUF_INIT;
+    struct err err = ERR_INIT;
+    if (snapshot_encode(state, NEXT_OFFSET, &text, &err) < 0)
+        fail_msg("%s", err.message);
+    return text;
+}
+
+static void there_and_back_is_the_same(void **unused)
+{
+    (void)unused;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct event_writer writer;
+        struct node_state state, back;
+        struct err err = ERR_INIT;
+        int64_t next_offset = 0;
+        make_state(&state, &writer, seed, (int)(2 + seed * 20));
+        auto_buf struct buf text = encode(&state);
+        if (snapshot_decode(&back, &next_offset, "n1", text.data, text.size, &err) < 0)
+            fail_msg("%s", err.message);
+        assert_int_equal(next_offset, NEXT_OFFSET);
+        const char *difference = node_state_difference(&state, &back);
+        if (difference != NULL)
+            fail_msg("seed %" PRIu64 ": %s", seed, difference);
+        fold(&writer, &state, &back, 100);
+        difference = node_state_difference(&state, &back);
+        if (difference != NULL)
+            fail_msg("seed %" PRIu64 ", later: %s", seed, difference);
+        node_state_release(&back);
+        node_state_release(&state);
+        event_writer_release(&writer);
+    }
+}
+
+static void lines_are_what_jansson_writes(void **unused)
+{
+    (void)unused;
+    struct event_writer writer;
+    struct node_state state;
+    make_state(&state, &writer, 7, 300);
+    auto_buf struct buf text = encode(&state);
+    char *save = NULL;
+    int n = 0;
+    for (char *line = strtok_r(text.data, "\n", &save); line != NULL;
+         line = strtok_r(NULL, "\n", &save), n++) {
+        json_auto_t *document = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+        assert_non_null(document);
+        auto_free char *again = json_dumps(document, JSON_COMPACT);
+        assert_string_equal(line, again);
+    }
+    assert_true(n > 10);
+    node_state_release(&state);
+    event_writer_release(&writer);
+}
+
+/* If this fails, the format or the fold has changed: raise SNAPSHOT_VERSION, then take the new digest over.
+ */
+static void the_version_stands_for_format_and_fold(void **unused)
+{
+    (void)unused;
+    struct event_writer writer;
+    struct node_state state;
+    char digest[SHA256_HEX_SIZE];
+    make_state(&state, &writer, 99, 500);
+    auto_buf struct buf text = encode(&state);
+    sha256_hex(digest, text.data, text.size);
+    assert_int_equal(SNAPSHOT_VERSION, 1);
+    assert_string_equal(digest, "6b9dc2bac9dfef1628f6289241b6fd0be17b5eb0a0fab9f7fa11d39323465f6a");
+    node_state_release(&state);
+    event_writer_release(&writer);
+}
+
+static void refuses(const char *bytes, size_t size, const char *node, enum err_code code, const char *why)
+{
+    struct node_state state;
+    struct err err = ERR_INIT;
+    int64_t next_offset;
+    assert_int_equal(snapshot_decode(&state, &next_offset, node, bytes, size, &err), -1);
+    if (err.code != code || strstr(err.message, why) == NULL)
+        fail_msg("expected '%s' (%s), got '%s' (%s)", why, err_code_name(code), err.message,
+                 err_code_name(err.code));
+}
+
+static void every_flipped_byte_and_every_cut_is_noticed(void **unused)
+{
+    (void)unused;
+    struct event_writer writer;
+    struct node_state state, back;
+    int64_t next_offset;
+    make_state(&state, &writer, 3, 12);
+    auto_buf struct buf text = encode(&state);
+    for (size_t i = 0; i < text.size; i++) {
+        text.data[i] ^= 4;
+        assert_int_equal(snapshot_decode(&back, &next_offset, "n1", text.data, text.size, NULL), -1);
+        text.data[i] ^= 4;
+        assert_int_equal(snapshot_decode(&back, &next_offset, "n1", text.data, i, NULL), -1);
+    }
+    refuses(text.data, text.size - 1, "n1", ERR_CORRUPT, "its digest is not");
+    refuses(text.data, text.size, "n2", ERR_CONFLICT, "is of node 'n1', not of 'n2'");
+    refuses("", 0, "n1", ERR_CORRUPT, "does not begin as one");
+    node_state_release(&state);
+    event_writer_release(&writer);
+}
+
+/* Replaces the first `from` by `to`, and seals the text again if asked. */
+static struct buf edit(const struct buf *text, const char *from, const char *to, bool seal)
+{
+    struct buf ret = BUF_INIT;
+    char digest[SHA256_HEX_SIZE];
+    const char *at = strstr(text->data, from);
+    assert_non_null(at);
+    buf_printf(&ret, "%.*s%s%s", (int)(at - text->data), text->data, to, at + strlen(from));
+    if (!seal)
+        return ret;
+    ret.size -= strlen("{\"sha256\":\"\"}\n") + SHA256_HEX_SIZE - 1;
+    sha256_hex(digest, ret.data, ret.size);
+    buf_printf(&ret, "{\"sha256\":\"%s\"}\n", digest);
+    return ret;
+}
+
+static void members_are_checked_one_by_one(void **unused)
+{
+    static const struct {
+        const char *from, *to;
+        enum err_code code;
+        const char *why;
+    } edits[] = {
+        {"\"version\":1", "\"version\":2", ERR_PROTOCOL,
+         "is of format version 2, and this wharf reads version 1"},
+        {"wharf.snapshot", "wharf.else", ERR_CORRUPT, "does not begin as one"},
+        {"\"epoch\":1", "\"epoch\":2", ERR_CORRUPT, "in line 2: the event is not the newest"},
+        {"\"epoch\":1,", "\"epoch\":\"1\",", ERR_CORRUPT, "in line 1: '/epoch' must be an integer"},
+        {"\"next_offset\":4711", "\"next_offset\":0", ERR_CORRUPT, "'/next_offset' is out of range"},
+        {"\"partition\":0,", "", ERR_CORRUPT, "'/partition' is missing or not in its place"},
+        {"\"partition\":0,", "\"partition\":0,\"new\":1,", ERR_CORRUPT,
+         "'/next_offset' is missing or not in its"},
+        {"\"answers\":36", "\"answers\":35", ERR_CORRUPT, "not an array of answers"},
+        {"\"answers\":36", "\"answers\":37", ERR_CORRUPT, "not an array of answers"},
+        {"\"images\":1", "\"images\":0", ERR_CORRUPT, "not an array of answers"},
+        {"\"containers\":", "\"containers\":9", ERR_CORRUPT, "is missing or not in its place"},
+        {"\"state\":\"", "\"state\":\"x", ERR_CORRUPT, "'/state' must be a container's state"},
+        {"\"stopped_by_user\":true,", "\"stopped_by_user\":false,", ERR_CORRUPT, "must be true"},
+        {"\"restart\":\"always\"", "\"restart\":\"ever\"", ERR_CORRUPT, "'/restart' must be"},
+        {"{\"id\":\"", "{\"id\":\"0", ERR_CORRUPT, "'/id' must be 64 hex digits"},
+        {"\",1,\"", "\",01,\"", ERR_CORRUPT, "not an array of answers"},
+    };
+    (void)unused;
+    struct event_writer writer;
+    struct node_state state;
+    make_state(&state, &writer, 5, 12);
+    state.containers->stopped_by_user = true;
+    auto_buf struct buf text = encode(&state);
+    for (size_t i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
+        auto_buf struct buf edited = edit(&text, edits[i].from, edits[i].to, true);
+        refuses(edited.data, edited.size, "n1", edits[i].code, edits[i].why);
+    }
+    /* another version is told apart from damage, whatever its digest is made of */
+    auto_buf struct buf newer = edit(&text, "\"version\":1", "\"version\":9", false);
+    refuses(newer.data, newer.size, "n1", ERR_PROTOCOL, "version 9");
+    node_state_release(&state);
+    event_writer_release(&writer);
+}
+
+static void there_is_none_before_the_node_has_joined(void **unused)
+{
+    (void)unused;
+    struct node_state state;
+    struct buf text = BUF_INIT;
+    struct err err = ERR_INIT;
+    assert_int_equal(node_state_init(&state, "n1"), 0);
+    assert_int_equal(snapshot_encode(&state, 1, &text, &err), -1);
+    assert_int_equal(err.code, ERR_INVALID);
+    node_state_release(&state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(there_and_back_is_the_same),
+        cmocka_unit_test(lines_are_what_jansson_writes),
+        cmocka_unit_test(the_version_stands_for_format_and_fold),
+        cmocka_unit_test(every_flipped_byte_and_every_cut_is_noticed),
+        cmocka_unit_test(members_are_checked_one_by_one),
+        cmocka_unit_test(there_is_none_before_the_node_has_joined),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
