@@ -7,7 +7,8 @@
  *
  * Trouble: a batch that was not applied, or a lost connection, begins a new `generation`; replies to batches
  * of older ones are ignored. A record that is no event holds the batch back until its dead letter is durable,
- * so that the position never moves past a record that is not kept.
+ * so that the position never moves past a record that is not kept. A stored view is taken further only if the
+ * record at its offset is the one it was made from: Redis may have outlived the log.
  */
 #include "projector/partition.h"
 
@@ -17,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/fault.h"
 #include "base/say.h"
 #include "events/deadletter.h"
@@ -50,7 +52,8 @@ struct partition {
     unsigned n_requests;  /* batches, loads and letters of any generation: what closing waits for */
     bool nodes_changed;   /* wharf:v1:nodes is to be written after the next batch */
     bool fresh;
-    bool told; /* on_caught_up, for the current end */
+    bool verified; /* the record at the loaded offset is the one that the view knows */
+    bool told;     /* on_caught_up, for the current end */
     bool paused;
     bool halted;
     bool closing;
@@ -330,17 +333,48 @@ static int take_record(struct partition *partition, const struct log_record *rec
     return 0;
 }
 
+/* The first record, which is the one that the stored view ends with. */
+static void verify_log(struct partition *partition, const struct log_record *record)
+{
+    char digest[SHA256_HEX_SIZE];
+    sha256_hex(digest, record->value, record->value_size);
+    partition->verified =
+        record->offset == partition->view.offset && strcmp(digest, partition->view.digest) == 0;
+    if (partition->verified)
+        return;
+    partition->fresh = true;
+    reload_later(partition, "the view in Redis was made from another log");
+}
+
+static void take_records(struct partition *partition, const struct log_record *records, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (take_record(partition, &records[i]) < 0)
+            return;
+        partition->n_gathered++;
+        bool full = partition->n_gathered >= BATCH_EVENTS && should_send(partition);
+        if (full || i + 1 == n)
+            sha256_hex(partition->view.digest, records[i].value, records[i].value_size);
+        if (full)
+            send_batch(partition);
+        if (partition->state != PARTITION_RUNNING)
+            return;
+    }
+}
+
 static void on_records(struct log_reader *reader, const struct log_record *records, size_t n, void *data)
 {
     (void)reader;
     struct partition *partition = data;
-    for (size_t i = 0; i < n; i++) {
-        if (partition->state != PARTITION_RUNNING || take_record(partition, &records[i]) < 0)
-            return;
-        partition->n_gathered++;
-        if (partition->n_gathered >= BATCH_EVENTS && should_send(partition))
-            send_batch(partition);
+    if (!partition->verified) {
+        verify_log(partition, records);
+        records++;
+        n--;
     }
+    if (partition->state == PARTITION_RUNNING)
+        take_records(partition, records, n);
+    if (partition->state != PARTITION_RUNNING)
+        return;
     partition->told = false;
     if (should_send(partition))
         send_batch(partition);
@@ -386,8 +420,10 @@ static void on_loaded(struct sink_load *load, const struct err *err)
         partition->state = PARTITION_RUNNING;
         partition->sent = partition->applied = partition->view.offset;
         partition->nodes_changed = true;
+        partition->verified = partition->view.offset < 0;
+        int64_t from = partition->verified ? 0 : partition->view.offset;
         if (log_reader_open(&partition->reader, partition->options.log, LOG_EVENTS, partition->options.number,
-                            partition->view.offset + 1, &reader_ops, partition, &why) < 0)
+                            from, &reader_ops, partition, &why) < 0)
             reload_later(partition, why.message);
         else
             send_batch(partition); /* says at once that somebody looks after this view */

@@ -462,8 +462,8 @@ int project_flush(struct view *view, int64_t now_ns, struct ops *ret)
     }
     char now[TIMESTAMP_SIZE];
     timestamp_format(now, now_ns);
-    ops_add(ret, OP_HSET, VIEW_META, "", "offset", number_text(view->offset).text, "events",
-            number_text(view->events).text, "parked", number_text(view->parked).text, "fenced",
+    ops_add(ret, OP_HSET, VIEW_META, "", "offset", number_text(view->offset).text, "digest", view->digest,
+            "events", number_text(view->events).text, "parked", number_text(view->parked).text, "fenced",
             number_text(view->fenced).text, "ignored", number_text(view->ignored).text, "updated_at", now,
             "schema", number_text(VIEW_SCHEMA).text, NULL);
     return ret->failed ? -1 : 0;

@@ -11,22 +11,23 @@ const char script_guard[] = "if redis.call('HGET', KEYS[1], 'offset') ~= ARGV[1]
     "  for _, key in ipairs(redis.call('KEYS', prefix .. '*')) do redis.call('UNLINK', key) end\n"           \
     "end\n"
 
-const char script_load[] =
-    LUA_DROP "local prefix, schema, fresh = ARGV[1], ARGV[2], ARGV[3]\n"
-             "local meta = redis.call('HMGET', KEYS[1], 'offset', 'schema')\n"
-             "if fresh == '1' or not meta[1] or meta[2] ~= schema then\n"
-             "  drop(prefix)\n"
-             "  redis.call('HSET', KEYS[1], 'offset', '-1', 'events', '0', 'parked', '0', 'fenced', '0', "
-             "'ignored', '0',\n"
-             "             'schema', schema)\n"
-             "end\n"
-             "local containers = {}\n"
-             "for i, id in ipairs(redis.call('ZRANGE', prefix .. 'containers', 0, -1)) do\n"
-             "  containers[i] = redis.call('HMGET', prefix .. 'container:' .. id, unpack(ARGV, 4))\n"
-             "end\n"
-             "return {redis.call('HMGET', KEYS[1], 'offset', 'events', 'parked', 'fenced', 'ignored'),\n"
-             "        redis.call('HGETALL', prefix .. 'nodes'), containers,\n"
-             "        redis.call('LRANGE', prefix .. 'past', 0, -1)}\n";
+const char script_load[] = LUA_DROP
+    "local prefix, schema, fresh = ARGV[1], ARGV[2], ARGV[3]\n"
+    "local meta = redis.call('HMGET', KEYS[1], 'offset', 'schema')\n"
+    "if fresh == '1' or not meta[1] or meta[2] ~= schema then\n"
+    "  drop(prefix)\n"
+    "  redis.call('HSET', KEYS[1], 'offset', '-1', 'digest', '', 'events', '0', 'parked', '0', 'fenced', "
+    "'0', "
+    "'ignored', '0',\n"
+    "             'schema', schema)\n"
+    "end\n"
+    "local containers = {}\n"
+    "for i, id in ipairs(redis.call('ZRANGE', prefix .. 'containers', 0, -1)) do\n"
+    "  containers[i] = redis.call('HMGET', prefix .. 'container:' .. id, unpack(ARGV, 4))\n"
+    "end\n"
+    "return {redis.call('HMGET', KEYS[1], 'offset', 'events', 'parked', 'fenced', 'ignored', 'digest'),\n"
+    "        redis.call('HGETALL', prefix .. 'nodes'), containers,\n"
+    "        redis.call('LRANGE', prefix .. 'past', 0, -1)}\n";
 
 const char script_swap[] =
     LUA_DROP "local live, side = ARGV[1], ARGV[2]\n"

@@ -107,8 +107,9 @@ static int load_reply(struct view *view, const redisReply *reply, struct err *er
     const redisReply *meta = reply->element[0], *nodes = reply->element[1], *containers = reply->element[2];
     if (load_number(meta, 0, &view->offset) < 0 || load_number(meta, 1, &view->events) < 0 ||
         load_number(meta, 2, &view->parked) < 0 || load_number(meta, 3, &view->fenced) < 0 ||
-        load_number(meta, 4, &view->ignored) < 0)
+        load_number(meta, 4, &view->ignored) < 0 || meta->elements < 6 || text_of(meta->element[5]) == NULL)
         return err_set(err, ERR_CORRUPT, "the view in Redis has no complete meta");
+    snprintf(view->digest, sizeof(view->digest), "%s", meta->element[5]->str);
     for (size_t i = 0; i + 1 < nodes->elements; i += 2)
         if (view_load_node(view, nodes->element[i]->str, nodes->element[i + 1]->str, err) < 0)
             return -1;

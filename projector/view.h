@@ -14,6 +14,7 @@
 #endif
 #include <uthash.h>
 
+#include "base/digest.h"
 #include "base/err.h"
 #include "base/id.h"
 #include "events/container_state.h"
@@ -67,10 +68,11 @@ struct view {
     unsigned past_kept;                /* at most so many: VIEW_PAST_KEPT */
     struct view_node *nodes;           /* uthash by name */
     int64_t offset;                    /* of the newest record that the view contains; -1 at first */
-    int64_t events;                    /* records that were events, whatever came of them */
-    int64_t parked;                    /* records that were none */
-    int64_t fenced;                    /* events of a lower epoch */
-    int64_t ignored;                   /* events seen before, and illegal moves */
+    char digest[SHA256_HEX_SIZE]; /* of that record's bytes: that it is still the same log; "" at first */
+    int64_t events;               /* records that were events, whatever came of them */
+    int64_t parked;               /* records that were none */
+    int64_t fenced;               /* events of a lower epoch */
+    int64_t ignored;              /* events seen before, and illegal moves */
 };
 
 void view_init(struct view *view);

@@ -34,6 +34,8 @@ void part_release(struct part *part)
     for (char **at = part->argv; *at != NULL; at++)
         free(*at);
     part->argv[0] = NULL;
+    free(part->cache);
+    part->cache = NULL;
 }
 
 static int add_argument(struct part *part, const char *text, struct err *err)
@@ -84,7 +86,28 @@ static int find_in_path(const char *program, char **ret, struct err *err)
         program);
 }
 
-/* No TCP port and no files: the read model comes from the log. */
+/* Redis keeps a copy of the read model on disk, so that the next start need not project the whole log again.
+ */
+static int add_cache(struct part *part, const struct config *config, struct err *err)
+{
+    auto_free char *dir = NULL;
+    if (asprintf(&dir, "%s/redis", config->state_dir) < 0) {
+        dir = NULL;
+        return err_nomem(err, "preparing Redis");
+    }
+    if (asprintf(&part->cache, "%s/dump.rdb", dir) < 0) {
+        part->cache = NULL;
+        return err_nomem(err, "preparing Redis");
+    }
+    if (fs_mkdirs(AT_FDCWD, dir, 0700, err) < 0 || add_setting(part, "--dir", dir, err) < 0)
+        return -1;
+    /* Once a minute if anything changed, and at the end. A full disk is no reason to refuse the projector. */
+    return add_setting(part, "--save", "60 1", err) < 0
+               ? -1
+               : add_setting(part, "--stop-writes-on-bgsave-error", "no", err);
+}
+
+/* No TCP port, and nothing that the log could not give again. */
 static int make_redis(struct part *part, const struct config *config, gid_t group, struct err *err)
 {
     *part = (struct part){.name = "redis", .group = group};
@@ -105,10 +128,9 @@ static int make_redis(struct part *part, const struct config *config, gid_t grou
     unlink(log_path);
     if (add_argument(part, program, err) < 0 || add_setting(part, "--port", "0", err) < 0 ||
         add_setting(part, "--unixsocket", socket_path, err) < 0 ||
-        add_setting(part, "--unixsocketperm", "660", err) < 0 || add_setting(part, "--save", "", err) < 0 ||
+        add_setting(part, "--unixsocketperm", "660", err) < 0 ||
         add_setting(part, "--appendonly", "no", err) < 0 || add_setting(part, "--daemonize", "no", err) < 0 ||
-        add_setting(part, "--dir", config->run_dir, err) < 0 ||
-        add_setting(part, "--logfile", log_path, err) < 0)
+        add_cache(part, config, err) < 0 || add_setting(part, "--logfile", log_path, err) < 0)
         return -1;
     return add_setting(part, "--loglevel", "warning", err);
 }
@@ -179,6 +201,16 @@ int part_spawn(struct part *part, int output_fd, const char *notify_path, struct
         become(part, output_fd, notify_path, parent);
     part->pid = pid;
     return 0;
+}
+
+bool part_set_cache_aside(const struct part *part)
+{
+    auto_free char *aside = NULL;
+    if (part->cache == NULL || asprintf(&aside, "%s.damaged", part->cache) < 0) {
+        aside = NULL;
+        return false;
+    }
+    return rename(part->cache, aside) == 0;
 }
 
 bool part_answers_ping(const char *run_dir, gid_t group)

@@ -16,6 +16,10 @@ void part_release(struct part *part);
 /* Starts it in a session of its own; it gets SIGTERM when we die. */
 int part_spawn(struct part *part, int output_fd, const char *notify_path, struct err *err);
 
+/* Renames the part's cache, which it could perhaps not read, to `*.damaged`. False if there is none to set
+ * aside. */
+bool part_set_cache_aside(const struct part *part);
+
 /* True when the private Redis answers PING; its socket is then given to the group. */
 bool part_answers_ping(const char *run_dir, gid_t group);
 

@@ -143,10 +143,17 @@ static int part_ended(struct supervisor *supervisor, struct part *part, int stat
     describe_end(how, status);
     int64_t now_ns = clock_monotonic_ns();
     int64_t lived_ns = now_ns - part->started_ns;
+    bool was_ready = part->ready;
     part->pid = 0;
     part->ready = false;
     if (supervisor->stopping)
         return 0;
+    if (!was_ready && part_set_cache_aside(part)) {
+        say_warning("the %s %s before it was ready; starting it without '%s', which is now '%s.damaged'",
+                    part->name, how, part->cache, part->cache);
+        part->due_ns = now_ns;
+        return 0;
+    }
     if (!supervisor->up) {
         err_set(err, ERR_UNAVAILABLE, "the %s %s before it was ready", part->name, how);
         part_add_last_words(part, supervisor->output, err);

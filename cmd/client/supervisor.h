@@ -23,6 +23,7 @@ struct part {
     const char *name; /* "redis", "writer", ... */
     char *argv[32];   /* owned strings; NULL-terminated */
     gid_t group;      /* to run with; (gid_t)-1 keeps ours */
+    char *cache;      /* owned; a file it reads at start and can do without, or NULL */
     bool notifies;    /* sends READY=1; otherwise it is asked with a PING */
     pid_t pid;        /* 0 while it does not run */
     bool ready;

@@ -114,6 +114,25 @@ teardown() { stop_stack; }
     [[ $output != *" 0 records"* ]]
 }
 
+@test "the private Redis starts from its copy, and without it if that is damaged" {
+    wharf up --detach
+    make_rootfs "$E2E_DIR/rootfs"
+    wharf import "$E2E_DIR/rootfs" busybox
+    wharf run --name kept busybox true
+    local before
+    before=$(wharf ps -a --format json | jq -S .)
+    wharf down
+    [ -s "$WHARF_STATE_DIR/redis/dump.rdb" ]
+    wharf up --detach
+    [ "$(wharf ps -a --format json | jq -S .)" = "$before" ]
+    wharf down
+    truncate -s 100 "$WHARF_STATE_DIR/redis/dump.rdb"
+    wharf up --detach
+    [ "$(wharf ps -a --format json | jq -S .)" = "$before" ]
+    [ -e "$WHARF_STATE_DIR/redis/dump.rdb.damaged" ]
+    grep -q "which is now '.*dump.rdb.damaged'" "$WHARF_RUN_DIR"/*.log
+}
+
 @test "a history that the read model has forgotten comes from the log" {
     wharf up --detach
     make_rootfs "$E2E_DIR/rootfs"

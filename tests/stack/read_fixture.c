@@ -93,6 +93,21 @@ void read_feed(struct read_fixture *f, size_t n, size_t garbage_every)
     flush(f, values, sizes, &used);
 }
 
+void read_replace_log(struct read_fixture *f)
+{
+    char path[sizeof(f->dir) + 8];
+    snprintf(path, sizeof(path), "%s/log", f->dir);
+    log_feed_close(&f->feed);
+    assert_int_equal(fs_remove_tree(AT_FDCWD, path, NULL), 0);
+    log_feed_open(&f->feed, f->log_url);
+    event_writer_release(&f->writer);
+    event_writer_init(&f->writer, "n1", 8, 300);
+    node_state_release(&f->fold);
+    assert_int_equal(node_state_init(&f->fold, "n1"), 0);
+    f->n_container_events = 0;
+    f->n_garbage = 0;
+}
+
 pid_t read_spawn(struct read_fixture *f, const char *binary, const char *const *more, int stdout_fd)
 {
     char path[256];

@@ -30,6 +30,9 @@ int read_teardown(void **state);
  * none). */
 void read_feed(struct read_fixture *f, size_t n, size_t garbage_every);
 
+/* Deletes the log and begins another one. Nobody may have it open. */
+void read_replace_log(struct read_fixture *f);
+
 /* Starts a role's binary with this fixture's log and Redis; `more` are further arguments, NULL-terminated, or
  * NULL. */
 pid_t read_spawn(struct read_fixture *f, const char *binary, const char *const *more, int stdout_fd);
