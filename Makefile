@@ -170,4 +170,4 @@ clean: ## remove everything that was built
 # Objects of the tests are kept, so that the next run is quick.
 .SECONDARY:
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -path $(BUILD)/previous -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -56,6 +56,8 @@ static void free_host(struct host *host)
     }
     cgroup_layout_close(&host->cgroups);
     buf_release(&host->seccomp);
+    if (host->shim_fd >= 0)
+        close(host->shim_fd);
     if (host->containers_fd >= 0)
         close(host->containers_fd);
     if (host->images_fd >= 0)
@@ -81,12 +83,15 @@ static int copy_options(struct host *host, const struct host_options *options, s
     return 0;
 }
 
-static int check_executable(const char *path, struct err *err)
+/* Beyond the numbers that a shim is given its descriptors by. */
+static int open_shim(struct host *host, struct err *err)
 {
-    if (access(path, X_OK) < 0)
+    auto_fd int fd = open(host->shim_path, O_PATH | O_CLOEXEC);
+    if (fd < 0 || access(host->shim_path, X_OK) < 0)
         return err_sys(err, errno, "cannot use '%s': wharf's programs must be installed beside each other",
-                       path);
-    return 0;
+                       host->shim_path);
+    host->shim_fd = fcntl(fd, F_DUPFD_CLOEXEC, 2 * HOST_SHIM_FDS);
+    return host->shim_fd < 0 ? err_sys(err, errno, "cannot keep '%s' open", host->shim_path) : 0;
 }
 
 /* A removal that was cut off: done again as long as the log may not have the exit, whose record is deleted
@@ -130,7 +135,7 @@ static int prepare(struct host *host, const struct host_options *options, struct
     if (geteuid() != 0)
         return err_set(err, ERR_INVALID, "containers need root: start the runtime as root");
     auto_fd int run_fd = -1;
-    if (copy_options(host, options, err) < 0 || check_executable(host->shim_path, err) < 0 ||
+    if (copy_options(host, options, err) < 0 || open_shim(host, err) < 0 ||
         open_directory(options->state_dir, "containers", 0711, &host->containers_fd, err) < 0 ||
         open_directory(options->state_dir, "images", 0700, &host->images_fd, err) < 0 ||
         open_directory(options->run_dir, ".", 0711, &run_fd, err) < 0 ||
@@ -148,6 +153,7 @@ int host_open(struct host **ret, uv_loop_t *loop, const struct host_options *opt
     if (host == NULL)
         return err_nomem(err, "opening the host");
     host->loop = loop;
+    host->shim_fd = -1;
     host->containers_fd = -1;
     host->images_fd = -1;
     if (prepare(host, options, err) < 0) {

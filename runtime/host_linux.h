@@ -23,7 +23,11 @@
 #include "base/buf.h"
 #include "runtime/host.h"
 #include "runtime/sandbox/cgroup.h"
+#include "runtime/sandbox/plan.h"
 #include "runtime/shim/record.h"
+
+/* The descriptors from PLAN_FD_PLAN on that a shim is started with end here. */
+#define HOST_SHIM_FDS (PLAN_FD_CGROUPS + CGROUP_MAX_HIERARCHIES)
 
 struct host_op;
 struct host_import;
@@ -67,6 +71,7 @@ struct host {
     char *cgroup_parent;
     void (*on_exit)(const struct host_exit *exit, void *data);
     void *data;
+    int shim_fd; /* the shim's executable: an upgrade under our feet gives us no shim of another build */
     int containers_fd;
     int images_fd;
     char boot_id[RECORD_BOOT_ID_SIZE];
@@ -113,6 +118,8 @@ int host_watch_begin(struct host *host, struct host_container *container, int pi
 void host_watch_end(struct host_container *container);
 /* Descriptor of the process if it is still the one that started at `start` (clock ticks), else -1. */
 int host_open_process(int64_t pid, uint64_t start);
+/* The version of the shim's records in the directory if it is above ours, else 0. */
+int host_newer_records(int dir_fd);
 bool host_read_shim_record(int dir_fd, struct shim_record *ret);
 bool host_read_exit_record(int dir_fd, int64_t incarnation, struct exit_record *ret);
 void host_exit_from_record(struct host_exit *ret, const char *id, const struct exit_record *record);

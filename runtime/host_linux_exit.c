@@ -34,6 +34,19 @@ int host_open_process(int64_t pid, uint64_t start)
     return proc_stat_start(text, &found) && found == start ? steal_fd(&fd) : -1;
 }
 
+int host_newer_records(int dir_fd)
+{
+    static const char *const records[] = {"shim", "exit"};
+    char bytes[RECORD_BYTES];
+    for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
+        ssize_t n = read_small(dir_fd, records[i], bytes, sizeof(bytes));
+        int version = n > 0 ? record_version(bytes, (size_t)n) : 0;
+        if (version > RECORD_VERSION)
+            return version;
+    }
+    return 0;
+}
+
 bool host_read_shim_record(int dir_fd, struct shim_record *ret)
 {
     char bytes[RECORD_BYTES];

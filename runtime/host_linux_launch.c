@@ -340,15 +340,13 @@ static int prepare_shim_fds(struct shim_fds *fds, const struct buf *plan, struct
     return 0;
 }
 
-#define SHIM_FDS (PLAN_FD_CGROUPS + CGROUP_MAX_HIERARCHIES)
-
 /* Between vfork and execve only system calls: the memory is shared with this process. First everything is
  * moved out of the way of the numbers it has to get. */
-static _Noreturn void exec_shim(const char *path, char *const argv[], const int *from, int n)
+static _Noreturn void exec_shim(int shim_fd, char *const argv[], const int *from, int n)
 {
-    int high[SHIM_FDS];
+    int high[HOST_SHIM_FDS];
     for (int i = 0; i < n; i++) {
-        high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, SHIM_FDS + 3);
+        high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, HOST_SHIM_FDS);
         if (high[i] < 0)
             _exit(127);
     }
@@ -356,20 +354,20 @@ static _Noreturn void exec_shim(const char *path, char *const argv[], const int 
         if (dup2(high[i], PLAN_FD_PLAN + i) < 0)
             _exit(127);
     }
-    execve(path, argv, FAULT_ENVIRONMENT);
+    syscall(SYS_execveat, shim_fd, "", argv, FAULT_ENVIRONMENT, AT_EMPTY_PATH);
     _exit(127);
 }
 
 /* vfork keeps the cost independent of this process's size. All signals are blocked around it, so that no
  * handler of ours runs in the child, and the shim starts with them blocked, which is how it wants to live. */
-static pid_t vfork_shim(const char *path, char *const argv[], const int *from, int n)
+static pid_t vfork_shim(int shim_fd, char *const argv[], const int *from, int n)
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pid_t pid = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork)
     if (pid == 0)
-        exec_shim(path, argv, from, n); // NOLINT(clang-analyzer-unix.Vfork)
+        exec_shim(shim_fd, argv, from, n); // NOLINT(clang-analyzer-unix.Vfork)
     int cause = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = cause;
@@ -380,11 +378,11 @@ static pid_t spawn_shim(const struct launch_op *launch, const struct shim_fds *f
 {
     const struct host *host = launch->op.host;
     char *const argv[] = {"wharf-shim", launch->op.container->id, NULL};
-    int from[SHIM_FDS] = {fds->plan, launch->dir_fd, fds->status[1], fds->go[0]};
+    int from[HOST_SHIM_FDS] = {fds->plan, launch->dir_fd, fds->status[1], fds->go[0]};
     int n = PLAN_FD_CGROUPS - PLAN_FD_PLAN;
     for (size_t i = 0; i < host->cgroups.n; i++)
         from[n++] = host->cgroups.hierarchies[i].parent_fd;
-    return vfork_shim(host->shim_path, argv, from, n);
+    return vfork_shim(host->shim_fd, argv, from, n);
 }
 
 static int start_shim(struct launch_op *launch, struct shim_fds *fds, const struct buf *plan)

@@ -122,6 +122,13 @@ static int classify(struct host *host, struct host_observation *item, int dir_fd
 {
     struct shim_record record;
     struct exit_record exit;
+    int newer = host_newer_records(dir_fd);
+    if (newer != 0)
+        return err_set(
+            err, ERR_INVALID,
+            "container '%.12s' was started by a newer wharf (its record has version %d, this build "
+            "knows up to %d): start the newer runtime",
+            item->container_id, newer, RECORD_VERSION);
     struct intent intent = read_intent(host, dir_fd);
     bool has_exit = host_read_exit_record(dir_fd, 0, &exit);
     item->incarnation = intent.incarnation;

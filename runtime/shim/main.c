@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -397,6 +398,7 @@ int main(void)
     static struct shim shim = {
         .pid_fd = -1, .out_fd = -1, .err_fd = -1, .report_fd = -1, .exit_fd = -1, .oom_fd = -1};
     settle_signals();
+    prctl(PR_SET_NAME, "wharf-shim"); /* executed by descriptor, it may be named by its number */
     leave_stdio();
     setsid();
     if (launch(&shim) < 0 || !attend(&shim))

@@ -63,6 +63,16 @@ static bool copy_text(char text[RECORD_BYTES + 1], const char *bytes, size_t siz
     return checked_length(text) > 0;
 }
 
+int record_version(const char *bytes, size_t size)
+{
+    char text[RECORD_BYTES + 1];
+    int version = 0;
+    if (!copy_text(text, bytes, size) ||
+        (sscanf(text, "wharf-shim %d ", &version) != 1 && sscanf(text, "wharf-exit %d ", &version) != 1))
+        return 0;
+    return version;
+}
+
 bool shim_record_parse(struct shim_record *ret, const char *bytes, size_t size)
 {
     char text[RECORD_BYTES + 1];

@@ -6,6 +6,12 @@
  * Each is one line of words and key=value pairs that ends with a checksum of what precedes it, so that a torn
  * or empty file is recognised. The shim formats, the runtime parses.
  *
+ * A shim lives as long as its container, so a runtime reads the records of shims of any build before it: they
+ * are the whole protocol between the two once the container runs (with the shim's pidfd, whose end tells of
+ * the exit). Pairs may be added behind those there are without a new version; a change of what is there takes
+ * one, and the old one stays readable. A runtime that finds a newer version than its own does not start:
+ * guessing could mean ending what runs.
+ *
  * Pure.
  */
 #ifndef WHARF_RUNTIME_SHIM_RECORD_H
@@ -15,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define RECORD_VERSION 1
 #define RECORD_BYTES 512 /* both files are padded with zeros to this size */
 #define RECORD_BOOT_ID_SIZE 40
 
@@ -40,6 +47,9 @@ struct exit_record {
 /* Fill all RECORD_BYTES. */
 void shim_record_format(char ret[RECORD_BYTES], const struct shim_record *record);
 void exit_record_format(char ret[RECORD_BYTES], const struct exit_record *record);
+
+/* The version of a whole record of either kind, of any build; 0 if the bytes are none. */
+int record_version(const char *bytes, size_t size);
 
 /* False if the bytes are not a whole record. */
 bool shim_record_parse(struct shim_record *ret, const char *bytes, size_t size);

@@ -57,6 +57,25 @@ static void damage_is_noticed(void **state)
     assert_false(exit_record_parse(&back, torn, RECORD_BYTES + 1));
 }
 
+static void records_of_any_build_tell_their_version(void **state)
+{
+    (void)state;
+    char bytes[RECORD_BYTES];
+    const struct shim_record shim = {.incarnation = 1, .shim_pid = 2, .pid = 3, .boot_id = "b"};
+    const struct exit_record exit = {.incarnation = 1};
+    /* as a later build might write it */
+    static const char newer[] = "wharf-exit 2 ended=1 sum=3874cd88\n";
+    shim_record_format(bytes, &shim);
+    assert_int_equal(record_version(bytes, sizeof(bytes)), RECORD_VERSION);
+    exit_record_format(bytes, &exit);
+    assert_int_equal(record_version(bytes, sizeof(bytes)), RECORD_VERSION);
+    assert_int_equal(record_version(newer, sizeof(newer) - 1), 2);
+    struct exit_record back;
+    assert_false(exit_record_parse(&back, newer, sizeof(newer) - 1));
+    assert_int_equal(record_version(newer, sizeof(newer) - 2), 0);
+    assert_int_equal(record_version("", 0), 0);
+}
+
 static void start_times_are_found_behind_any_name(void **state)
 {
     (void)state;
@@ -77,6 +96,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),
         cmocka_unit_test(damage_is_noticed),
+        cmocka_unit_test(records_of_any_build_tell_their_version),
         cmocka_unit_test(start_times_are_found_behind_any_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
