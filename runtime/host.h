@@ -4,15 +4,20 @@
  * removing containers, and keeping images. runtime/effect/ turns effects into these calls; host_linux*.c
  * implements them with shims, namespaces and cgroups; tests put a simulated host here.
  *
- * What lives on disk (all of it can be rebuilt from the log but for image contents, container logs and exit
- * records that are not on the log yet): STATE_DIR/containers/ID/        one directory a container that was
- * ever started and is not removed launch.json                   what the newest incarnation was started from:
- * the intent, written before anything else config.json                   the OCI runtime-spec of the newest
- * incarnation upper/ work/                  overlayfs layers log, log.1 ...                stdout and stderr
- * in CRI format shim                          the shim's record: pids and their start times, written before
- * the command is executed exit                          the exit record, durable before anybody is told
- *   STATE_DIR/images/               content-addressed root file systems
- *   STATE_DIR/snapshot              the fold of the node's events up to some offset (events/snapshot.h)
+ * What lives on disk can all be rebuilt from the log, but for image contents, container logs and exit records
+ * that are not on the log yet. STATE_DIR/containers/ID/ is one directory a container that was ever started
+ * and is not removed:
+ * - launch.json: what the newest incarnation was started from, the intent, written before anything else
+ * - config.json: the OCI runtime-spec of the newest incarnation
+ * - upper/ work/: overlayfs layers
+ * - log, log.1 ...: stdout and stderr in CRI format
+ * - shim: the shim's record, pids and their start times, written before the command is executed
+ * - exit: the exit record, durable before anybody is told
+ *
+ * Beside it:
+ * - STATE_DIR/images/: content-addressed root file systems
+ * - STATE_DIR/snapshot: the fold of the node's events up to some offset (events/snapshot.h)
+ *
  * Resources that die with the kernel: the container's cgroup (CGROUP_PARENT/ID), its namespaces and mounts
  * (all inside its own mount namespace, so none can leak).
  *

@@ -2,12 +2,13 @@
 /*
  * host_linux.h - what the files behind host.h share; nobody else includes it.
  *
- *   host_linux.c          opening, closing, the registry, one queue of operations for each container,
- * signals, removal host_linux_launch.c   starting: directory, config, plan, shim, cgroup, answer
- *   host_linux_exit.c     watching shims by pidfd, reading records, telling of exits
- *   host_linux_observe.c  what a former runtime left
- *   host_linux_image.c    the image store
- *   host_linux_snapshot.c the snapshot's file
+ * - host_linux.c: opening, closing, the registry, one queue of operations for each container, signals,
+ * removal
+ * - host_linux_launch.c: starting: directory, config, plan, shim, cgroup, answer
+ * - host_linux_exit.c: watching shims by pidfd, reading records, telling of exits
+ * - host_linux_observe.c: what a former runtime left
+ * - host_linux_image.c: the image store
+ * - host_linux_snapshot.c: the snapshot's file
  *
  * Operations of one container run one after another, those of different containers side by side on the libuv
  * thread pool; `run` is on a pool thread and touches only its operation and the host's constant members,

@@ -2,11 +2,12 @@
 /*
  * log_kafka.h - what the files of the Kafka log share.
  *
- *   log_kafka.c          opening, closing, dispatch, the loop's side of everything
- *   log_kafka_append.c   the producer: appends, delivery reports, who is away
- *   log_kafka_read.c     readers and their consumers
- *   log_kafka_control.c  jobs on the thread pool: metadata, creating and checking topics, where partitions
- * end log_kafka_client.c   URL and librdkafka configuration
+ * - log_kafka.c: opening, closing, dispatch, the loop's side of everything
+ * - log_kafka_append.c: the producer: appends, delivery reports, who is away
+ * - log_kafka_read.c: readers and their consumers
+ * - log_kafka_control.c: jobs on the thread pool: metadata, creating and checking topics, where partitions
+ * end
+ * - log_kafka_client.c: URL and librdkafka configuration
  *
  * librdkafka's threads never call us: each of its queues writes to one eventfd, which wakes the loop, which
  * drains the queues. Three kinds of client: the producer; one consumer per reader (shared beyond

@@ -9,7 +9,7 @@ $(BUILD)/bench/bench_restart: $(BUILD)/obj/tests/bench/bench_restart.o $(call ob
 	@mkdir -p $(@D)
 	@echo "  LD $@"; $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter-out $(ARCHIVES),$^) $(ARCHIVES) -lcmocka $(LIBS_UV) $(LIBS_LOG) -lhiredis
 
-BENCHES := $(addprefix $(BUILD)/bench/,bench_command bench_kernel bench_log bench_project bench_restart)
+BENCHES := $(addprefix $(BUILD)/bench/,bench_command bench_host bench_kernel bench_log bench_project bench_restart)
 .PHONY: bench
 bench: test-deps ## wharf beside its peers, with ratios (root)
 	@$(MAKE) --no-print-directory all $(KAFKA_LIBS)/.complete $(BENCHES)

@@ -65,6 +65,9 @@ if [ -x "$build/bench/bench_kernel" ]; then
     echo "== the bare kernel work: clone3, overlay, pivot_root, exec, wait"
     "$build/bench/bench_kernel" "$place/rootfs" "$runs" 8
 fi
+echo "== the host alone: launch, exit, removal, without a log"
+"$build/bench/bench_host" "$build" "$place/rootfs" "$runs" 1
+"$build/bench/bench_host" "$build" "$place/rootfs" "$runs" 8
 for clients in 8 32; do
     echo "== containers a second, create to removed, $clients clients"
     CLIENTS=$clients "$build/bench/bench_command" "$((runs * 2))" "crun run" "$crun_once" -- "${labels[@]}"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench_host BUILD ROOTFS [ROUNDS] [CONCURRENCY] - the host alone, without log or loop above it: host_launch
- * of
- * `/bin/true`, its exit, and host_remove, each as the runtime sees it.
+ * bench_host BUILD ROOTFS [ROUNDS] [CONCURRENCY]
+ *
+ * The host alone, without a log above it: host_launch of `/bin/true`, its exit, and host_remove, each as the
+ * runtime sees it.
  *
  * Prints one line of JSON with the p50 in milliseconds of launch (host_launch to its callback: the command
  * has been executed), exit (callback to on_exit), notice (the shim's finished_at to on_exit), remove, and the
