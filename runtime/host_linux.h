@@ -121,6 +121,9 @@ void host_watch_end(struct host_container *container);
 int host_open_process(int64_t pid, uint64_t start);
 /* The version of the shim's records in the directory if it is above ours, else 0. */
 int host_newer_records(int dir_fd);
+/* Descriptor of the record's shim if its command runs, else -1. Waits for one that is just starting: its end
+ * tells that nothing was started, and then it has taken its record back. */
+int host_open_shim(const struct shim_record *record);
 bool host_read_shim_record(int dir_fd, struct shim_record *ret);
 bool host_read_exit_record(int dir_fd, int64_t incarnation, struct exit_record *ret);
 void host_exit_from_record(struct host_exit *ret, const char *id, const struct exit_record *record);

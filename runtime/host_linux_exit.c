@@ -3,16 +3,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fault.h"
+
+#define START_TIMEOUT_MS 10000 /* a shim that takes longer to execute its command is taken to run */
 
 static ssize_t read_small(int dir_fd, const char *path, char *ret, size_t size)
 {
@@ -45,6 +49,30 @@ int host_newer_records(int dir_fd)
             return version;
     }
     return 0;
+}
+
+/* The shim's record is there before the command is executed: until then the first process still is the shim's
+ * own program. One that cannot be looked at has ended, and so will its shim. */
+static bool has_executed(const struct shim_record *record)
+{
+    char path[40];
+    struct stat shim, process;
+    snprintf(path, sizeof(path), "/proc/%lld/exe", (long long)record->shim_pid);
+    if (stat(path, &shim) < 0)
+        return false;
+    snprintf(path, sizeof(path), "/proc/%lld/exe", (long long)record->pid);
+    return stat(path, &process) == 0 && (process.st_ino != shim.st_ino || process.st_dev != shim.st_dev);
+}
+
+int host_open_shim(const struct shim_record *record)
+{
+    auto_fd int fd = host_open_process(record->shim_pid, record->shim_start);
+    for (int waited_ms = 0; fd >= 0 && waited_ms < START_TIMEOUT_MS && !has_executed(record); waited_ms++) {
+        struct pollfd gone = {.fd = fd, .events = POLLIN};
+        if (poll(&gone, 1, 1) > 0)
+            return -1;
+    }
+    return steal_fd(&fd);
 }
 
 bool host_read_shim_record(int dir_fd, struct shim_record *ret)

@@ -168,9 +168,10 @@ static bool was_started_before(struct launch_op *launch)
         launch->record.incarnation != launch->incarnation ||
         strcmp(launch->record.boot_id, host->boot_id) != 0)
         return false;
-    launch->ended = host_read_exit_record(launch->dir_fd, launch->incarnation, &launch->exit);
-    if (!launch->ended)
-        launch->shim_fd = host_open_process(launch->record.shim_pid, launch->record.shim_start);
+    launch->shim_fd = host_open_shim(&launch->record);
+    /* The second look comes after the shim's end. */
+    launch->ended =
+        launch->shim_fd < 0 && host_read_exit_record(launch->dir_fd, launch->incarnation, &launch->exit);
     return launch->ended || launch->shim_fd >= 0;
 }
 

@@ -151,9 +151,7 @@ static int classify(struct host *host, struct host_observation *item, int dir_fd
                  (long long)exit.incarnation);
         return remember_exit(host, item, &record, err);
     }
-    int shim_fd = strcmp(record.boot_id, host->boot_id) == 0
-                      ? host_open_process(record.shim_pid, record.shim_start)
-                      : -1;
+    int shim_fd = strcmp(record.boot_id, host->boot_id) == 0 ? host_open_shim(&record) : -1;
     if (shim_fd >= 0)
         return adopt(host, item, &record, shim_fd, err);
     /* It may have written its record and ended between the two looks. */
@@ -161,6 +159,11 @@ static int classify(struct host *host, struct host_observation *item, int dir_fd
         item->found = HOST_EXITED;
         host_exit_from_record(&item->exit, item->container_id, &exit);
         return remember_exit(host, item, &record, err);
+    }
+    /* Or found that the command cannot be executed, and taken everything back. */
+    if (!host_read_shim_record(dir_fd, &record)) {
+        snprintf(item->what, sizeof(item->what), "files of a start that was not completed");
+        return 0;
     }
     return classify_unseen(host, item, &record, err);
 }

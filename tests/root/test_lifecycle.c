@@ -330,6 +330,53 @@ static void recycled_pid_is_not_adopted(void **state)
     fixture_remove(f, id); /* and does not kill this test */
 }
 
+/* A process that has a shim's record, is still the shim's program, and takes its record back in the end. */
+static pid_t begin_failing_start(struct fixture *f, const char *id)
+{
+    char path[PATH_MAX], stat[64], bytes[RECORD_BYTES];
+    struct err err = ERR_INIT;
+    snprintf(path, sizeof(path), "%s/containers/%s", f->state_dir, id);
+    assert_int_equal(fs_mkdirs(AT_FDCWD, path, 0755, &err), 0);
+    snprintf(path, sizeof(path), "%s/containers/%s/shim", f->state_dir, id);
+    pid_t pid = fork();
+    if (pid == 0) {
+        poll(NULL, 0, 50); /* however long: nothing depends on it but what is being tested */
+        _exit(unlink(path));
+    }
+    struct shim_record record = {.incarnation = 1, .shim_pid = pid, .pid = pid};
+    snprintf(stat, sizeof(stat), "/proc/%d/stat", pid);
+    auto_free char *text = fixture_read("%s", stat);
+    assert_true(proc_stat_start(text, &record.shim_start));
+    record.pid_start = record.shim_start;
+    snprintf(record.boot_id, sizeof(record.boot_id), "%s", host_boot_id(f->host));
+    shim_record_format(bytes, &record);
+    assert_int_equal(fs_write_file(AT_FDCWD, path, 0600, bytes, sizeof(bytes), false, &err), 0);
+    return pid;
+}
+
+/* A record alone does not say that the command was executed: a runtime that takes over waits until it is
+ * known. */
+static void unexecuted_start_is_not_adopted(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE];
+    fixture_new_id(f, id);
+    pid_t pid = begin_failing_start(f, id);
+    struct host_observation found = restart(f, id);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(found.found, HOST_INTERRUPTED);
+    pid = begin_failing_start(f, id);
+    struct container_spec spec = spec_of("exit 4");
+    fixture_launch(f, id, 1, &spec);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_true(f->result.ok);
+    assert_int_not_equal(f->result.shim_pid, pid);
+    fixture_wait_exit(f);
+    assert_int_equal(f->exit.exit_code, 4);
+    fixture_remove(f, id);
+    spec_release(&spec);
+}
+
 static void removing_a_running_one_kills_it(void **state)
 {
     struct fixture *f = *state;
@@ -378,17 +425,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(container_dies_with_its_shim),
-        TEST(container_dies_with_its_shim_alone),
-        TEST(second_runtime_adopts),
-        TEST(container_survives_its_runtimes_death),
-        TEST(interrupted_start_is_undone),
-        TEST(removal_keeps_an_exit_until_it_is_on_the_log),
-        TEST(torn_records_are_no_records),
-        TEST(earlier_boot_is_a_host_restart),
-        TEST(recycled_pid_is_not_adopted),
-        TEST(removing_a_running_one_kills_it),
-        TEST(shim_is_small),
+        TEST(container_dies_with_its_shim),    TEST(container_dies_with_its_shim_alone),
+        TEST(second_runtime_adopts),           TEST(container_survives_its_runtimes_death),
+        TEST(interrupted_start_is_undone),     TEST(removal_keeps_an_exit_until_it_is_on_the_log),
+        TEST(torn_records_are_no_records),     TEST(earlier_boot_is_a_host_restart),
+        TEST(recycled_pid_is_not_adopted),     TEST(unexecuted_start_is_not_adopted),
+        TEST(removing_a_running_one_kills_it), TEST(shim_is_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
