@@ -352,7 +352,8 @@ static json_t *encode_map(const struct string_map *map)
     return object;
 }
 
-bool schema_is_absent(const struct schema_field *field, const void *member)
+/* True when an optional member is absent and so left out. */
+static bool is_absent(const struct schema_field *field, const void *member)
 {
     switch (field->kind) {
     case SCHEMA_STRING:
@@ -396,7 +397,7 @@ json_t *schema_encode(const struct schema *schema, const void *data)
     for (size_t i = 0; object != NULL && i < schema->n_fields; i++) {
         const struct schema_field *field = &schema->fields[i];
         const void *member = const_member_of(field, data);
-        if (schema_is_absent(field, member))
+        if (is_absent(field, member))
             continue;
         if (json_object_set_new(object, field->name, encode_member(field, member)) < 0) {
             json_decref(object);

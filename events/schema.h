@@ -96,9 +96,6 @@ int schema_decode(const struct schema *schema, const json_t *object, const char 
  * when memory runs out. */
 json_t *schema_encode(const struct schema *schema, const void *data);
 
-/* True when the member is absent, and so left out of the text. */
-bool schema_is_absent(const struct schema_field *field, const void *member);
-
 /* Sets every member to absent. */
 void schema_init(const struct schema *schema, void *data);
 

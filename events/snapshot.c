@@ -11,7 +11,6 @@
 #include "base/cleanup.h"
 #include "base/digest.h"
 #include "events/container_state.h"
-#include "events/schema_text.h"
 
 #define FORMAT "wharf.snapshot"
 #define ITEMS_A_LINE 1000
@@ -58,10 +57,22 @@ static const char *check_state(const char *text)
 
 /* --- the state into text --- */
 
+/* Adds a document as a line; NULL means that memory ran out. */
+static void add_line_take(struct buf *buf, json_t *document)
+{
+    auto_free char *text = document != NULL ? json_dumps(document, JSON_COMPACT) : NULL;
+    json_decref(document);
+    if (text == NULL) {
+        buf->failed = true;
+        return;
+    }
+    buf_add_string(buf, text);
+    buf_add(buf, "\n", 1);
+}
+
 static void add_record(struct buf *buf, const struct schema *schema, const void *record)
 {
-    schema_write(schema, record, buf);
-    buf_add(buf, "\n", 1);
+    add_line_take(buf, schema_encode(schema, record));
 }
 
 static char *text_or_null(const char *text)
@@ -112,45 +123,40 @@ static void add_image(struct buf *buf, const struct image *image)
     add_record(buf, image_schema(), &record);
 }
 
-/* There are up to NODE_ANSWERS_KEPT of them, so these two kinds of lines are written without jansson. */
-static void add_separator(struct buf *buf, size_t n)
+/* Ends a line of items when it is full, or when nothing follows. */
+static void end_items(struct buf *buf, json_t **items, size_t full)
 {
-    buf_add_string(buf, n == 0 ? "[" : n % ITEMS_A_LINE == 0 ? "]\n[" : ",");
+    if (*items != NULL && json_array_size(*items) >= full)
+        add_line_take(buf, steal_ptr(*items));
 }
 
-static void add_number(struct buf *buf, int64_t number)
+static void add_item_take(struct buf *buf, json_t **items, json_t *item)
 {
-    char digits[24];
-    size_t at = sizeof(digits);
-    do
-        digits[--at] = (char)('0' + number % 10);
-    while ((number /= 10) > 0);
-    buf_add(buf, digits + at, sizeof(digits) - at);
+    if (*items == NULL)
+        *items = json_array();
+    if (json_array_append_new(*items, item) < 0)
+        buf->failed = true;
 }
 
 static void add_answers(struct buf *buf, const struct node_state *state)
 {
-    size_t n = 0;
+    json_t *items = NULL;
     for (const struct answer *answer = state->answers; answer != NULL; answer = answer->hh.next) {
-        add_separator(buf, n++);
-        buf_add(buf, "\"", 1);
-        buf_add(buf, answer->command_id, UUID_TEXT_SIZE - 1);
-        buf_add(buf, "\",", 2);
-        add_number(buf, answer->command_offset);
+        add_item_take(buf, &items, json_string(answer->command_id));
+        add_item_take(buf, &items, json_integer(answer->command_offset));
+        end_items(buf, &items, 2 * (size_t)ITEMS_A_LINE);
     }
-    if (n > 0)
-        buf_add_string(buf, "]\n");
+    end_items(buf, &items, 1);
 }
 
 static void add_answered(struct buf *buf, const struct node_state *state)
 {
-    size_t n = 0;
+    json_t *items = NULL;
     for (const struct answered_offset *each = state->answered; each != NULL; each = each->hh.next) {
-        add_separator(buf, n++);
-        add_number(buf, each->offset);
+        add_item_take(buf, &items, json_integer(each->offset));
+        end_items(buf, &items, ITEMS_A_LINE);
     }
-    if (n > 0)
-        buf_add_string(buf, "]\n");
+    end_items(buf, &items, 1);
 }
 
 static struct snapshot_header *make_header(const struct node_state *state)
@@ -268,20 +274,29 @@ static int bad_line(const struct lines *lines, struct err *err, const char *what
     return err_set(err, ERR_CORRUPT, "is damaged in line %" PRId64 ": %s", lines->number, what);
 }
 
-static int next_record(struct lines *lines, const struct schema *schema, void *ret, struct err *err)
+static int next_document(struct lines *lines, json_t **ret, struct err *err)
 {
     const char *line;
     size_t size;
-    struct err why = ERR_INIT;
     if (next_line(lines, &line, &size, err) < 0)
         return -1;
-    const char *end = line + size;
-    if (schema_read(schema, &line, end, ret, &why) == 0) {
-        if (line == end)
-            return 0;
-        schema_release(schema, ret);
-        return bad_line(lines, err, "something follows its object");
-    }
+    json_error_t error;
+    *ret = json_loadb(line, size, JSON_REJECT_DUPLICATES, &error);
+    if (*ret != NULL)
+        return 0;
+    if (json_error_code(&error) == json_error_out_of_memory)
+        return err_nomem(err, "reading a snapshot");
+    return bad_line(lines, err, error.text);
+}
+
+static int next_record(struct lines *lines, const struct schema *schema, void *ret, struct err *err)
+{
+    struct err why = ERR_INIT;
+    json_auto_t *document = NULL;
+    if (next_document(lines, &document, err) < 0)
+        return -1;
+    if (schema_decode(schema, document, "", ret, NULL, &why) == 0)
+        return 0;
     if (why.code == ERR_NOMEM)
         return err_nomem(err, "reading a snapshot");
     return bad_line(lines, err, why.message);
@@ -410,52 +425,57 @@ static int take_image(struct node_state *state, struct lines *lines, struct err 
     return node_state_add_image_take(state, image) < 0 ? err_nomem(err, "reading a snapshot") : 0;
 }
 
-/* One `"id",offset` of an answers line. */
-static int take_answer(struct node_state *state, const char **at, const char *end)
+/* Items of one line: those from `at` on are an answer. Returns how many were used, 0 for what cannot be, -1
+ * without memory. */
+static int take_answer(struct node_state *state, const json_t *items, size_t at)
 {
-    char id[UUID_TEXT_SIZE];
-    int64_t offset;
-    if (!text_take_char(at, end, '"') || end - *at < UUID_TEXT_SIZE)
+    const char *id = json_string_value(json_array_get(items, at));
+    const json_t *offset = json_array_get(items, at + 1);
+    if (id == NULL || !uuid_is_valid(id) || !json_is_integer(offset) || json_integer_value(offset) < 0)
         return 0;
-    memcpy(id, *at, UUID_TEXT_SIZE - 1);
-    id[UUID_TEXT_SIZE - 1] = '\0';
-    *at += UUID_TEXT_SIZE - 1;
-    if (!uuid_is_valid(id) || !text_take_char(at, end, '"') || !text_take_char(at, end, ',') ||
-        !text_take_number(at, end, &offset))
-        return 0;
-    return node_state_add_answer(state, id, offset) < 0 ? -1 : 1;
+    return node_state_add_answer(state, id, json_integer_value(offset)) < 0 ? -1 : 2;
 }
 
-static int take_answered(struct node_state *state, const char **at, const char *end)
+static int take_answered(struct node_state *state, const json_t *items, size_t at)
 {
-    int64_t offset;
+    const json_t *offset = json_array_get(items, at);
     /* the next after the watermark would have moved it */
-    if (!text_take_number(at, end, &offset) || offset <= state->answered_through + 1)
+    if (!json_is_integer(offset) || json_integer_value(offset) <= state->answered_through + 1)
         return 0;
-    return node_state_skip_offset(state, offset) < 0 ? -1 : 1;
+    return node_state_skip_offset(state, json_integer_value(offset)) < 0 ? -1 : 1;
 }
 
-/* Reads `n` items from lines of arrays. `take` returns 1, 0 for one that cannot be, -1 without memory. */
-static int take_arrays(struct node_state *state, struct lines *lines, int64_t n,
-                       int (*take)(struct node_state *state, const char **at, const char *end),
-                       struct err *err)
+typedef int (*take_item)(struct node_state *state, const json_t *items, size_t at);
+
+/* One line of items; adds how many there were to *ret_n. */
+static int take_line(struct node_state *state, struct lines *lines, take_item take, int64_t *ret_n,
+                     struct err *err)
 {
-    const char *at = NULL, *end = NULL;
-    for (int64_t i = 0; i < n; i++) {
-        size_t size;
-        if (at == end) {
-            if (next_line(lines, &at, &size, err) < 0)
-                return -1;
-            end = at + size;
-        }
-        bool first = i % ITEMS_A_LINE == 0, last = i + 1 == n || (i + 1) % ITEMS_A_LINE == 0;
-        int taken = text_take_char(&at, end, first ? '[' : ',') ? take(state, &at, end) : 0;
-        if (taken < 0)
+    json_auto_t *items = NULL;
+    if (next_document(lines, &items, err) < 0)
+        return -1;
+    if (json_array_size(items) == 0)
+        return bad_line(lines, err, "not an array of answers");
+    for (size_t at = 0; at < json_array_size(items); ++*ret_n) {
+        int used = take(state, items, at);
+        if (used < 0)
             return err_nomem(err, "reading a snapshot");
-        if (taken == 0 || (last && (!text_take_char(&at, end, ']') || at != end)))
+        if (used == 0)
             return bad_line(lines, err, "not an array of answers as wharf writes them");
+        at += (size_t)used;
     }
     return 0;
+}
+
+/* Reads `n` items. */
+static int take_lines(struct node_state *state, struct lines *lines, int64_t n, take_item take,
+                      struct err *err)
+{
+    int64_t taken = 0;
+    while (taken < n)
+        if (take_line(state, lines, take, &taken, err) < 0)
+            return -1;
+    return taken == n ? 0 : bad_line(lines, err, "more answers than the header counts");
 }
 
 static int take_header(struct node_state *state, struct snapshot_header *record, struct err *err)
@@ -484,8 +504,8 @@ static int take_body(struct node_state *state, const struct snapshot_header *rec
     for (int64_t i = 0; i < record->images; i++)
         if (take_image(state, lines, err) < 0)
             return -1;
-    if (take_arrays(state, lines, record->answers, take_answer, err) < 0 ||
-        take_arrays(state, lines, record->answered, take_answered, err) < 0)
+    if (take_lines(state, lines, record->answers, take_answer, err) < 0 ||
+        take_lines(state, lines, record->answered, take_answered, err) < 0)
         return -1;
     if (HASH_COUNT(state->answers) != record->answers || HASH_COUNT(state->answered) != record->answered)
         return err_set(err, ERR_CORRUPT, "names an answer twice");

@@ -117,27 +117,6 @@ static void there_and_back_is_the_same(void **unused)
     }
 }
 
-static void lines_are_what_jansson_writes(void **unused)
-{
-    (void)unused;
-    struct event_writer writer;
-    struct node_state state;
-    make_state(&state, &writer, 7, 300);
-    auto_buf struct buf text = encode(&state);
-    char *save = NULL;
-    int n = 0;
-    for (char *line = strtok_r(text.data, "\n", &save); line != NULL;
-         line = strtok_r(NULL, "\n", &save), n++) {
-        json_auto_t *document = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
-        assert_non_null(document);
-        auto_free char *again = json_dumps(document, JSON_COMPACT);
-        assert_string_equal(line, again);
-    }
-    assert_true(n > 10);
-    node_state_release(&state);
-    event_writer_release(&writer);
-}
-
 /* If this fails, the format or the fold has changed: raise SNAPSHOT_VERSION, then take the new digest over.
  */
 static void the_version_stands_for_format_and_fold(void **unused)
@@ -215,19 +194,18 @@ static void members_are_checked_one_by_one(void **unused)
         {"wharf.snapshot", "wharf.else", ERR_CORRUPT, "does not begin as one"},
         {"\"epoch\":1", "\"epoch\":2", ERR_CORRUPT, "in line 2: the event is not the newest"},
         {"\"epoch\":1,", "\"epoch\":\"1\",", ERR_CORRUPT, "in line 1: '/epoch' must be an integer"},
-        {"\"next_offset\":4711", "\"next_offset\":0", ERR_CORRUPT, "'/next_offset' is out of range"},
-        {"\"partition\":0,", "", ERR_CORRUPT, "'/partition' is missing or not in its place"},
-        {"\"partition\":0,", "\"partition\":0,\"new\":1,", ERR_CORRUPT,
-         "'/next_offset' is missing or not in its"},
-        {"\"answers\":36", "\"answers\":35", ERR_CORRUPT, "not an array of answers"},
-        {"\"answers\":36", "\"answers\":37", ERR_CORRUPT, "not an array of answers"},
+        {"\"next_offset\":4711", "\"next_offset\":0", ERR_CORRUPT, "'/next_offset' must be at least 1"},
+        {"\"partition\":0,", "", ERR_CORRUPT, "'/partition' is missing"},
+        {"\"partition\":0,", "\"partition\":0,\"new\":1,", ERR_CORRUPT, "'/new' is not known"},
+        {"\"answers\":36", "\"answers\":35", ERR_CORRUPT, "more answers than the header counts"},
+        {"\"answers\":36", "\"answers\":37", ERR_CORRUPT, "not an array of answers as"},
         {"\"images\":1", "\"images\":0", ERR_CORRUPT, "not an array of answers"},
-        {"\"containers\":", "\"containers\":9", ERR_CORRUPT, "is missing or not in its place"},
+        {"\"containers\":", "\"containers\":9", ERR_CORRUPT,
+         "'/reference' is not known in the snapshot's container"},
         {"\"state\":\"", "\"state\":\"x", ERR_CORRUPT, "'/state' must be a container's state"},
-        {"\"stopped_by_user\":true,", "\"stopped_by_user\":false,", ERR_CORRUPT, "must be true"},
-        {"\"restart\":\"always\"", "\"restart\":\"ever\"", ERR_CORRUPT, "'/restart' must be"},
+        {"\"restart\":\"always\"", "\"restart\":\"ever\"", ERR_CORRUPT, "'/spec/restart' must be"},
         {"{\"id\":\"", "{\"id\":\"0", ERR_CORRUPT, "'/id' must be 64 hex digits"},
-        {"\",1,\"", "\",01,\"", ERR_CORRUPT, "not an array of answers"},
+        {"\",1,\"", "\",-1,\"", ERR_CORRUPT, "not an array of answers"},
     };
     (void)unused;
     struct event_writer writer;
@@ -262,7 +240,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back_is_the_same),
-        cmocka_unit_test(lines_are_what_jansson_writes),
         cmocka_unit_test(the_version_stands_for_format_and_fold),
         cmocka_unit_test(every_flipped_byte_and_every_cut_is_noticed),
         cmocka_unit_test(members_are_checked_one_by_one),
