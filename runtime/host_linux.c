@@ -171,6 +171,7 @@ void host_unbusy(struct host *host)
         return;
     void (*on_closed)(void *) = host->on_closed;
     void *data = host->on_closed_data;
+    cgroup_layout_remove_empty(&host->cgroups);
     free_host(host);
     if (on_closed != NULL)
         on_closed(data);

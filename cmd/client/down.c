@@ -31,7 +31,7 @@ static int stop_containers(const struct client *client, struct err *err)
 {
     json_auto_t *answer = NULL;
     if (api_get(client, API_QUERY,
-                "/v1/containers?consistent=1&limit=10000&state=running&state=stopping&state=restarting",
+                "/v1/containers?consistent=1&limit=100000&state=running&state=stopping&state=restarting",
                 &answer, NULL, err) < 0)
         return -1;
     const json_t *containers = json_object_get(answer, "containers");

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/http_server.h"
 #include "runtime/output/attachment.h"
+#include "runtime/output/usage_answer.h"
 
 /* How long a client may wait for a container that nobody has heard of: the command may still be on its way to
  * us. */
@@ -247,6 +248,39 @@ static void handle_logs(struct http_request *request, void *data)
         close(dir_fd);
 }
 
+static void handle_usage(struct http_request *request, void *data)
+{
+    const struct output *output = data;
+    if (!output->ready) {
+        http_reply_problem(request, 503, "not-ready", NULL, "the runtime is still reading its log");
+        return;
+    }
+    http_reply_json_take(request, 200, usage_answer(output->host, &worker_core(output->worker)->state));
+}
+
+static void handle_processes(struct http_request *request, void *data)
+{
+    const struct output *output = data;
+    const char *id = http_request_param(request, "id");
+    struct err err = ERR_INIT;
+    if (!check_id(request, id))
+        return;
+    const struct container *container = find_container(output, id);
+    if (container == NULL) {
+        http_reply_problem(request, 404, "unknown-container", NULL, "no container '%.12s' on this node", id);
+        return;
+    }
+    bool running = container_state_is_running(container->state);
+    json_t *answer = running ? processes_answer(output->host, id, &err) : NULL;
+    if (answer != NULL)
+        http_reply_json_take(request, 200, answer);
+    else if (!running || err.code == ERR_NOT_FOUND)
+        http_reply_problem(request, 409, "not-running", NULL, "container '%s' is not running",
+                           container->name);
+    else
+        http_reply_problem(request, 500, "out-of-memory", NULL, "%s", err.message);
+}
+
 static void handle_healthz(struct http_request *request, void *data)
 {
     (void)data;
@@ -298,6 +332,8 @@ static void handle_metrics(struct http_request *request, void *data)
 static const struct http_route routes[] = {
     {"GET", "/v1/containers/{id}/attach", handle_attach},
     {"GET", "/v1/containers/{id}/logs", handle_logs},
+    {"GET", "/v1/containers/{id}/processes", handle_processes},
+    {"GET", "/v1/usage", handle_usage},
     {"GET", "/healthz", handle_healthz},
     {"GET", "/readyz", handle_readyz},
     {"GET", "/metrics", handle_metrics},

@@ -53,6 +53,7 @@ static void enable_in(const char *path, unsigned controllers)
         write_value(fd, "cgroup.subtree_control", "+cpu");
     if ((controllers & CGROUP_PIDS) != 0)
         write_value(fd, "cgroup.subtree_control", "+pids");
+    write_value(fd, "cgroup.subtree_control", "+io"); /* for io.stat alone: where it is missing, so is that */
 }
 
 /* Every level from the root to the parent has to hand its controllers down (cgroups(7), "Cgroups v2 subtree
@@ -112,6 +113,15 @@ int cgroup_layout_open(struct cgroup_layout *ret, const char *parent, struct err
     }
     *ret = layout;
     return 0;
+}
+
+void cgroup_layout_remove_empty(const struct cgroup_layout *layout)
+{
+    char path[512];
+    for (size_t i = 0; i < layout->n; i++) {
+        snprintf(path, sizeof(path), "%s/%s", layout->hierarchies[i].path, layout->parent);
+        rmdir(path); /* EBUSY: containers go on in it */
+    }
 }
 
 void cgroup_layout_close(struct cgroup_layout *layout)

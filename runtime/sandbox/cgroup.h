@@ -63,6 +63,9 @@ bool cgroup_v2_mount(const char *mountinfo, char *ret, size_t size);
 int cgroup_layout_open(struct cgroup_layout *ret, const char *parent, struct err *err);
 void cgroup_layout_close(struct cgroup_layout *layout);
 
+/* Removes the parents, but for those that still have a cgroup. */
+void cgroup_layout_remove_empty(const struct cgroup_layout *layout);
+
 /* Makes the cgroup `name` in every hierarchy and sets its limits and device rules. On failure nothing is
  * left. */
 int cgroup_create(const struct cgroup_layout *layout, const char *name, const struct cgroup_limits *limits,

@@ -154,6 +154,30 @@ teardown() {
     run -1 wharf ps --format '{{.ID}}'
 }
 
+@test "top and stats show what runs and what it uses" {
+    wharf run -d --name busy --memory 64m --pids-limit 20 busybox sh -c 'head -c 8000000 /dev/zero >/big; sleep 1000 & while :; do :; done'
+    eventually has_processes busy 2
+    run -0 wharf top busy
+    [[ ${lines[0]} =~ ^UID\ +PID\ +PPID ]]
+    [[ $output == *"sleep 1000"* ]]
+    local pid
+    pid=$(member busy pid)
+    [ "$(wharf top --format json busy | jq "select(.pid == $pid).uid")" = 0 ]
+    run -0 wharf stats --no-stream busy
+    [[ ${lines[1]} == *busy* && ${lines[1]} == *67.1MB* ]]
+    wharf stats --no-stream --format json >"$BATS_TEST_TMPDIR/stats"
+    jq -se 'map(select(.name == "busy"))[0] | .cpu_percent > 0 and .memory_limit_bytes == 67108864 and .pids == 2
+        and .pids_limit == 20 and .net_sent_bytes == 0 and .io_write_bytes != null' "$BATS_TEST_TMPDIR/stats"
+    wharf rm -f busy
+    wharf create --name idle busybox true
+    run -1 wharf top idle
+    [[ $output == *"container 'idle' is not running"* ]]
+    wharf rm idle
+}
+
+# True when the container has as many processes.
+has_processes() { [ "$(wharf top --format json "$1" | wc -l)" -eq "$2" ]; }
+
 @test "inspect, history and events show the same facts" {
     local id
     id=$(wharf run -d --name facts busybox sleep 1000)
