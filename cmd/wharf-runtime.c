@@ -24,6 +24,7 @@
 #include "events/log/log.h"
 #include "runtime/host.h"
 #include "runtime/output/output.h"
+#include "runtime/preview.h"
 #include "runtime/worker.h"
 
 struct runtime {
@@ -258,11 +259,28 @@ static int open_worker(struct runtime *runtime, struct err *err)
     return 0;
 }
 
+/* wharf-runtime --preview=up|down [OPTION...]: for `wharf replay`; see preview.h. */
+static int preview(bool runtime_is_up, int argc, char **argv)
+{
+    struct config config;
+    struct err err = ERR_INIT;
+    if (config_from_argv(&config, argc, argv, &err) == 0) {
+        int rc = preview_run(&config, runtime_is_up, stdout, &err);
+        config_release(&config);
+        if (rc == 0)
+            return EXIT_SUCCESS;
+    }
+    say_error("%s", err.message);
+    return EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     struct runtime runtime = {.lock_fd = -1};
     struct err err = ERR_INIT;
     say_init("wharf-runtime");
+    if (argc > 1 && (strcmp(argv[1], "--preview=up") == 0 || strcmp(argv[1], "--preview=down") == 0))
+        return preview(strcmp(argv[1], "--preview=up") == 0, argc - 1, argv + 1);
     uv_loop_init(&runtime.loop);
     if (config_from_argv(&runtime.config, argc, argv, &err) < 0 || take_lock(&runtime, &err) < 0 ||
         find_helper("wharf-shim", runtime.shim_path, &err) < 0 ||

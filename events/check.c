@@ -129,11 +129,11 @@ const char *check_signal(const char *text)
 
 const char *check_exit_reason(const char *text)
 {
-    static const char *const words[] = {"exited",       "signaled", "oom-killed", "shim-lost",
-                                        "host-restart", "unknown",  NULL};
+    static const char *const words[] = {"exited",       "signaled",   "oom-killed", "shim-lost",
+                                        "host-restart", "state-lost", "unknown",    NULL};
     return is_one_of(text, words)
                ? NULL
-               : "must be exited, signaled, oom-killed, shim-lost, host-restart or unknown";
+               : "must be exited, signaled, oom-killed, shim-lost, host-restart, state-lost or unknown";
 }
 
 const char *check_time(const char *text)

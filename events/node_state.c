@@ -292,6 +292,21 @@ static int64_t time_or_zero(const char *text)
     return ns;
 }
 
+const char *interruption_by_name(const char *name)
+{
+    static const char *const names[] = {"host-restart", "state-lost", "image-missing"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(names[i], name) == 0)
+            return names[i];
+    return NULL;
+}
+
+bool container_is_interrupted(const struct container *container)
+{
+    return container->interrupted_by != NULL && container->state == CONTAINER_EXITED &&
+           !container->spec.auto_remove;
+}
+
 static void evolve_started(struct container *container, const struct container_started_event *data)
 {
     if (container->state == CONTAINER_RESTARTING)
@@ -303,16 +318,27 @@ static void evolve_started(struct container *container, const struct container_s
     container->shim_pid = data->shim_pid;
     container->started_at_ns = time_or_zero(data->started_at);
     container->stopped_by_user = false;
+    container->interrupted_by = NULL;
 }
 
 static void evolve_exited(struct container *container, const struct container_exited_event *data)
 {
     container->finished_at_ns = time_or_zero(data->finished_at);
     container->exit_code = data->exit_code;
+    container->interrupted_by = container->stopped_by_user ? NULL : interruption_by_name(data->reason);
     container->pid = 0;
     container->shim_pid = 0;
     if (container->finished_at_ns - container->started_at_ns >= RECOVERED_AFTER_NS)
         container->restart_attempt = 0;
+}
+
+/* What a person tried to start in vain is as it was. */
+static void evolve_start_failed(struct container *container, const struct container_start_failed_event *data)
+{
+    container->incarnation = data->incarnation;
+    if (container->state == CONTAINER_RESTARTING && container->interrupted_by == NULL &&
+        strcmp(data->code, "image-missing") == 0)
+        container->interrupted_by = interruption_by_name(data->code);
 }
 
 /* docker's rule: SIGKILL and the stop signal, sent by hand, mean that the container is to end for good. */
@@ -331,7 +357,7 @@ static void evolve_container(struct container *container, const struct event *ev
         evolve_started(container, &event->data.container_started);
         break;
     case EVENT_CONTAINER_START_FAILED:
-        container->incarnation = event->data.container_start_failed.incarnation;
+        evolve_start_failed(container, &event->data.container_start_failed);
         break;
     case EVENT_CONTAINER_ADOPTED:
         container->pid = event->data.container_adopted.pid;
@@ -343,6 +369,7 @@ static void evolve_container(struct container *container, const struct event *ev
     case EVENT_CONTAINER_STOPPING:
     case EVENT_CONTAINER_RESTART_CANCELED:
         container->stopped_by_user = true;
+        container->interrupted_by = NULL;
         break;
     case EVENT_CONTAINER_EXITED:
         evolve_exited(container, &event->data.container_exited);

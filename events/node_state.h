@@ -51,9 +51,21 @@ struct container {
     char last_event_id[UUID_TEXT_SIZE]; /* what a fact that no command caused was caused by */
     char correlationid[UUID_TEXT_SIZE]; /* of its newest event */
     int64_t restart_due_ns;             /* while restarting */
-    UT_hash_handle hh;                  /* by id */
-    UT_hash_handle hh_name;             /* by name */
+    const char *interrupted_by; /* why it does not run though nobody ended it (below); NULL otherwise */
+    UT_hash_handle hh;          /* by id */
+    UT_hash_handle hh_name;     /* by name */
 };
+
+/*
+ * What keeps a container from running that neither ended by itself nor was stopped: "host-restart" and
+ * "state-lost" (its host went away under it), "image-missing" (its restart policy could not start it for lack
+ * of the image's contents). The next start ends it. NULL for any other word; the result is static.
+ */
+const char *interruption_by_name(const char *name);
+
+/* True for what `wharf replay` starts: interrupted, and neither running nor to be removed at its end. One
+ * that waits for its restart policy starts by itself. */
+bool container_is_interrupted(const struct container *container);
 
 /* A command that has been settled. Kept for the newest NODE_ANSWERS_KEPT only, which is the window in which a
  * repeated idempotency key is recognised. */

@@ -27,6 +27,11 @@ static const char *check_state(const char *text)
     return container_state_by_name(text) > CONTAINER_ABSENT ? NULL : "must be a container's state";
 }
 
+static const char *check_interruption(const char *text)
+{
+    return interruption_by_name(text) != NULL ? NULL : "must be host-restart, state-lost or image-missing";
+}
+
 /* clang-format off: it cannot see through the rows */
 #include "events/def_struct_fields.h"
 #define RECORD(member, doc) struct snapshot_##member {
@@ -99,6 +104,7 @@ static void add_container(struct buf *buf, const struct container *container)
         .restarts = container->restarts,
         .restart_attempt = container->restart_attempt,
         .restart_due_ns = container->restart_due_ns,
+        .interrupted_by = (char *)container->interrupted_by,
         .created_by = text_or_null(container->created_by),
         .last_event_id = (char *)container->last_event_id,
         .correlationid = (char *)container->correlationid,
@@ -376,6 +382,8 @@ static struct container *container_from_record(struct snapshot_container *record
     container->restarts = record->restarts;
     container->restart_attempt = record->restart_attempt;
     container->restart_due_ns = record->restart_due_ns;
+    if (record->interrupted_by != NULL)
+        container->interrupted_by = interruption_by_name(record->interrupted_by);
     if (record->created_by != NULL)
         memcpy(container->created_by, record->created_by, sizeof(container->created_by));
     memcpy(container->last_event_id, record->last_event_id, sizeof(container->last_event_id));

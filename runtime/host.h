@@ -16,6 +16,7 @@
  *
  * Beside it:
  * - STATE_DIR/images/: content-addressed root file systems
+ * - STATE_DIR/node.json: whose state directory this is
  * - STATE_DIR/snapshot: the fold of the node's events up to some offset (events/snapshot.h)
  *
  * Resources that die with the kernel: the container's cgroup (CGROUP_PARENT/ID), its namespaces and mounts
@@ -61,6 +62,10 @@ struct host_options {
      * process. */
     void (*on_exit)(const struct host_exit *exit, void *data);
     void *data;
+    /* For a look beside a runtime that may be running, or before there is one: nothing is made, adopted or
+     * removed, cgroups are not looked at, and only host_boot_id, host_identify, host_observe,
+     * host_snapshot_read and host_image_exists may be called. */
+    bool look_only;
 };
 
 /* Creates the directories, finds the cgroup layout (v1, v2 or hybrid) and compiles what can be compiled once.
@@ -72,6 +77,18 @@ void host_close(struct host *host, void (*on_closed)(void *data), void *data);
 
 /* This boot's /proc/sys/kernel/random/boot_id; lives as long as the host. */
 const char *host_boot_id(const struct host *host);
+
+enum host_identity {
+    HOST_NEW,       /* the state directory holds nothing of any node yet */
+    HOST_UNCLAIMED, /* it holds something, but does not say of which node */
+    HOST_CLAIMED,   /* it is this node's */
+};
+
+/* Whose state directory this is. ERR_CONFLICT for another node's. Blocking. */
+int host_identify(struct host *host, const char *node, enum host_identity *ret, struct err *err);
+
+/* Makes the state directory the node's, durably. Blocking. */
+int host_claim(struct host *host, const char *node, struct err *err);
 
 struct host_launch {
     const char *container_id;
@@ -92,7 +109,7 @@ struct host_launched {
     int64_t started_at_ns; /* realtime */
     /* else, with docker's meaning: 125 could not be set up, 126 cannot be executed, 127 not found: */
     int exit_code;
-    const char *code; /* "command-not-found", "not-executable", "unknown-user", "setup-failed"; static */
+    const char *code; /* "command-not-found", "not-executable", "image-missing", "setup-failed" ...; static */
     char message[ERR_MESSAGE_SIZE]; /* one sentence */
 };
 typedef void (*host_launched_cb)(const struct host_launched *result, void *data);

@@ -147,6 +147,24 @@ static int prepare(struct host *host, const struct host_options *options, struct
     return seccomp_default_program(&host->seccomp, err);
 }
 
+/* Only what is there. */
+static int prepare_to_look(struct host *host, const struct host_options *options, struct err *err)
+{
+    char path[PATH_MAX];
+    host->state_dir = strdup(options->state_dir);
+    if (host->state_dir == NULL)
+        return err_nomem(err, "opening the host");
+    snprintf(path, sizeof(path), "%s/containers", options->state_dir);
+    host->containers_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (host->containers_fd < 0 && errno != ENOENT)
+        return err_sys(err, errno, "cannot look into '%s'", path);
+    snprintf(path, sizeof(path), "%s/images", options->state_dir);
+    host->images_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (host->images_fd < 0 && errno != ENOENT)
+        return err_sys(err, errno, "cannot look into '%s'", path);
+    return read_boot_id(host->boot_id, err);
+}
+
 int host_open(struct host **ret, uv_loop_t *loop, const struct host_options *options, struct err *err)
 {
     struct host *host = calloc(1, sizeof(*host));
@@ -156,7 +174,8 @@ int host_open(struct host **ret, uv_loop_t *loop, const struct host_options *opt
     host->shim_fd = -1;
     host->containers_fd = -1;
     host->images_fd = -1;
-    if (prepare(host, options, err) < 0) {
+    host->look_only = options->look_only;
+    if ((host->look_only ? prepare_to_look(host, options, err) : prepare(host, options, err)) < 0) {
         free_host(host);
         return -1;
     }

@@ -8,6 +8,7 @@
  * - host_linux_exit.c: watching shims by pidfd, reading records, telling of exits
  * - host_linux_observe.c: what a former runtime left
  * - host_linux_image.c: the image store
+ * - host_linux_identity.c: whose state directory it is
  * - host_linux_snapshot.c: the snapshot's file
  *
  * Operations of one container run one after another, those of different containers side by side on the libuv
@@ -73,7 +74,8 @@ struct host {
     void (*on_exit)(const struct host_exit *exit, void *data);
     void *data;
     int shim_fd; /* the shim's executable: an upgrade under our feet gives us no shim of another build */
-    int containers_fd;
+    bool look_only;
+    int containers_fd; /* -1 when only looking and it is not there, as images_fd */
     int images_fd;
     char boot_id[RECORD_BOOT_ID_SIZE];
     struct cgroup_layout cgroups;

@@ -193,7 +193,7 @@ int host_image_remove(struct host *host, const char *digest, host_done_cb cb, vo
 bool host_image_exists(const struct host *host, const char *digest)
 {
     char path[SHA256_HEX_SIZE + 16];
-    if (check_digest(digest) != NULL)
+    if (check_digest(digest) != NULL || host->images_fd < 0)
         return false;
     snprintf(path, sizeof(path), "%s/rootfs", strchr(digest, ':') + 1);
     return faccessat(host->images_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;

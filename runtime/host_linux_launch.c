@@ -203,11 +203,15 @@ static int open_image(struct launch_op *launch)
     const char *hex = strchr(launch->image.digest, ':');
     snprintf(path, sizeof(path), "%s/rootfs", hex == NULL ? "" : hex + 1);
     int fd = openat(launch->op.host->images_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return err_sys(&launch->err, errno,
-                       "the contents of the image '%s' are not in the store: import it again",
-                       launch->image.reference);
-    return fd;
+    if (fd < 0 && errno == ENOENT) {
+        launch->code = "image-missing";
+        return err_set(&launch->err, ERR_NOT_FOUND,
+                       "image contents of '%s' (%s) are not on this host: import it again",
+                       launch->image.reference, launch->image.digest);
+    }
+    return fd < 0 ? err_sys(&launch->err, errno, "cannot open the contents of the image '%s'",
+                            launch->image.reference)
+                  : fd;
 }
 
 /* A file of the container, which may have its own version in the upper layer; NULL if there is none. Links

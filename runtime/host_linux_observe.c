@@ -75,15 +75,15 @@ static struct intent read_intent(const struct host *host, int dir_fd)
 static int adopt(struct host *host, struct host_observation *item, const struct shim_record *record,
                  int shim_fd, struct err *err)
 {
-    struct host_container *container = host_container_get(host, item->container_id);
-    if (container == NULL) {
-        close(shim_fd);
-        return err_nomem(err, "adopting a container");
-    }
-    container->record = *record;
     item->found = HOST_RUNNING;
     snprintf(item->what, sizeof(item->what), "shim %lld and process %lld running",
              (long long)record->shim_pid, (long long)record->pid);
+    struct host_container *container = host->look_only ? NULL : host_container_get(host, item->container_id);
+    if (container == NULL) {
+        close(shim_fd);
+        return host->look_only ? 0 : err_nomem(err, "adopting a container");
+    }
+    container->record = *record;
     return host_watch_begin(host, container, shim_fd, false, err);
 }
 
@@ -170,6 +170,8 @@ static int classify(struct host *host, struct host_observation *item, int dir_fd
 
 static int observe_directories(struct observations *all, struct err *err)
 {
+    if (all->host->containers_fd < 0)
+        return 0; /* only looking, and there is nothing */
     int fd = openat(all->host->containers_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     auto_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (dir == NULL)
@@ -211,7 +213,8 @@ static int see_cgroup(const char *name, void *data)
 int host_observe(struct host *host, struct host_observation **ret, size_t *ret_n, struct err *err)
 {
     struct observations all = {.host = host};
-    if (observe_directories(&all, err) < 0 || cgroup_list(&host->cgroups, see_cgroup, &all, err) < 0) {
+    if (observe_directories(&all, err) < 0 ||
+        (!host->look_only && cgroup_list(&host->cgroups, see_cgroup, &all, err) < 0)) {
         free(all.items);
         return -1;
     }

@@ -111,7 +111,8 @@ int host_snapshot_read(struct host *host, struct buf *ret, struct err *err)
     char path[PATH_MAX];
     auto_free char *text = NULL;
     size_t size;
-    remove_files(host, is_temporary, 0); /* of writers that were killed */
+    if (!host->look_only)
+        remove_files(host, is_temporary, 0); /* of writers that were killed */
     if (snapshot_path(host, path, err) < 0 ||
         fs_read_file(AT_FDCWD, path, SIZE_LIMIT_BYTES, &text, &size, err) < 0)
         return -1;

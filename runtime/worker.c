@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/say.h"
 #include "base/fault.h"
 #include "runtime/effect/effect.h"
 #include "runtime/worker_impl.h"
@@ -147,12 +148,26 @@ static void recover(struct worker *worker)
     FAULT_POINT(RUNTIME_OBSERVED);
     struct decision decision = {0};
     worker->phase = WORKER_SERVING;
-    core_recover(&worker->core, clock_realtime_ns(), worker->host_restarted, observed, n, &decision);
+    core_recover(&worker->core, clock_realtime_ns(), worker->continuity, observed, n, &decision);
     free(observed);
     worker_carry_out(worker, &decision);
+    worker->claim_due = worker->identity != HOST_CLAIMED;
+    worker->claim_batches = worker->decided_batches;
+    worker_claim_if_due(worker);
     FAULT_POINT(RUNTIME_RECOVERED);
     if (worker->phase == WORKER_SERVING)
         serve(worker);
+}
+
+/* Until then a crash finds the state directory as new as this start did. */
+void worker_claim_if_due(struct worker *worker)
+{
+    struct err err = ERR_INIT;
+    if (!worker->claim_due || worker->durable_batches < worker->claim_batches)
+        return;
+    worker->claim_due = false;
+    if (host_claim(worker->options.host, worker->core.state.name, &err) < 0)
+        say_warning("cannot make the state directory node '%s's: %s", worker->core.state.name, err.message);
 }
 
 void worker_on_begun(struct worker *worker)
@@ -165,9 +180,8 @@ static void begin(struct worker *worker)
 {
     struct utsname kernel;
     const char *boot_id = host_boot_id(worker->options.host);
-    const char *boot_before = worker->core.state.boot_id;
     worker->phase = WORKER_BEGINNING;
-    worker->host_restarted = boot_before != NULL && strcmp(boot_before, boot_id) != 0;
+    worker->continuity = core_continuity(&worker->core, boot_id, worker->identity == HOST_NEW);
     struct core_identity identity = {
         .partition = (int64_t)(worker_name_hash(worker->core.state.name) % worker->n_partitions),
         .boot_id = boot_id,
@@ -243,6 +257,11 @@ static void finish_replay(struct worker *worker)
     FAULT_POINT(RUNTIME_REPLAYED);
     if (worker->events_unreadable > 0)
         worker->options.on_unreadable(worker->events_unreadable, worker->options.data);
+    if (worker->options.on_folded != NULL) {
+        worker->phase = WORKER_STOPPED;
+        worker->options.on_folded(&worker->core, worker->identity, worker->options.data);
+        return;
+    }
     begin(worker);
     /* From here on only our own partition matters: for a newer epoch. */
     for (uint32_t i = 0; i < worker->n_partitions; i++) {
@@ -388,7 +407,8 @@ int worker_open(struct worker **ret, uv_loop_t *loop, const struct worker_option
     worker->options = *options;
     worker->query.data = worker;
     worker->counts.snapshot_offset = -1;
-    if (random_bytes(seed, sizeof(seed), err) < 0 || core_init(&worker->core, options->node, seed) < 0) {
+    if (host_identify(options->host, options->node, &worker->identity, err) < 0 ||
+        random_bytes(seed, sizeof(seed), err) < 0 || core_init(&worker->core, options->node, seed) < 0) {
         core_release(&worker->core);
         free(worker);
         return -1;

@@ -28,6 +28,9 @@ struct worker_options {
     const char *node;
     const char *version;
     int64_t snapshot_every; /* events from one snapshot to the next; 0: none are written */
+    /* If set, the worker only folds: it tells of the state at the log's end and does nothing more, neither to
+     * the log nor to the host, which may be open for a look only. It is still to be closed. */
+    void (*on_folded)(struct core *core, enum host_identity identity, void *data);
     /* The worker serves: everything that happened before has been dealt with. */
     void (*on_ready)(void *data);
     /* An event has become durable. `container` is its state after all events decided so far, NULL if it has
@@ -44,7 +47,7 @@ struct worker_options {
     void *data;
 };
 
-/* Starts replaying. Fails on lack of memory or when the log cannot be read at all. */
+/* Starts replaying. Fails on lack of memory, or if the state directory is another node's. */
 int worker_open(struct worker **ret, uv_loop_t *loop, const struct worker_options *options, struct err *err);
 
 /* To be called by the host. */

@@ -67,6 +67,7 @@ static void on_appended(struct log_append *append, int64_t first_offset, const s
         FAULT_POINT(RUNTIME_ACKNOWLEDGED);
         if (worker->phase == WORKER_BEGINNING)
             worker_on_begun(worker);
+        worker_claim_if_due(worker);
         effects_on_durable(worker);
     }
     drop_finished(worker);

@@ -67,7 +67,10 @@ struct worker {
     struct worker_options options;
     struct core core;
     enum worker_phase phase;
-    bool host_restarted;
+    enum continuity continuity;
+    enum host_identity identity;
+    bool claim_due;        /* the state directory is to become ours, */
+    int64_t claim_batches; /* once so many batches are durable */
     struct log_query query;
     bool asking;          /* the query is out */
     uv_timer_t ask_again; /* the log could not be asked: once more in a while */
@@ -107,6 +110,9 @@ bool worker_recognise_own(struct worker *worker, const struct log_record *record
 
 /* Puts a record that cannot be read into wharf.deadletters, and then tells the core. */
 void worker_park(struct worker *worker, const struct log_record *record, const char *reason);
+
+/* Claims the state directory once what recovery found is durable. */
+void worker_claim_if_due(struct worker *worker);
 
 /* node.started is durable. */
 void worker_on_begun(struct worker *worker);

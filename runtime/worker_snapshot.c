@@ -150,6 +150,8 @@ bool worker_snapshot_finished(struct worker *worker)
 static void put_aside(struct worker *worker, const char *why)
 {
     struct err err = ERR_INIT;
+    if (worker->options.on_folded != NULL)
+        return; /* that is for the runtime to do */
     worker->counts.snapshots_put_aside++;
     if (host_snapshot_put_aside(worker->options.host, &err) == 0)
         say_warning("the snapshot of node '%s' %s; it was put aside and the log is read from its beginning",

@@ -193,23 +193,42 @@ static int post(struct api_command *command, struct err *err)
     return http_send(&command->call, &request, err);
 }
 
-int api_command_begin(struct api_command *command, const struct client *client, const char *type,
-                      const char *node, json_t *data, bool wait, struct err *err)
+static int begin_take(struct api_command *command, json_t *document, const char *key, struct err *err)
 {
-    *command = (struct api_command){.client = client, .call = HTTP_CALL_INIT, .wait_s = wait ? WAIT_S : 0};
-    json_auto_t *document = json_pack("{s:s, s:o*, s:s*}", "type", type, "data", data, "node", node);
     command->body = document != NULL ? json_dumps(document, JSON_COMPACT) : NULL;
+    json_decref(document);
     if (command->body == NULL)
         return err_nomem(err, "making a command");
     command->body_size = strlen(command->body);
-    char key[UUID_TEXT_SIZE];
-    if (uuid_v7_now(key, err) < 0)
-        return -1;
     if (asprintf(&command->headers, "Idempotency-Key: %s\r\n", key) < 0) {
         command->headers = NULL;
         return err_nomem(err, "making a command");
     }
     return post(command, err);
+}
+
+int api_command_begin(struct api_command *command, const struct client *client, const char *type,
+                      const char *node, json_t *data, bool wait, struct err *err)
+{
+    char key[UUID_TEXT_SIZE];
+    *command = (struct api_command){.client = client, .call = HTTP_CALL_INIT, .wait_s = wait ? WAIT_S : 0};
+    json_t *document = json_pack("{s:s, s:o*, s:s*}", "type", type, "data", data, "node", node);
+    if (uuid_v7_now(key, err) < 0) {
+        json_decref(document);
+        return -1;
+    }
+    return begin_take(command, document, key, err);
+}
+
+int api_command_begin_once(struct api_command *command, const struct client *client, const char *type,
+                           const char *node, json_t *data, const char *key, int64_t if_version,
+                           struct err *err)
+{
+    *command = (struct api_command){.client = client, .call = HTTP_CALL_INIT, .wait_s = WAIT_S};
+    return begin_take(command,
+                      json_pack("{s:s, s:o*, s:s*, s:I}", "type", type, "data", data, "node", node,
+                                "if_version", (json_int_t)if_version),
+                      key, err);
 }
 
 void api_command_release(struct api_command *command)

@@ -79,6 +79,12 @@ struct api_result {
 int api_command_begin(struct api_command *command, const struct client *client, const char *type,
                       const char *node, json_t *data, bool wait, struct err *err);
 
+/* The same, only if the container is at the version, and under a key that the caller can make again: the same
+ * key is answered by what came of it the first time. Waits for the outcome. */
+int api_command_begin_once(struct api_command *command, const struct client *client, const char *type,
+                           const char *node, json_t *data, const char *key, int64_t if_version,
+                           struct err *err);
+
 /* Reads the answer and, if it was asked to wait, goes on until the outcome is there. A refusal is a success
  * here. Lost answers are asked for again, for a bounded time. */
 int api_command_finish(struct api_command *command, struct api_result *ret, struct err *err);

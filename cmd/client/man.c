@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/version.h"
 #include "cmd/client/help.h"
 
@@ -66,6 +67,17 @@ static void print_text(const char *text)
     }
 }
 
+/* Paragraphs, separated by empty lines. */
+static void print_paragraphs(const char *text)
+{
+    for (const char *end; (end = strstr(text, "\n\n")) != NULL; text = end + 2) {
+        auto_free char *paragraph = strndup(text, (size_t)(end - text));
+        print_text(paragraph != NULL ? paragraph : "");
+        puts("\n.Pp");
+    }
+    print_text(text);
+}
+
 static void print_options(const struct option_row *rows)
 {
     bool any = false;
@@ -106,7 +118,7 @@ static void print_verb(const struct verb *verb)
     puts(".");
     if (verb->description != NULL) {
         puts(".Pp");
-        print_text(verb->description);
+        print_paragraphs(verb->description);
         putchar('\n');
     }
     print_options(verb->options);

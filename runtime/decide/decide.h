@@ -156,10 +156,19 @@ struct core_identity {
 void core_begin(struct core *core, int64_t now_ns, const struct core_identity *identity,
                 struct decision *ret);
 
+/* How this runtime stands to the one of the epoch before. */
+enum continuity {
+    SAME_BOOT,
+    HOST_RESTARTED, /* the boot id differs */
+    STATE_LOST,     /* the state directory is new: another host, or an emptied disk */
+};
+
+/* By the boot id of now and that of the epoch before, which the state still has before core_begin. */
+enum continuity core_continuity(const struct core *core, const char *boot_id, bool state_is_new);
+
 /* Compares what the log expects with what the host shows, after core_begin and before the first input:
- * adopts, records exits, destroys orphans, resumes waiting for restarts. `host_restarted`: the boot id
- * differs from that of the epoch before. */
-void core_recover(struct core *core, int64_t now_ns, bool host_restarted,
+ * adopts, records exits, destroys orphans, resumes waiting for restarts. */
+void core_recover(struct core *core, int64_t now_ns, enum continuity continuity,
                   const struct host_observation *observed, size_t n_observed, struct decision *ret);
 
 /* One input. Appends to `ret`. */

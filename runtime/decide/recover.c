@@ -18,6 +18,16 @@ static struct cause cause_of_recovery(struct core *core)
     return (struct cause){.command_offset = -1, .actor = core_strdup(core, ACTOR_RECOVERY)};
 }
 
+enum continuity core_continuity(const struct core *core, const char *boot_id, bool state_is_new)
+{
+    const char *before = core->state.boot_id;
+    if (before == NULL)
+        return SAME_BOOT; /* the node's first runtime */
+    if (state_is_new)
+        return STATE_LOST;
+    return strcmp(before, boot_id) != 0 ? HOST_RESTARTED : SAME_BOOT;
+}
+
 void core_begin(struct core *core, int64_t now_ns, const struct core_identity *identity, struct decision *ret)
 {
     struct cause cause = cause_of_recovery(core);
@@ -63,16 +73,19 @@ static void adopt(struct core *core, const struct container *container, const st
 
 /* The exit as recorded or observed; where not even a trace is left, that is said. */
 static struct host_exit exit_by_evidence(const struct container *container,
-                                         const struct host_observation *seen, bool host_restarted)
+                                         const struct host_observation *seen, enum continuity continuity)
 {
+    static const char *const reasons[] = {
+        [SAME_BOOT] = "unknown", [HOST_RESTARTED] = "host-restart", [STATE_LOST] = "state-lost"};
+    const char *what = continuity == STATE_LOST ? "the state directory is new, with nothing of this container"
+                                                : "no process and no exit record on the host";
     if (seen != NULL && seen->incarnation == container->incarnation && seen->found != HOST_INTERRUPTED)
         return seen->exit;
-    struct host_exit exit = {.incarnation = container->incarnation,
-                             .reason = host_restarted ? "host-restart" : "unknown",
-                             .exit_code = -1};
+    struct host_exit exit = {
+        .incarnation = container->incarnation, .reason = reasons[continuity], .exit_code = -1};
     memcpy(exit.container_id, container->id, sizeof(exit.container_id));
-    snprintf(exit.observed, sizeof(exit.observed), "no process and no exit record on the host%s%.180s",
-             seen != NULL ? ", only " : "", seen != NULL ? seen->what : "");
+    snprintf(exit.observed, sizeof(exit.observed), "%s%s%.180s", what, seen != NULL ? ", only " : "",
+             seen != NULL ? seen->what : "");
     return exit;
 }
 
@@ -86,25 +99,29 @@ static void record_exit(struct core *core, const struct container *container, co
 }
 
 static void recover_running(struct core *core, const struct container *container,
-                            const struct host_observation *seen, bool host_restarted, int64_t now_ns,
+                            const struct host_observation *seen, enum continuity continuity, int64_t now_ns,
                             struct decision *ret)
 {
     if (seen != NULL && seen->found == HOST_RUNNING && seen->incarnation == container->incarnation) {
         adopt(core, container, seen, now_ns, ret);
         return;
     }
-    struct host_exit exit = exit_by_evidence(container, seen, host_restarted);
-    record_exit(core, container, &exit, host_restarted, now_ns, ret);
+    struct host_exit exit = exit_by_evidence(container, seen, continuity);
+    /* what outlived its records, such as processes in its cgroup, is nobody's any more */
+    if (continuity == STATE_LOST && seen != NULL)
+        add_effect(core, ret, EFFECT_REMOVE, container->id);
+    record_exit(core, container, &exit, continuity != SAME_BOOT, now_ns, ret);
 }
 
 static void recover_container(struct core *core, const struct container *container,
-                              const struct host_observation *seen, bool host_restarted, int64_t now_ns,
+                              const struct host_observation *seen, enum continuity continuity, int64_t now_ns,
                               struct decision *ret)
 {
+    bool host_restarted = continuity != SAME_BOOT; /* a host that is gone is restarted elsewhere */
     switch (container->state) {
     case CONTAINER_RUNNING:
     case CONTAINER_STOPPING:
-        recover_running(core, container, seen, host_restarted, now_ns, ret);
+        recover_running(core, container, seen, continuity, now_ns, ret);
         break;
     case CONTAINER_EXITED:
         /* the removal that should have followed its exit, or the start that a host restart brings */
@@ -146,12 +163,12 @@ static void destroy_orphan(struct core *core, const struct host_observation *see
     add_effect(core, ret, EFFECT_REMOVE, seen->container_id);
 }
 
-void core_recover(struct core *core, int64_t now_ns, bool host_restarted,
+void core_recover(struct core *core, int64_t now_ns, enum continuity continuity,
                   const struct host_observation *observed, size_t n_observed, struct decision *ret)
 {
     struct container *container, *next;
     HASH_ITER(hh, core->state.containers, container, next)
-    recover_container(core, container, find_observation(observed, n_observed, container->id), host_restarted,
+    recover_container(core, container, find_observation(observed, n_observed, container->id), continuity,
                       now_ns, ret);
     for (size_t i = 0; i < n_observed; i++) {
         const struct host_observation *seen = &observed[i];

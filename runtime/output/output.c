@@ -9,6 +9,8 @@
  */
 #include "runtime/output/output.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -215,6 +217,13 @@ static void handle_attach(struct http_request *request, void *data)
         attach_to_ended(attachment, container);
 }
 
+/* True for a container that ran when its host, or the disk, was another one. */
+static bool output_is_elsewhere(const struct container *container, int dir_fd)
+{
+    return container->started_at_ns > 0 && !container_state_is_running(container->state) &&
+           (dir_fd < 0 || (faccessat(dir_fd, "log", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT));
+}
+
 static void handle_logs(struct http_request *request, void *data)
 {
     struct output *output = data;
@@ -237,6 +246,11 @@ static void handle_logs(struct http_request *request, void *data)
     int dir_fd = host_container_dir(output->host, id, &err);
     if (container == NULL) {
         http_reply_problem(request, 404, "unknown-container", NULL, "no container '%.12s' on this node", id);
+    } else if (output_is_elsewhere(container, dir_fd)) {
+        http_reply_problem(request, 404, "no-output", NULL,
+                           "container '%s' ran, but no output of it is on this host: it was lost with the "
+                           "state directory that it ran in",
+                           container->name);
     } else if (dir_fd < 0) { /* never started: no output, and that is no error */
         http_reply(request, 200, "application/vnd.wharf.frames", "\3\0\0\0\0\0\0\2\0\0\0\0\0\0\0\0{}", 18);
     } else {

@@ -82,8 +82,8 @@ flip_byte() { printf X | dd of="$WHARF_STATE_DIR/snapshot" bs=1 seek=700 conv=no
 @test "an empty file" { restart_with "does not begin as one" truncate -s 0 "$WHARF_STATE_DIR/snapshot"; }
 
 @test "a newer format" {
-    restart_with "is of format version 77, and this wharf reads version 1" \
-        sed -i '1s/"version":1,/"version":77,/' "$WHARF_STATE_DIR/snapshot"
+    restart_with "is of format version 77, and this wharf reads version 2" \
+        sed -i '1s/"version":2,/"version":77,/' "$WHARF_STATE_DIR/snapshot"
 }
 
 @test "another node's" {

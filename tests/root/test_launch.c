@@ -123,7 +123,9 @@ static void says_what_is_wrong_with_the_setup(void **state)
     fixture_launch(f, id, 1, &spec);
     assert_false(f->result.ok);
     assert_int_equal(f->result.exit_code, 125);
-    assert_non_null(strstr(f->result.message, "'busybox:latest' are not in the store"));
+    assert_string_equal(f->result.code, "image-missing");
+    assert_non_null(strstr(f->result.message, "'busybox:latest' (sha256:0000"));
+    assert_non_null(strstr(f->result.message, ") are not on this host: import it again"));
     free(f->image.digest);
     f->image.digest = digest;
     fixture_remove(f, id);

@@ -309,6 +309,79 @@ static void earlier_boot_is_a_host_restart(void **state)
     fixture_remove(f, id);
 }
 
+static enum host_identity identify(struct fixture *f, const char *node)
+{
+    enum host_identity identity;
+    struct err err = ERR_INIT;
+    if (host_identify(f->host, node, &identity, &err) < 0)
+        fail_msg("%s", err.message);
+    return identity;
+}
+
+static void a_state_directory_says_whose_it_is(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX], id[CONTAINER_ID_SIZE];
+    struct err err = ERR_INIT;
+    enum host_identity identity;
+    assert_int_equal(identify(f, "n1"), HOST_NEW);
+    /* made by a wharf that wrote no such file */
+    fixture_new_id(f, id);
+    snprintf(path, sizeof(path), "%s/containers/%s", f->state_dir, id);
+    assert_int_equal(fs_mkdirs(AT_FDCWD, path, 0755, &err), 0);
+    assert_int_equal(identify(f, "n1"), HOST_UNCLAIMED);
+    fixture_remove(f, id);
+    assert_int_equal(identify(f, "n1"), HOST_NEW);
+    assert_int_equal(host_claim(f->host, "n1", &err), 0);
+    assert_int_equal(identify(f, "n1"), HOST_CLAIMED);
+    assert_int_equal(host_identify(f->host, "n2", &identity, &err), -1);
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_non_null(strstr(err.message, "is of node 'n1', not of 'n2'"));
+    snprintf(path, sizeof(path), "%s/node.json", f->state_dir);
+    assert_int_equal(fs_write_file(AT_FDCWD, path, 0600, "{", 1, false, &err), 0);
+    assert_int_equal(host_identify(f->host, "n1", &identity, &err), -1);
+    assert_int_equal(err.code, ERR_CORRUPT);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* A look beside a runtime: what runs is seen, and neither adopted nor touched; what is not there is not made.
+ */
+static void a_look_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE], nowhere[PATH_MAX];
+    struct err err = ERR_INIT;
+    struct host *look = NULL;
+    struct host_observation *seen = NULL;
+    size_t n = 0;
+    fixture_new_id(f, id);
+    struct container_spec spec = spec_of("sleep 1000");
+    fixture_launch(f, id, 1, &spec);
+    struct host_options options = {.state_dir = f->state_dir, .look_only = true};
+    assert_int_equal(host_open(&look, &f->loop, &options, &err), 0);
+    assert_int_equal(host_observe(look, &seen, &n, &err), 0);
+    assert_int_equal(n, 1);
+    assert_string_equal(seen[0].container_id, id);
+    assert_int_equal(seen[0].found, HOST_RUNNING);
+    assert_true(host_image_exists(look, f->image.digest));
+    free(seen);
+    host_close(look, NULL, NULL);
+    snprintf(nowhere, sizeof(nowhere), "%s/nowhere", f->state_dir);
+    options.state_dir = nowhere;
+    assert_int_equal(host_open(&look, &f->loop, &options, &err), 0);
+    assert_int_equal(host_observe(look, &seen, &n, &err), 0);
+    assert_int_equal(n, 0);
+    assert_false(host_image_exists(look, f->image.digest));
+    free(seen);
+    host_close(look, NULL, NULL);
+    assert_int_equal(access(nowhere, F_OK), -1);
+    /* the one that watches it hears of its end */
+    assert_int_equal(host_signal(f->host, id, 1, SIGKILL, &err), 0);
+    fixture_wait_exit(f);
+    fixture_remove(f, id);
+    spec_release(&spec);
+}
+
 static void recycled_pid_is_not_adopted(void **state)
 {
     struct fixture *f = *state;
@@ -429,7 +502,8 @@ int main(void)
         TEST(second_runtime_adopts),           TEST(container_survives_its_runtimes_death),
         TEST(interrupted_start_is_undone),     TEST(removal_keeps_an_exit_until_it_is_on_the_log),
         TEST(torn_records_are_no_records),     TEST(earlier_boot_is_a_host_restart),
-        TEST(recycled_pid_is_not_adopted),     TEST(unexecuted_start_is_not_adopted),
+        TEST(recycled_pid_is_not_adopted),     TEST(a_state_directory_says_whose_it_is),
+        TEST(a_look_changes_nothing),          TEST(unexecuted_start_is_not_adopted),
         TEST(removing_a_running_one_kills_it), TEST(shim_is_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,6 +55,7 @@ static const char *container_difference(const struct container *a, const struct 
     SAME_TEXT(last_event_id)
     SAME_TEXT(correlationid)
     SAME(restart_due_ns)
+    SAME(interrupted_by)
     return same_spec(&a->spec, &b->spec) ? NULL : "spec";
 }
 

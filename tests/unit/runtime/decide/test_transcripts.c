@@ -51,7 +51,7 @@ static void id_of(const char *name, char ret[CONTAINER_ID_SIZE])
     sha256_hex(ret, name, strlen(name));
 }
 
-static const char *known_names[] = {"web", "db", "job", "other", "ghost"};
+static const char *known_names[] = {"web", "db", "job", "other", "ghost", "api", "once"};
 
 /* Names in place of ids in a text of ours. */
 static void add_named(struct buf *out, const char *text)
@@ -227,6 +227,24 @@ static void do_launched(struct story *story, const char *name, int64_t incarnati
     step(story, &input);
 }
 
+/* > unstarted NAME INCARNATION: the image's contents are not on this host. */
+static void do_image_missing(struct story *story, const char *name, int64_t incarnation)
+{
+    struct host_launched launched = {.incarnation = incarnation, .exit_code = 125, .code = "image-missing"};
+    strcpy(launched.message, "image contents of 'busybox' are not on this host: import it again");
+    id_of(name, launched.container_id);
+    struct input input = {.kind = INPUT_LAUNCHED, .launched = &launched};
+    step(story, &input);
+}
+
+/* > interrupted: what `wharf replay` would start now. */
+static void list_interrupted(struct story *story)
+{
+    for (const struct container *each = story->core.state.containers; each != NULL; each = each->hh.next)
+        if (container_is_interrupted(each))
+            buf_printf(&story->output, "interrupted %s by %s\n", each->name, each->interrupted_by);
+}
+
 static struct host_exit make_exit(struct story *story, const char *name, int64_t incarnation, int code)
 {
     struct host_exit exit = {.incarnation = incarnation,
@@ -300,15 +318,15 @@ static void begin(struct story *story, const char *boot_id)
 }
 
 /* > restart BOOT_ID [NAME running|exited|lost|interrupted INCARNATION NUMBER OFFSET]...: the runtime was
- * killed and comes back, on the same log; NUMBER is a pid or an exit code. */
-static void do_restart(struct story *story, char *rest)
+ * killed and comes back, on the same log; NUMBER is a pid or an exit code. > fresh BOOT_ID ... is the same
+ * with a state directory that is new. */
+static void do_restart(struct story *story, char *rest, bool state_is_new)
 {
     struct host_observation seen[4] = {0};
     size_t n = 0;
     char *save = NULL;
     const char *boot_id = strtok_r(rest, " ", &save);
-    const char *before = story->core.state.boot_id;
-    bool host_restarted = before != NULL && strcmp(before, boot_id) != 0;
+    enum continuity continuity = core_continuity(&story->core, boot_id, state_is_new);
     core_release(&story->core);
     for (const char *name; (name = strtok_r(NULL, " ", &save)) != NULL; n++) {
         const char *found = strtok_r(NULL, " ", &save);
@@ -328,7 +346,7 @@ static void do_restart(struct story *story, char *rest)
     }
     begin(story, boot_id);
     struct decision decision = {0};
-    core_recover(&story->core, story->now_ns, host_restarted, seen, n, &decision);
+    core_recover(&story->core, story->now_ns, continuity, seen, n, &decision);
     conclude(story, &decision);
 }
 
@@ -367,7 +385,13 @@ static void run_input(struct story *story, char *line)
     else if (strcmp(verb, "pass") == 0)
         story->now_ns += atoll(name) * SECOND_NS;
     else if (strcmp(verb, "restart") == 0)
-        do_restart(story, rest);
+        do_restart(story, rest, false);
+    else if (strcmp(verb, "fresh") == 0)
+        do_restart(story, rest, true);
+    else if (strcmp(verb, "unstarted") == 0)
+        do_image_missing(story, name, atoll(word));
+    else if (strcmp(verb, "interrupted") == 0)
+        list_interrupted(story);
     else
         fail_msg("unknown input '%s'", line);
 }
