@@ -18,6 +18,7 @@
 
 #define WAITING_MAX_BYTES (1u << 20)
 #define TYPES_MAX 16
+#define CLOCK_SET_BACK_MS (10 * 60 * 1000)
 
 struct stream;
 
@@ -89,9 +90,12 @@ static bool is_wanted(const struct stream *stream, const json_t *envelope)
             time_ns >= stream->since_ns);
 }
 
-/* Without parsing: a container's events have its id as their key. What passes is looked at closely. */
+/* Without parsing: a container's events have its id as their key, and are appended after they were stamped, by
+ * a clock that was perhaps set back in between. What passes is looked at closely. */
 static bool may_be_wanted(const struct stream *stream, const struct log_record *record)
 {
+    if (stream->since_ns != INT64_MIN && record->time_ms < stream->since_ns / 1000000 - CLOCK_SET_BACK_MS)
+        return false;
     if (stream->container != NULL && record->key != NULL &&
         strncmp(record->key, stream->container, strlen(stream->container)) != 0)
         return false;
