@@ -17,10 +17,11 @@ step=$((lifecycles / 10 - samples - 3)) # those that the latency is taken of are
 
 place=$(mktemp -d /tmp/wharf-soak.XXXXXX)
 chmod 755 "$place"
-export WHARF_RUN_DIR=$place/run
+export WHARF_RUN_DIR=$place/run WHARF_CGROUP_PARENT=${place##*/}
 # shellcheck disable=SC2317 # called by the trap
 cleanup() {
     "$build/wharf" down --stop >/dev/null 2>&1 || true
+    find /sys/fs/cgroup -depth -type d -path "*/${place##*/}*" -exec rmdir {} \; 2>/dev/null || true
     rm -rf "$place"
 }
 trap cleanup EXIT
@@ -28,7 +29,6 @@ trap cleanup EXIT
 mkdir -p "$place/rootfs/bin"
 cp /bin/busybox "$place/rootfs/bin/busybox"
 for applet in true sh sleep echo cat; do ln -s busybox "$place/rootfs/bin/$applet"; done
-cgroups_before=$(find /sys/fs/cgroup -type d 2>/dev/null | wc -l)
 "$build/wharf" up --detach --node soak --state-dir "$place/state" >/dev/null
 "$build/wharf" import "$place/rootfs" busybox >/dev/null
 
@@ -101,7 +101,6 @@ verdict "no container directory left" "$([ "$left" -eq 0 ] && echo yes || echo n
 echo "disk for each lifecycle: $(((disk - middle_disk) * 1024 * 2 / lifecycles)) bytes"
 "$build/wharf" rebuild --verify
 "$build/wharf" down --stop >/dev/null
-cgroups_after=$(find /sys/fs/cgroup -type d 2>/dev/null | wc -l)
-verdict "no cgroup left" "$([ "$cgroups_after" -le "$cgroups_before" ] && echo yes || echo no)" \
-    "$cgroups_before before, $cgroups_after after"
+left=$(find /sys/fs/cgroup -type d -path "*/${place##*/}/*" 2>/dev/null | wc -l)
+verdict "no cgroup left" "$([ "$left" -eq 0 ] && echo yes || echo no)" "$left"
 exit $bad
