@@ -116,7 +116,8 @@ typedef void (*host_launched_cb)(const struct host_launched *result, void *data)
 
 /* Starts an incarnation. Copies what it needs. If that incarnation has been started before (a crash lost the
  * answer), the result is that of then, and on_exit follows if it has ended meanwhile; what an interrupted
- * attempt left is undone first. A failed start leaves nothing running and no cgroup. */
+ * attempt left is undone first. A failed start leaves nothing running and no cgroup. While the exit of the
+ * incarnation before is kept (see host_keep_exit), the start waits. */
 int host_launch(struct host *host, const struct host_launch *launch, host_launched_cb cb, void *data,
                 struct err *err);
 
@@ -127,14 +128,18 @@ int host_signal(struct host *host, const char *container_id, int64_t incarnation
 
 typedef void (*host_done_cb)(const struct err *err, void *data); /* err is NULL on success */
 
+/* An exit that host_observe showed is on its way to the log. It is kept, as every exit is that on_exit tells:
+ * whatever is asked for meanwhile, its evidence stays on disk until host_forget_exit. */
+void host_keep_exit(struct host *host, const char *container_id, int64_t incarnation);
+
 /* The exit is on the log, durably: its record is not needed any more. What the next start needs (upper, log)
  * stays. */
 void host_forget_exit(struct host *host, const char *container_id, int64_t incarnation);
 
 /* Removes everything of a container that is not running: cgroup, layers, records, logs. Nothing there is
  * fine. A container that still runs is killed first (orphans). The files are moved aside and deleted behind
- * the answer, but those of an exit that on_exit has told only after host_forget_exit: until then they are the
- * only evidence of it, and the next start finds it there. */
+ * the answer, but those of an exit that is kept only after host_forget_exit: until then they are the only
+ * evidence of it, and the next start finds it there. */
 int host_remove(struct host *host, const char *container_id, host_done_cb cb, void *data, struct err *err);
 
 enum host_found {

@@ -94,15 +94,37 @@ static int open_shim(struct host *host, struct err *err)
     return host->shim_fd < 0 ? err_sys(err, errno, "cannot keep '%s' open", host->shim_path) : 0;
 }
 
-/* A removal that was cut off: done again as long as the log may not have the exit, whose record is deleted
+/* What tells of an incarnation, in the order in which it is deleted. The shim's record goes first: an exit
+ * record alone still says all, a shim's record alone would look like a loss. */
+static const char *const EVIDENCE[] = {"shim", "exit", "launch.json"};
+
+static void delete_evidence(const struct host *host, const char *directory)
+{
+    char path[sizeof(TRASH_PREFIX) + CONTAINER_ID_SIZE + 16];
+    for (size_t i = 0; i < sizeof(EVIDENCE) / sizeof(EVIDENCE[0]); i++) {
+        if (snprintf(path, sizeof(path), "%s/%s", directory, EVIDENCE[i]) < (int)sizeof(path))
+            unlinkat(host->containers_fd, path, 0);
+        FAULT_POINT(RUNTIME_EXIT_HALF_FORGOTTEN);
+    }
+}
+
+static bool has_evidence(const struct host *host, const char *directory)
+{
+    char path[sizeof(TRASH_PREFIX) + CONTAINER_ID_SIZE + 16];
+    for (size_t i = 0; i < sizeof(EVIDENCE) / sizeof(EVIDENCE[0]); i++) {
+        if (snprintf(path, sizeof(path), "%s/%s", directory, EVIDENCE[i]) < (int)sizeof(path) &&
+            faccessat(host->containers_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A removal that was cut off: done again as long as the log may not have the exit, whose evidence is deleted
  * first; otherwise only the rest has to go. */
 static void settle_trash(const struct host *host, const char *trash)
 {
-    char path[sizeof(TRASH_PREFIX) + CONTAINER_ID_SIZE + 8];
     const char *id = trash + strlen(TRASH_PREFIX);
-    if (snprintf(path, sizeof(path), "%s/exit", trash) < (int)sizeof(path) &&
-        faccessat(host->containers_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
-        renameat(host->containers_fd, trash, host->containers_fd, id) == 0)
+    if (has_evidence(host, trash) && renameat(host->containers_fd, trash, host->containers_fd, id) == 0)
         return;
     fs_remove_tree(host->containers_fd, trash, NULL); /* the next start tries again */
 }
@@ -353,9 +375,7 @@ struct trash {
 static void run_trash(uv_work_t *work)
 {
     const struct trash *trash = work->data;
-    char path[sizeof(trash->name) + 8];
-    snprintf(path, sizeof(path), "%s/exit", trash->name);
-    unlinkat(trash->host->containers_fd, path, 0);
+    delete_evidence(trash->host, trash->name);
     FAULT_POINT(REMOVE_HALF_DELETED);
     fs_remove_tree(trash->host->containers_fd, trash->name, NULL); /* the next start tries again */
 }
@@ -457,12 +477,26 @@ int host_remove(struct host *host, const char *container_id, host_done_cb cb, vo
     return 0;
 }
 
-/* The shim's record goes first: an exit record alone still says all, a shim record alone would look like a
- * loss. */
+void host_keep_exit(struct host *host, const char *container_id, int64_t incarnation)
+{
+    struct host_container *container;
+    HASH_FIND_STR(host->containers, container_id, container);
+    if (container != NULL && container->state == HOST_CONTAINER_EXITED &&
+        container->record.incarnation == incarnation)
+        container->owed = true;
+}
+
+static void begin_held(struct host *host, struct host_container *container)
+{
+    struct host_op *held = steal_ptr(container->held);
+    if (held == NULL)
+        return;
+    container->state = HOST_CONTAINER_LAUNCHING;
+    host_op_begin(host, container, held);
+}
+
 void host_forget_exit(struct host *host, const char *container_id, int64_t incarnation)
 {
-    static const char *const FILES[] = {"shim", "exit", "launch.json"};
-    char path[CONTAINER_ID_SIZE + 16];
     struct host_container *container;
     FAULT_POINT(RUNTIME_EXIT_OWED);
     HASH_FIND_STR(host->containers, container_id, container);
@@ -477,11 +511,8 @@ void host_forget_exit(struct host *host, const char *container_id, int64_t incar
         return;
     container->state = HOST_CONTAINER_IDLE;
     container->owed = false;
-    for (size_t i = 0; i < sizeof(FILES) / sizeof(FILES[0]); i++) {
-        snprintf(path, sizeof(path), "%s/%s", container_id, FILES[i]);
-        unlinkat(host->containers_fd, path, 0);
-        FAULT_POINT(RUNTIME_EXIT_HALF_FORGOTTEN);
-    }
+    delete_evidence(host, container_id);
+    begin_held(host, container);
 }
 
 int host_container_dir(const struct host *host, const char *container_id, struct err *err)

@@ -48,7 +48,8 @@ struct host_container {
     struct shim_record record; /* of the newest incarnation; valid while running or exited */
     struct host_exit exit;
     bool told;                /* on_exit has been called for this incarnation */
-    bool owed;                /* and what it told is not yet on the log: the exit record is kept */
+    bool owed;                /* the exit is not yet on the log: its record is kept */
+    struct host_op *held;     /* a start that waits for that */
     struct trash *trash;      /* removed, but owed: to be deleted once it is on the log */
     struct host_watch *watch; /* while running; owned until its close callback */
     struct host_op *queue;    /* the first one is under way */

@@ -715,6 +715,9 @@ int host_launch(struct host *host, const struct host_launch *launch, host_launch
         op->already = true;
         op->record = container->record;
         op->known = true;
+    } else if (container->owed && container->held == NULL) {
+        container->held = &op->op; /* it would destroy the only evidence of the exit before */
+        return 0;
     } else if (container->state != HOST_CONTAINER_RUNNING) {
         container->state = HOST_CONTAINER_LAUNCHING;
     }

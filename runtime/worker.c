@@ -135,6 +135,17 @@ static void serve(struct worker *worker)
     worker_snapshot_if_due(worker); /* after a long replay */
 }
 
+/* Before any effect: a removal or a start would destroy what the next recovery needs, should this one be cut
+ * off before its events are durable. */
+static void keep_exits(struct worker *worker, const struct decision *decision)
+{
+    for (size_t i = 0; i < decision->n_events; i++) {
+        const struct decided_event *event = &decision->events[i];
+        if (event->type == EVENT_CONTAINER_EXITED)
+            host_keep_exit(worker->options.host, event->subject, event->incarnation);
+    }
+}
+
 static void recover(struct worker *worker)
 {
     struct host_observation *observed = NULL;
@@ -150,6 +161,7 @@ static void recover(struct worker *worker)
     worker->phase = WORKER_SERVING;
     core_recover(&worker->core, clock_realtime_ns(), worker->continuity, observed, n, &decision);
     free(observed);
+    keep_exits(worker, &decision);
     worker_carry_out(worker, &decision);
     worker->claim_due = worker->identity != HOST_CLAIMED;
     worker->claim_batches = worker->decided_batches;

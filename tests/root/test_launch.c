@@ -283,6 +283,7 @@ static void keeps_what_it_wrote_until_it_is_removed(void **state)
         assert_true(f->result.ok);
         fixture_wait_exit(f);
         assert_int_equal(f->exit.incarnation, i);
+        host_forget_exit(f->host, id, i);
     }
     auto_free char *log = fixture_log(f, id);
     assert_string_equal(log, "1\n2\n3\n");

@@ -271,6 +271,58 @@ static void removal_keeps_an_exit_until_it_is_on_the_log(void **state)
     spec_release(&spec);
 }
 
+/* So does a start of the next incarnation, and what host_observe has shown is kept like what on_exit has
+ * told. */
+static void start_waits_until_the_exit_is_on_the_log(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE], other[CONTAINER_ID_SIZE];
+    struct container_spec spec = spec_of("exit 3");
+    size_t n_launched = 0;
+    fixture_new_id(f, id);
+    fixture_new_id(f, other);
+    fixture_launch(f, id, 1, &spec);
+    fixture_wait_exit(f);
+    struct host_observation found = restart(f, id);
+    assert_int_equal(found.found, HOST_EXITED);
+    host_keep_exit(f->host, id, 1);
+    fixture_launch_only(f, id, 2, &spec, &n_launched);
+    fixture_launch(f, other, 1, &spec); /* which was asked for later, and is done before */
+    fixture_wait_exit(f);
+    assert_int_equal(n_launched, 0);
+    auto_free char *record = fixture_read("%s/containers/%s/exit", f->state_dir, id);
+    assert_non_null(strstr(record, "incarnation=1 exit_code=3"));
+    host_forget_exit(f->host, id, 1);
+    fixture_wait_exit(f);
+    assert_int_equal(n_launched, 1);
+    assert_int_equal(f->exit.incarnation, 2);
+    host_forget_exit(f->host, id, 2);
+    host_forget_exit(f->host, other, 1);
+    fixture_remove(f, id);
+    fixture_remove(f, other);
+    spec_release(&spec);
+}
+
+/* A recovery that removes a container before the exit it has found is on the log. */
+static void removal_keeps_an_observed_exit(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE];
+    struct container_spec spec = spec_of("exit 5");
+    fixture_new_id(f, id);
+    fixture_launch(f, id, 1, &spec);
+    fixture_wait_exit(f);
+    struct host_observation found = restart(f, id);
+    host_keep_exit(f->host, id, 1);
+    fixture_remove(f, id);
+    assert_false(is_in_store(f, "", id));
+    found = restart(f, id);
+    assert_int_equal(found.found, HOST_EXITED);
+    assert_int_equal(found.exit.exit_code, 5);
+    fixture_remove(f, id);
+    spec_release(&spec);
+}
+
 static void torn_records_are_no_records(void **state)
 {
     struct fixture *f = *state;
@@ -498,13 +550,22 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(container_dies_with_its_shim),    TEST(container_dies_with_its_shim_alone),
-        TEST(second_runtime_adopts),           TEST(container_survives_its_runtimes_death),
-        TEST(interrupted_start_is_undone),     TEST(removal_keeps_an_exit_until_it_is_on_the_log),
-        TEST(torn_records_are_no_records),     TEST(earlier_boot_is_a_host_restart),
-        TEST(recycled_pid_is_not_adopted),     TEST(a_state_directory_says_whose_it_is),
-        TEST(a_look_changes_nothing),          TEST(unexecuted_start_is_not_adopted),
-        TEST(removing_a_running_one_kills_it), TEST(shim_is_small),
+        TEST(container_dies_with_its_shim),
+        TEST(container_dies_with_its_shim_alone),
+        TEST(second_runtime_adopts),
+        TEST(container_survives_its_runtimes_death),
+        TEST(interrupted_start_is_undone),
+        TEST(removal_keeps_an_exit_until_it_is_on_the_log),
+        TEST(start_waits_until_the_exit_is_on_the_log),
+        TEST(removal_keeps_an_observed_exit),
+        TEST(torn_records_are_no_records),
+        TEST(earlier_boot_is_a_host_restart),
+        TEST(recycled_pid_is_not_adopted),
+        TEST(a_state_directory_says_whose_it_is),
+        TEST(a_look_changes_nothing),
+        TEST(unexecuted_start_is_not_adopted),
+        TEST(removing_a_running_one_kills_it),
+        TEST(shim_is_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -178,6 +178,7 @@ static void host_paths_cannot_be_reached_by_links(void **state)
     fixture_wait_exit(f);
     struct container_spec enter = spec_of("true");
     enter.workdir = strdup("/work");
+    host_forget_exit(f->host, id, 1);
     fixture_launch(f, id, 2, &enter);
     assert_false(f->result.ok);
     assert_int_equal(f->result.exit_code, 125);
