@@ -90,8 +90,8 @@ static bool is_wanted(const struct stream *stream, const json_t *envelope)
             time_ns >= stream->since_ns);
 }
 
-/* Without parsing: a container's events have its id as their key, and are appended after they were stamped, by
- * a clock that was perhaps set back in between. What passes is looked at closely. */
+/* Without parsing: a container's events have its id as their key, and are appended after they were stamped,
+ * by a clock that was perhaps set back in between. What passes is looked at closely. */
 static bool may_be_wanted(const struct stream *stream, const struct log_record *record)
 {
     if (stream->since_ns != INT64_MIN && record->time_ms < stream->since_ns / 1000000 - CLOCK_SET_BACK_MS)
