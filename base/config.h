@@ -17,19 +17,18 @@
 #include "base/err.h"
 
 struct config {
-    char *state_dir;      /* "state-dir", default /var/lib/wharf */
-    char *run_dir;        /* "run-dir", default /run/wharf */
-    char *log_url;        /* "log", default sqlite:STATE_DIR/log */
-    char *redis_url;      /* "redis", default unix:RUN_DIR/redis.sock */
-    char *node;           /* "node", default the host name */
-    char *user;           /* "user", default wharf: whom writer, projector and query become */
-    char *cgroup_parent;  /* "cgroup-parent", default wharf: under which containers' cgroups are made */
-    uint32_t partitions;  /* "partitions", of topics to be created; 0 = default */
-    uint32_t replication; /* "replication", of topics to be created; 0 = default */
-    int64_t
-        snapshot_every;  /* "snapshot-every", events between a runtime's snapshots, default 10000; 0 = none */
-    char **kafka;        /* name, value, name, value, ..., NULL; never NULL itself */
-    bool embedded_redis; /* no "redis" was given anywhere: `wharf up` starts a private one */
+    char *state_dir;        /* "state-dir", default /var/lib/wharf */
+    char *run_dir;          /* "run-dir", default /run/wharf */
+    char *log_url;          /* "log", default sqlite:STATE_DIR/log */
+    char *redis_url;        /* "redis", default unix:RUN_DIR/redis.sock */
+    char *node;             /* "node", default the host name */
+    char *user;             /* "user", default wharf: whom writer, projector and query become */
+    char *cgroup_parent;    /* "cgroup-parent", default wharf: under which containers' cgroups are made */
+    uint32_t partitions;    /* "partitions", of topics to be created; 0 = default */
+    uint32_t replication;   /* "replication", of topics to be created; 0 = default */
+    int64_t snapshot_every; /* "snapshot-every", events between snapshots, default 10000; 0 = none */
+    char **kafka;           /* name, value, name, value, ..., NULL; never NULL itself */
+    bool embedded_redis;    /* no "redis" was given anywhere: `wharf up` starts a private one */
 };
 
 /* One setting from the command line. */

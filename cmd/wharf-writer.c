@@ -10,6 +10,8 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/config.h"
 #include "base/fs.h"
@@ -23,6 +25,7 @@ struct process {
     struct role_signals signals;
     struct writer *writer;
     char socket_path[PATH_MAX];
+    char state_dir[PATH_MAX]; /* STATE_DIR/writer; "" when there can be none */
     bool stopping;
     int exit_code;
 };
@@ -59,13 +62,33 @@ static void on_ready(void *data)
     role_notify_ready();
 }
 
+/* Its own directory, which the user it becomes can write in. Without one it reads the whole log at start. */
+static void make_state_dir(struct process *process)
+{
+    const struct config *config = &process->config;
+    char *path = process->state_dir;
+    struct err err = ERR_INIT;
+    if (snprintf(path, PATH_MAX, "%s/writer", config->state_dir) >= PATH_MAX ||
+        fs_mkdirs(AT_FDCWD, path, 0755, &err) < 0 || chmod(path, 0700) < 0) {
+        path[0] = '\0';
+        return;
+    }
+    gid_t gid = role_group(config->user);
+    if (geteuid() == 0 && gid != (gid_t)-1 && (chown(path, (uid_t)-1, gid) < 0 || chmod(path, 0770) < 0))
+        path[0] = '\0';
+}
+
 static int listen_for_clients(struct process *process, struct err *err)
 {
     const struct config *config = &process->config;
     if (fs_mkdirs(AT_FDCWD, config->run_dir, 0755, err) < 0)
         return err_wrap(err, "cannot make the run directory '%s'", config->run_dir);
     snprintf(process->socket_path, sizeof(process->socket_path), "%s/writer.sock", config->run_dir);
+    make_state_dir(process);
     const struct writer_options options = {.socket_path = process->socket_path,
+                                           .state_dir =
+                                               process->state_dir[0] != '\0' ? process->state_dir : NULL,
+                                           .snapshot_every = config->snapshot_every,
                                            .socket_mode = 0660,
                                            .socket_gid = role_group(config->user),
                                            .on_ready = on_ready,

@@ -9,13 +9,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/digest.h"
+#include "base/seal.h"
 #include "events/container_state.h"
 
 #define FORMAT "wharf.snapshot"
 #define ITEMS_A_LINE 1000
-#define DIGEST_LINE "{\"sha256\":\"%s\"}\n"
-#define DIGEST_LINE_SIZE (sizeof("{\"sha256\":\"\"}\n") - 1 + SHA256_HEX_SIZE - 1)
+#define HEAD_AND_SEAL_SIZE 1024 /* about */
 
 static const char *check_format(const char *text)
 {
@@ -218,16 +217,13 @@ int snapshot_take(struct snapshot *ret, const struct node_state *state, struct e
 int snapshot_seal(struct snapshot *snapshot, int64_t next_offset, int64_t events_fenced, struct buf *ret,
                   struct err *err)
 {
-    char digest[SHA256_HEX_SIZE];
     auto_buf struct buf text = BUF_INIT;
-    buf_reserve(&text, snapshot->body.size + DIGEST_LINE_SIZE + 1024);
+    buf_reserve(&text, snapshot->body.size + HEAD_AND_SEAL_SIZE);
     snapshot->header->next_offset = next_offset;
     snapshot->header->events_fenced = events_fenced;
     add_record(&text, header_schema(), snapshot->header);
     buf_add(&text, snapshot->body.data, snapshot->body.size);
-    if (!text.failed)
-        sha256_hex(digest, text.data, text.size);
-    buf_printf(&text, DIGEST_LINE, digest);
+    seal_add(&text);
     if (text.failed)
         return err_nomem(err, "writing a snapshot");
     *ret = text;
@@ -306,20 +302,6 @@ static int next_record(struct lines *lines, const struct schema *schema, void *r
     if (why.code == ERR_NOMEM)
         return err_nomem(err, "reading a snapshot");
     return bad_line(lines, err, why.message);
-}
-
-static int check_digest_line(struct lines *lines, const char *bytes, size_t size, struct err *err)
-{
-    char digest[SHA256_HEX_SIZE], expected[DIGEST_LINE_SIZE + 1];
-    if (size < DIGEST_LINE_SIZE)
-        return err_set(err, ERR_CORRUPT, "is cut off: it has %zu bytes", size);
-    sha256_hex(digest, bytes, size - DIGEST_LINE_SIZE);
-    snprintf(expected, sizeof(expected), DIGEST_LINE, digest);
-    lines->end = bytes + size - DIGEST_LINE_SIZE;
-    if (memcmp(lines->end, expected, DIGEST_LINE_SIZE) != 0)
-        return err_set(err, ERR_CORRUPT,
-                       "is cut off or was changed: its digest is not what its last line says");
-    return 0;
 }
 
 /* Another version may be anything but for these two members of the first line, so it is told before all else.
@@ -529,8 +511,13 @@ int snapshot_decode(struct node_state *ret, int64_t *ret_next_offset, const char
     struct lines lines = {.at = bytes};
     struct snapshot_header record;
     struct node_state state;
-    if (check_version(bytes, size, err) < 0 || check_digest_line(&lines, bytes, size, err) < 0 ||
-        next_record(&lines, header_schema(), &record, err) < 0)
+    if (check_version(bytes, size, err) < 0)
+        return -1;
+    ssize_t sealed = seal_check(bytes, size, err);
+    if (sealed < 0)
+        return -1;
+    lines.end = lines.at + sealed;
+    if (next_record(&lines, header_schema(), &record, err) < 0)
         return -1;
     int rc = node_state_init(&state, node) < 0 ? err_nomem(err, "reading a snapshot") : 0;
     if (rc == 0)

@@ -8,8 +8,7 @@
  *
  * The text is lines of JSON: a header (snapshot.def), the newest event's bytes, one object a container and
  * one an image, arrays of answered commands (id, offset, id, offset ...) and of answered offsets, a thousand
- * a line, and last {"sha256":"HEX"}, the digest of all the bytes before it, which `head -n -1 | sha256sum`
- * gives too.
+ * a line, and the seal (base/seal.h).
  *
  * Pure; any thread.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the writer reads. Events, all of them and from then on: which nodes there are, and the outcomes.
+ * What the writer reads. Events, all of them (or what follow_file.c leaves of them) and from then on: which
+ * nodes there are, and the outcomes.
  * Commands, the newest at start: with what content an idempotency key was used, so that its repetition is
  * told from its abuse.
  *
@@ -8,6 +9,7 @@
  * projector.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "writer/writer_internal.h"
@@ -16,17 +18,34 @@
 
 static void ask_partitions(struct follow *follow);
 
-static void apply_event(struct writer *writer, const struct log_record *record)
+static bool contains(const struct log_record *record, const char *text)
 {
+    return memmem(record->value, record->value_size, text, strlen(text)) != NULL;
+}
+
+/* Whether the record can be of interest, before it is decoded, which takes most of the time that reading a
+ * long log takes: one that settles a command, or that placement_apply looks at. */
+static bool is_of_interest(const struct log_record *record)
+{
+    return contains(record, "outcome") || contains(record, "container.created") ||
+           contains(record, "container.removed") || contains(record, "node.joined");
+}
+
+static void apply_event(struct follow_partition *partition, const struct log_record *record)
+{
+    struct writer *writer = partition->writer;
     struct event event;
     struct err err = ERR_INIT;
+    if (record->damage == NULL && !is_of_interest(record))
+        return;
     if (record->damage != NULL || event_decode(&event, record->value, record->value_size, &err) < 0) {
         writer->metrics.records_skipped++;
         return;
     }
-    int applied = placement_apply(&writer->placement, &event, &err);
-    struct pending_command *settled =
-        pending_settle(&writer->pending, &event, record->partition, record->value, record->value_size, &err);
+    bool known = record->offset < partition->mark.next_offset;
+    int applied = known ? 0 : placement_apply(&writer->placement, &event, &err);
+    struct pending_command *settled = pending_settle(&writer->pending, &event, record->partition,
+                                                     record->offset, record->value, record->value_size, &err);
     event_release(&event);
     if (applied < 0 || (settled == NULL && err.code != ERR_NONE))
         writer_fail(writer, &err);
@@ -50,12 +69,21 @@ static void apply_command(struct writer *writer, const struct log_record *record
         writer_fail(writer, &err);
 }
 
+static void read_from_start(struct writer *writer);
+
 static void on_events(struct log_reader *reader, const struct log_record *records, size_t n, void *data)
 {
     (void)reader;
     struct follow_partition *partition = data;
-    for (size_t i = 0; i < n; i++)
-        apply_event(partition->writer, &records[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (!follow_file_fits(partition, &records[i])) {
+            read_from_start(partition->writer);
+            return;
+        }
+        apply_event(partition, &records[i]);
+    }
+    follow_file_note(partition, records, n);
+    follow_file_write(partition->writer, partition->writer->options.snapshot_every);
 }
 
 static void on_commands(struct log_reader *reader, const struct log_record *records, size_t n, void *data)
@@ -82,6 +110,10 @@ static void on_events_caught_up(struct log_reader *reader, int64_t end_offset, v
     (void)reader;
     (void)end_offset;
     struct follow_partition *partition = data;
+    if (follow_file_is_unchecked(partition)) { /* the log ends before the mark */
+        read_from_start(partition->writer);
+        return;
+    }
     partition->caught_up = true;
     if (!partition->writer->events.caught_up)
         check_caught_up(&partition->writer->events);
@@ -102,7 +134,10 @@ static void on_lost(struct log_reader *reader, const struct err *err, void *data
 {
     (void)reader;
     struct follow_partition *partition = data;
-    writer_fail(partition->writer, err);
+    if (follow_file_is_unchecked(partition))
+        read_from_start(partition->writer);
+    else
+        writer_fail(partition->writer, err);
 }
 
 static const struct log_reader_ops events_ops = {on_events, on_events_caught_up, on_lost};
@@ -133,13 +168,26 @@ static void open_partition(struct follow *follow, struct follow_partition *parti
 {
     struct err err = ERR_INIT;
     if (follow->topic == LOG_EVENTS) {
-        open_reader(follow, partition, 0);
+        open_reader(follow, partition, follow_file_from(partition));
         return;
     }
     partition->end.data = partition;
     if (log_end(follow->writer->log, &partition->end, follow->topic, partition->partition, on_commands_end,
                 &err) < 0)
         writer_fail(follow->writer, &err);
+}
+
+/* What the file said is of another log. */
+static void read_from_start(struct writer *writer)
+{
+    follow_file_forget(writer);
+    for (size_t i = 0; i < writer->events.n; i++) {
+        struct follow_partition *partition = &writer->events.partitions[i];
+        log_reader_close(steal_ptr(partition->reader));
+        partition->caught_up = false;
+        partition->next_offset = 0;
+        open_reader(&writer->events, partition, 0);
+    }
 }
 
 static void on_retry(uv_timer_t *timer)
@@ -165,10 +213,12 @@ static void on_partitions(struct log_query *query, int64_t n, const struct err *
         return;
     }
     follow->n = (size_t)n;
-    for (size_t i = 0; i < follow->n; i++) {
+    for (size_t i = 0; i < follow->n; i++)
         follow->partitions[i] = (struct follow_partition){.writer = writer, .partition = (uint32_t)i};
+    if (follow->topic == LOG_EVENTS)
+        follow_file_load(writer);
+    for (size_t i = 0; i < follow->n; i++)
         open_partition(follow, &follow->partitions[i]);
-    }
 }
 
 static void ask_partitions(struct follow *follow)

@@ -107,7 +107,7 @@ int pending_fill(struct pending_command *entry, const struct command *command, u
 }
 
 struct pending_command *pending_settle(struct pending *pending, const struct event *event, uint32_t partition,
-                                       const void *bytes, size_t size, struct err *err)
+                                       int64_t offset, const void *bytes, size_t size, struct err *err)
 {
     if (event->envelope.outcome == OUTCOME_NONE || event->envelope.causationid[0] == '\0')
         return NULL;
@@ -127,6 +127,7 @@ struct pending_command *pending_settle(struct pending *pending, const struct eve
     entry->outcome = event->envelope.outcome;
     entry->event = copy;
     entry->event_size = size;
+    entry->event_offset = offset;
     if (entry->offset < 0 && !entry->appending) {
         entry->partition = partition;
         entry->offset = event->envelope.commandoffset;
@@ -134,4 +135,13 @@ struct pending_command *pending_settle(struct pending *pending, const struct eve
     pending->event_bytes += size;
     make_room(pending, entry);
     return entry;
+}
+
+int64_t pending_oldest_outcome(const struct pending *pending, uint32_t partition, int64_t otherwise)
+{
+    int64_t oldest = otherwise;
+    for (const struct pending_command *at = pending->commands; at != NULL; at = at->hh.next)
+        if (at->outcome != OUTCOME_NONE && at->partition == partition && at->event_offset < oldest)
+            oldest = at->event_offset;
+    return oldest;
 }

@@ -28,6 +28,7 @@ struct pending_command {
     bool appending; /* the acknowledgement is outstanding */
     enum outcome outcome;
     char *event; /* the stored envelope of the outcome, once there is one */
+    int64_t event_offset;
     size_t event_size;
     size_t n_waiting; /* kept up by the shell, with `waiting` */
     void *waiting;    /* the shell's list of who waits */
@@ -53,10 +54,14 @@ struct pending_command *pending_note(struct pending *pending, const char *id);
 int pending_fill(struct pending_command *entry, const struct command *command, uint32_t partition,
                  int64_t offset, struct err *err);
 
-/* Takes note of an event that settles a command, whose stored bytes are `bytes`. The first outcome stands.
- * Returns the command's entry, or NULL if the event settles none; on failure NULL with the err filled. */
+/* Takes note of an event that settles a command, stored at `offset` with the bytes `bytes`. The first outcome
+ * stands. Returns the command's entry, or NULL if the event settles none; on failure NULL with the err
+ * filled. */
 struct pending_command *pending_settle(struct pending *pending, const struct event *event, uint32_t partition,
-                                       const void *bytes, size_t size, struct err *err);
+                                       int64_t offset, const void *bytes, size_t size, struct err *err);
+
+/* The offset of the oldest outcome that is kept of the partition; `otherwise` if there is none. */
+int64_t pending_oldest_outcome(const struct pending *pending, uint32_t partition, int64_t otherwise);
 
 /* Forgets the command; nobody may be waiting for it. */
 void pending_forget(struct pending *pending, struct pending_command *entry);

@@ -14,7 +14,7 @@ static struct placement_node *find_node(const struct placement *placement, const
     return node;
 }
 
-static int add_node(struct placement *placement, const char *name, uint32_t partition, struct err *err)
+int placement_add_node(struct placement *placement, const char *name, uint32_t partition, struct err *err)
 {
     if (find_node(placement, name) != NULL)
         return 0;
@@ -50,18 +50,19 @@ static void remove_container(struct placement *placement, const char *id)
     free_container(container);
 }
 
-static int add_container(struct placement *placement, const struct event *event, struct err *err)
+int placement_add_container(struct placement *placement, const char *id, const char *name,
+                            const char *node_name, struct err *err)
 {
-    struct placement_node *node = find_node(placement, event->envelope.node);
-    if (node == NULL || !container_id_is_valid(event->envelope.subject))
+    struct placement_node *node = find_node(placement, node_name);
+    if (node == NULL || !container_id_is_valid(id))
         return 0;
-    remove_container(placement, event->envelope.subject);
+    remove_container(placement, id);
     struct placement_container *container = calloc(1, sizeof(*container));
-    if (container == NULL || (container->name = strdup(event->data.container_created.name)) == NULL) {
+    if (container == NULL || (container->name = strdup(name)) == NULL) {
         free(container);
         return err_nomem(err, "noting a container");
     }
-    memcpy(container->id, event->envelope.subject, sizeof(container->id));
+    memcpy(container->id, id, sizeof(container->id));
     container->node = node;
     HASH_ADD_STR(placement->containers, id, container);
     if (container->hh.tbl == NULL) {
@@ -77,9 +78,11 @@ int placement_apply(struct placement *placement, const struct event *event, stru
     if (event->envelope.node == NULL || event->envelope.subject == NULL)
         return 0;
     if (event->type == EVENT_NODE_JOINED)
-        return add_node(placement, event->envelope.node, (uint32_t)event->data.node_joined.partition, err);
+        return placement_add_node(placement, event->envelope.node,
+                                  (uint32_t)event->data.node_joined.partition, err);
     if (event->type == EVENT_CONTAINER_CREATED)
-        return add_container(placement, event, err);
+        return placement_add_container(placement, event->envelope.subject, event->data.container_created.name,
+                                       event->envelope.node, err);
     if (event->type == EVENT_CONTAINER_REMOVED)
         remove_container(placement, event->envelope.subject);
     return 0;

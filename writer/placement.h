@@ -42,6 +42,12 @@ void placement_release(struct placement *placement);
  * partition it was given first. -1 when memory runs out. */
 int placement_apply(struct placement *placement, const struct event *event, struct err *err);
 
+/* The two additions behind it, for placement_file.h: what is there keeps its partition, or is replaced; a
+ * container of a node that is not there is not added. -1 when memory runs out. */
+int placement_add_node(struct placement *placement, const char *name, uint32_t partition, struct err *err);
+int placement_add_container(struct placement *placement, const char *id, const char *name,
+                            const char *node_name, struct err *err);
+
 enum placement_result {
     PLACEMENT_OK,
     PLACEMENT_NO_NODE,   /* none has joined yet */

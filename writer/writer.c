@@ -113,6 +113,8 @@ static void writer_free(struct writer *writer)
     void *data = writer->on_stopped_data;
     pending_release(&writer->pending);
     placement_release(&writer->placement);
+    for (size_t i = 0; i < writer->events.n; i++)
+        buf_release(&writer->events.partitions[i].newest);
     free(writer->events.partitions);
     free(writer->commands.partitions);
     free(writer);
@@ -147,6 +149,7 @@ static void on_http_closed(void *data)
 {
     struct writer *writer = data;
     writer->http = NULL;
+    follow_file_write(writer, 1);
     follow_stop(writer);
     if (writer->log != NULL)
         log_close(writer->log, on_log_closed, writer);

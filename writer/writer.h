@@ -22,6 +22,8 @@ struct writer_options {
     const char *socket_path;
     mode_t socket_mode;
     gid_t socket_gid;             /* (gid_t)-1 leaves it */
+    const char *state_dir;        /* where it keeps its cache of the log; NULL: nowhere */
+    int64_t snapshot_every;       /* after how many events it is written; 0: never */
     unsigned idle_timeout_s;      /* of connections; 0 means the HTTP server's default */
     void (*on_ready)(void *data); /* once: it serves, or would if the log were not away */
     void (*on_failed)(const struct err *err, void *data); /* it cannot go on: stop it and exit */

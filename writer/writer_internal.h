@@ -4,6 +4,7 @@
  *
  *   writer.c     opening, starting, stopping, trouble with the log
  *   follow.c     reads events and the newest commands, at start and from then on
+ *   follow_file.c what of the events need not be read again
  *   commands.c   the HTTP handlers, appends, and who waits for what
  *   metrics.c    the counters as text
  */
@@ -16,6 +17,7 @@
 #include "writer/actor.h"
 #include "writer/pending.h"
 #include "writer/placement.h"
+#include "writer/placement_file.h"
 #include "writer/writer.h"
 
 /* Records of each partition, read at start to recognise repeated keys. */
@@ -43,6 +45,11 @@ struct follow_partition {
     struct log_reader *reader;
     struct log_query end; /* commands: where the tail begins is counted from here */
     bool caught_up;
+    /* events: */
+    struct placement_mark mark; /* what the file has; next_offset 0: nothing */
+    bool checked;               /* the mark fits the log */
+    int64_t next_offset;        /* one past the newest record read */
+    struct buf newest;          /* its value */
 };
 
 /* One topic that is read. */
@@ -71,6 +78,8 @@ struct writer {
     uv_timer_t ready_timer;
     bool told_ready;
     bool caught_up;
+    int64_t events_since_file; /* read since the placement was written */
+    bool told_file;            /* that it cannot be written */
     unsigned away; /* topics that cannot be reached or written, as a mask of 1u << enum log_topic */
     bool stopping;
     bool http_closing;
@@ -91,6 +100,23 @@ void writer_stop_step(struct writer *writer);
 void follow_init(struct writer *writer);
 void follow_start(struct writer *writer);
 void follow_stop(struct writer *writer);
+
+/* ---- follow_file.c ---- */
+
+/* Reads the placement and the marks, if there is such a file and it is whole. The partitions are known. */
+void follow_file_load(struct writer *writer);
+/* Where the partition is to be read from. */
+int64_t follow_file_from(const struct follow_partition *partition);
+/* True until a record has shown whether the mark fits the log. */
+bool follow_file_is_unchecked(const struct follow_partition *partition);
+/* False if the record shows that it does not. */
+bool follow_file_fits(struct follow_partition *partition, const struct log_record *record);
+/* The file does not fit: the placement and the marks are empty again. */
+void follow_file_forget(struct writer *writer);
+/* n >= 1 records have been read. */
+void follow_file_note(struct follow_partition *partition, const struct log_record *records, size_t n);
+/* Writes the placement if everything is read and there are so many new events. */
+void follow_file_write(struct writer *writer, int64_t at_least);
 
 /* ---- commands.c ---- */
 extern const struct http_route writer_routes[];

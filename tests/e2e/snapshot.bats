@@ -94,6 +94,45 @@ flip_byte() { printf X | dd of="$WHARF_STATE_DIR/snapshot" bs=1 seek=700 conv=no
     restart_with "is of node 'xyz', not of 'e2e'" reseal
 }
 
+# Creates a container under a key; prints what the answer is made of.
+create_once() {
+    curl -s --unix-socket "$WHARF_RUN_DIR/writer.sock" -H 'Content-Type: application/json' -H "Idempotency-Key: $1" \
+        -d '{"type": "container.create", "data": {"image": "busybox", "command": ["true"]}}' \
+        'http://writer/v1/commands?wait=20' | jq -S 'del(.event.traceparent)'
+}
+
+@test "the writer's file: outcomes are remembered, and a file that is of no use is done without" {
+    local file=$WHARF_STATE_DIR/writer/placement first damage
+    first=$(create_once key-1)
+    [ "$(jq -r .outcome <<<"$first")" = ok ]
+    for _ in 1 2 3 4 5; do wharf run --rm busybox true; done
+    wharf down
+    [ "$(sed -n 2p "$file" | jq .[0])" = "$(head -n 1 "$WHARF_STATE_DIR/snapshot" | jq .next_offset)" ]
+    wharf up --detach
+    run ! grep -q "all events are read instead" "$WHARF_RUN_DIR/up.log"
+    [ "$(create_once key-1)" = "$first" ]
+    [ "$(wharf ps -aq | wc -l)" = 4 ]
+    for damage in "s/e2e/e3e/" "2s/\[[0-9]*,/[999999,/"; do
+        wharf down
+        sed -i "$damage" "$file"
+        wharf up --detach
+        grep -q "writer/placement' is cut off or was changed.*all events are read instead" "$WHARF_RUN_DIR/up.log"
+        [ "$(create_once key-1)" = "$first" ]
+    done
+    wharf run --rm busybox true
+    wharf down
+    rm -r "$WHARF_STATE_DIR/writer"
+    wharf up --detach
+    wharf run --rm busybox true
+    wharf down
+    [ -f "$file" ]
+    cp "$file" "$E2E_DIR/ahead"
+    WHARF_LOG=sqlite:$WHARF_STATE_DIR/other wharf up --detach
+    grep -q "writer/placement' does not fit the log; all events are read instead" "$WHARF_RUN_DIR/up.log"
+    wharf import "$E2E_DIR/rootfs" busybox
+    wharf run --rm busybox true
+}
+
 @test "one that the log does not reach, or that is of other events" {
     wharf rm -f stays
     wharf down

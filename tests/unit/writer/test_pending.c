@@ -27,7 +27,7 @@ static struct pending_command *settle(struct pending *pending, int i, enum outco
     event.envelope.outcome = outcome;
     event.envelope.commandoffset = 40 + i;
     snprintf(event.envelope.causationid, UUID_TEXT_SIZE, "%s", id_of(i));
-    struct pending_command *entry = pending_settle(pending, &event, 2, bytes, strlen(bytes), &err);
+    struct pending_command *entry = pending_settle(pending, &event, 2, 100 + i, bytes, strlen(bytes), &err);
     assert_int_equal(err.code, ERR_NONE);
     return entry;
 }
@@ -96,6 +96,9 @@ static void test_count_is_bounded(void **state)
     assert_null(pending_find(&pending, id_of(92)));
     for (int i = 93; i <= 100; i++)
         assert_non_null(pending_find(&pending, id_of(i)));
+    assert_int_equal(pending_oldest_outcome(&pending, 2, 999), 193);
+    assert_int_equal(pending_oldest_outcome(&pending, 2, 100), 100);
+    assert_int_equal(pending_oldest_outcome(&pending, 1, 999), 999);
     pending_forget(&pending, pending_find(&pending, id_of(2)));
     pending_release(&pending);
     assert_int_equal(pending.event_bytes, 0);
