@@ -80,8 +80,11 @@ shim=$("$build/wharf" history --run-dir "$place/sqlite/run" --format json "$id" 
 awk '/^Pss:/ { print "shim PSS " $2 " KB (goal 300)" }' "/proc/$shim/smaps_rollup"
 
 if [ -x "$build/bench/bench_restart" ]; then
-    echo "== a runtime's start with 100,000 events in its log"
-    BUILD=$build "$build/bench/bench_restart"
+    echo "== a runtime's start with a long log, and with many containers"
+    BUILD=$build "$build/bench/bench_restart" 100000
+    BUILD=$build "$build/bench/bench_restart" 200000 10000
+    echo "   (ten million events take ten minutes to write and five to read)"
+    BUILD=$build "$build/bench/bench_restart" 10000000
 fi
 if [ -x "$build/bench/bench_project" ]; then
     echo "== projection into Redis"

@@ -106,6 +106,25 @@ teardown_file() {
     wharf rm -f kept
 }
 
+@test "the next start reads what came after its snapshot, and a fresh host takes the node over by name and log" {
+    wharf run -d --name lost busybox sleep 1000
+    wharf down
+    wharf up --detach
+    grep -q 'read 0 events after its snapshot' "$WHARF_RUN_DIR/up.log"
+    run ! grep -q 'put aside\|does not fit\|are read instead' "$WHARF_RUN_DIR/up.log"
+    shim=$(wharf history --format json lost | jq -r 'select(.type == "wharf.container.started.v1").data.shim_pid')
+    wharf down
+    kill -KILL "$shim"
+    rm -rf "${WHARF_STATE_DIR:?}"
+    [ "$(wharf replay --dry-run --format json | jq -r 'select(.kind == "start").name')" = lost ]
+    wharf up --detach
+    wharf import "$E2E_DIR/rootfs" busybox --cmd sh
+    [ "$(wharf replay --yes)" = lost ]
+    state_is lost running
+    [ "$(wharf history --format json lost | jq -r 'select(.type == "wharf.container.exited.v1").data.reason')" = state-lost ]
+    wharf rm -f lost
+}
+
 @test "a broker that is down at start: the stack starts, says so, refuses commands, and works when the broker is there" {
     wharf down
     kafka stop
