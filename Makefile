@@ -125,9 +125,8 @@ test-deps: ## install what the tests need
 
 test: test-deps ## every test: unit, root, stack, end to end, short fuzzing
 	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory tsan
-	@set -e; for kind in $(TEST_TARGETS); do $(MAKE) --no-print-directory $$kind; done
+	@set -e; for kind in unit tsan $(TEST_TARGETS); do began=$$(date +%s); $(MAKE) --no-print-directory $$kind; \
+	    echo "== $$kind: passed in $$(($$(date +%s) - began)) s"; done
 	@echo "all tests passed"
 
 lint: ## formatting, structure, static analysis, both compilers
