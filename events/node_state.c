@@ -409,6 +409,7 @@ static enum apply_result apply_container(struct node_state *state, const struct 
         return APPLY_DONE;
     }
     evolve_container(container, event);
+    container->just_exited = event->type == EVENT_CONTAINER_EXITED;
     container->state = next;
     note_event(container, &event->envelope);
     return APPLY_DONE;

@@ -41,13 +41,14 @@ struct container {
     int64_t pid;         /* while running */
     int64_t shim_pid;    /* while running */
     int64_t created_at_ns;
-    int64_t started_at_ns;           /* 0 before the first start */
-    int64_t finished_at_ns;          /* 0 before the first exit, or when nobody knows */
-    int64_t exit_code;               /* of the newest exit; SCHEMA_ABSENT when unknown or none yet */
-    bool stopped_by_user;            /* asked to end since it was last started: no restart policy applies */
-    int64_t restarts;                /* automatic ones, in all */
-    int64_t restart_attempt;         /* automatic ones in a row, which the back-off grows with */
-    char created_by[UUID_TEXT_SIZE]; /* the command that created it */
+    int64_t started_at_ns;   /* 0 before the first start */
+    int64_t finished_at_ns;  /* 0 before the first exit, or when nobody knows */
+    int64_t exit_code;       /* of the newest exit; SCHEMA_ABSENT when unknown or none yet */
+    bool stopped_by_user;    /* asked to end since it was last started: no restart policy applies */
+    bool just_exited;        /* its newest event is its exit: what must follow it is not on the log yet */
+    int64_t restarts;        /* automatic ones, in all */
+    int64_t restart_attempt; /* automatic ones in a row, which the back-off grows with */
+    char created_by[UUID_TEXT_SIZE];    /* the command that created it */
     char last_event_id[UUID_TEXT_SIZE]; /* what a fact that no command caused was caused by */
     char correlationid[UUID_TEXT_SIZE]; /* of its newest event */
     int64_t restart_due_ns;             /* while restarting */

@@ -100,6 +100,7 @@ static void add_container(struct buf *buf, const struct container *container)
         .finished_at_ns = container->finished_at_ns,
         .exit_code = container->exit_code,
         .stopped_by_user = container->stopped_by_user,
+        .just_exited = container->just_exited,
         .restarts = container->restarts,
         .restart_attempt = container->restart_attempt,
         .restart_due_ns = container->restart_due_ns,
@@ -361,6 +362,7 @@ static struct container *container_from_record(struct snapshot_container *record
     container->finished_at_ns = record->finished_at_ns;
     container->exit_code = record->exit_code;
     container->stopped_by_user = record->stopped_by_user;
+    container->just_exited = record->just_exited;
     container->restarts = record->restarts;
     container->restart_attempt = record->restart_attempt;
     container->restart_due_ns = record->restart_due_ns;

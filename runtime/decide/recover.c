@@ -113,6 +113,24 @@ static void recover_running(struct core *core, const struct container *container
     record_exit(core, container, &exit, continuity != SAME_BOOT, now_ns, ret);
 }
 
+/* A restart that was carried out, but is not on the log, is asked for again and finds itself done: before any
+ * command can cancel what has happened. */
+static void recover_restarting(struct core *core, const struct container *container,
+                               const struct host_observation *seen, struct decision *ret)
+{
+    if (seen != NULL && seen->incarnation == container->incarnation + 1 && seen->found != HOST_INTERRUPTED) {
+        struct cause cause = cause_of_container(core, container, ACTOR_RESTART_POLICY);
+        begin_launch(core, container, &cause, ret);
+        return;
+    }
+    struct effect *timer = add_effect(core, ret, EFFECT_TIMER, container->id);
+    if (timer == NULL)
+        return;
+    timer->timer = TIMER_RESTART_DUE;
+    timer->incarnation = container->incarnation;
+    timer->due_ns = container->restart_due_ns;
+}
+
 static void recover_container(struct core *core, const struct container *container,
                               const struct host_observation *seen, enum continuity continuity, int64_t now_ns,
                               struct decision *ret)
@@ -124,19 +142,14 @@ static void recover_container(struct core *core, const struct container *contain
         recover_running(core, container, seen, continuity, now_ns, ret);
         break;
     case CONTAINER_EXITED:
-        /* the removal that should have followed its exit, or the start that a host restart brings */
-        if (container->spec.auto_remove || host_restarted)
+        /* the removal or the restart that should have followed its exit, or the start that a host restart
+         * brings: a log may keep the first events of a decision only */
+        if (container->spec.auto_remove || container->just_exited || host_restarted)
             follow_exit(core, container->id, host_restarted, now_ns, ret);
         break;
-    case CONTAINER_RESTARTING: {
-        struct effect *timer = add_effect(core, ret, EFFECT_TIMER, container->id);
-        if (timer != NULL) {
-            timer->timer = TIMER_RESTART_DUE;
-            timer->incarnation = container->incarnation;
-            timer->due_ns = container->restart_due_ns;
-        }
+    case CONTAINER_RESTARTING:
+        recover_restarting(core, container, seen, ret);
         break;
-    }
     case CONTAINER_CREATED:
         /* its start failed, and the removal that should have followed was cut off */
         if (container->spec.auto_remove && container->incarnation > 0) {

@@ -82,7 +82,7 @@ flip_byte() { printf X | dd of="$WHARF_STATE_DIR/snapshot" bs=1 seek=700 conv=no
 @test "an empty file" { restart_with "does not begin as one" truncate -s 0 "$WHARF_STATE_DIR/snapshot"; }
 
 @test "a newer format" {
-    restart_with "is of format version 77, and this wharf reads version 2" \
+    restart_with "is of format version 77, and this wharf reads version 3" \
         sed -i '1s/"version":2,/"version":77,/' "$WHARF_STATE_DIR/snapshot"
 }
 

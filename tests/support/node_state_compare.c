@@ -49,6 +49,7 @@ static const char *container_difference(const struct container *a, const struct 
     SAME(finished_at_ns)
     SAME(exit_code)
     SAME(stopped_by_user)
+    SAME(just_exited)
     SAME(restarts)
     SAME(restart_attempt)
     SAME_TEXT(created_by)

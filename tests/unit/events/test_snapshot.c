@@ -128,8 +128,8 @@ static void the_version_stands_for_format_and_fold(void **unused)
     make_state(&state, &writer, 99, 500);
     auto_buf struct buf text = encode(&state);
     sha256_hex(digest, text.data, text.size);
-    assert_int_equal(SNAPSHOT_VERSION, 2);
-    assert_string_equal(digest, "af884326ce5278fb29f14dc6c422063c1e021d1bc1e4b6bb7cc059446bde8a2f");
+    assert_int_equal(SNAPSHOT_VERSION, 3);
+    assert_string_equal(digest, "79520ca6e2fbd3625667d0f5898e0a82fb5f0002159318a22319c1c3c06e6e31");
     node_state_release(&state);
     event_writer_release(&writer);
 }
@@ -189,8 +189,8 @@ static void members_are_checked_one_by_one(void **unused)
         enum err_code code;
         const char *why;
     } edits[] = {
-        {"\"version\":2", "\"version\":3", ERR_PROTOCOL,
-         "is of format version 3, and this wharf reads version 2"},
+        {"\"version\":3", "\"version\":4", ERR_PROTOCOL,
+         "is of format version 4, and this wharf reads version 3"},
         {"wharf.snapshot", "wharf.else", ERR_CORRUPT, "does not begin as one"},
         {"\"epoch\":1", "\"epoch\":2", ERR_CORRUPT, "in line 2: the event is not the newest"},
         {"\"epoch\":1,", "\"epoch\":\"1\",", ERR_CORRUPT, "in line 1: '/epoch' must be an integer"},
@@ -218,7 +218,7 @@ static void members_are_checked_one_by_one(void **unused)
         refuses(edited.data, edited.size, "n1", edits[i].code, edits[i].why);
     }
     /* another version is told apart from damage, whatever its digest is made of */
-    auto_buf struct buf newer = edit(&text, "\"version\":2", "\"version\":9", false);
+    auto_buf struct buf newer = edit(&text, "\"version\":3", "\"version\":9", false);
     refuses(newer.data, newer.size, "n1", ERR_PROTOCOL, "version 9");
     node_state_release(&state);
     event_writer_release(&writer);

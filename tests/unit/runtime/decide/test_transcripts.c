@@ -350,6 +350,23 @@ static void do_restart(struct story *story, char *rest, bool state_is_new)
     conclude(story, &decision);
 }
 
+/* > lost N: the runtime was killed before the last N events were durable. A restart must follow. */
+static void lose_events(struct story *story, size_t n)
+{
+    assert_in_range(n, 1, story->n_log);
+    while (n-- > 0)
+        free(story->log[--story->n_log].bytes);
+    node_state_release(&story->expected);
+    assert_int_equal(node_state_init(&story->expected, "n1"), 0);
+    for (size_t i = 0; i < story->n_log; i++) {
+        struct event event;
+        assert_int_equal(event_decode(&event, story->log[i].bytes, story->log[i].size, NULL), 0);
+        assert_int_equal(node_state_apply(&story->expected, &event, story->log[i].bytes, story->log[i].size),
+                         APPLY_DONE);
+        event_release(&event);
+    }
+}
+
 static void run_input(struct story *story, char *line)
 {
     char verb[32] = "", name[64] = "", word[32] = "";
@@ -388,6 +405,8 @@ static void run_input(struct story *story, char *line)
         do_restart(story, rest, false);
     else if (strcmp(verb, "fresh") == 0)
         do_restart(story, rest, true);
+    else if (strcmp(verb, "lost") == 0)
+        lose_events(story, (size_t)atoll(name));
     else if (strcmp(verb, "unstarted") == 0)
         do_image_missing(story, name, atoll(word));
     else if (strcmp(verb, "interrupted") == 0)
