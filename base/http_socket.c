@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -11,6 +12,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+
+#define PATIENCE_MS 1000
+#define PAUSE_MS 10
 
 static int make_address(struct sockaddr_un *ret, const char *path, struct err *err)
 {
@@ -25,6 +29,24 @@ static int make_address(struct sockaddr_un *ret, const char *path, struct err *e
     return 0;
 }
 
+/* True if somebody listens. A process that was killed in the moment between fork(2) and execve(2) is survived
+ * by a child that has its descriptors, and closes them right away: so a listener is given a while to go. */
+static int is_listened_to(const struct sockaddr_un *address, bool *ret, struct err *err)
+{
+    for (int waited_ms = 0;; waited_ms += PAUSE_MS) {
+        auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+            return err_sys(err, errno, "cannot make a socket");
+        /* EAGAIN: somebody listens, with a full backlog. */
+        *ret = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN;
+        if (!*ret && errno != ECONNREFUSED)
+            return err_sys(err, errno, "cannot tell whether somebody listens on '%s'", address->sun_path);
+        if (!*ret || waited_ms >= PATIENCE_MS)
+            return 0;
+        poll(NULL, 0, PAUSE_MS);
+    }
+}
+
 /* Removes the socket of a process that is no more. */
 static int clear_stale(const struct sockaddr_un *address, struct err *err)
 {
@@ -34,15 +56,12 @@ static int clear_stale(const struct sockaddr_un *address, struct err *err)
     if (!S_ISSOCK(st.st_mode))
         return err_set(err, ERR_EXISTS, "cannot listen on '%s': it exists and is not a socket; remove it",
                        address->sun_path);
-    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return err_sys(err, errno, "cannot make a socket");
-    /* EAGAIN: somebody listens, with a full backlog. */
-    if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN)
+    bool listened_to;
+    if (is_listened_to(address, &listened_to, err) < 0)
+        return -1;
+    if (listened_to)
         return err_set(err, ERR_EXISTS, "cannot listen on '%s': another process does; stop it first",
                        address->sun_path);
-    if (errno != ECONNREFUSED)
-        return err_sys(err, errno, "cannot tell whether somebody listens on '%s'", address->sun_path);
     if (unlink(address->sun_path) < 0 && errno != ENOENT)
         return err_sys(err, errno, "cannot remove the stale socket '%s'", address->sun_path);
     return 0;

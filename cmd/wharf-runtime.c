@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,9 @@
 #include "runtime/output/output.h"
 #include "runtime/preview.h"
 #include "runtime/worker.h"
+
+#define LOCK_PATIENCE_MS 1000
+#define LOCK_PAUSE_MS 10
 
 struct runtime {
     uv_loop_t loop;
@@ -144,6 +148,17 @@ static void on_stopped(const struct err *err, void *data)
 
 /* --- the start --- */
 
+/* A runtime that was killed while it was starting a shim is survived by that child until it executes, a
+ * moment in which the lock is still held. */
+static int lock_patiently(int fd)
+{
+    int result;
+    for (int waited_ms = 0; (result = flock(fd, LOCK_EX | LOCK_NB)) < 0 && waited_ms < LOCK_PATIENCE_MS;
+         waited_ms += LOCK_PAUSE_MS)
+        poll(NULL, 0, LOCK_PAUSE_MS);
+    return result;
+}
+
 /* One runtime a state directory: the lock goes with the process. */
 static int take_lock(struct runtime *runtime, struct err *err)
 {
@@ -155,7 +170,7 @@ static int take_lock(struct runtime *runtime, struct err *err)
     runtime->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (runtime->lock_fd < 0)
         return err_sys(err, errno, "cannot open lock '%s'", path);
-    if (flock(runtime->lock_fd, LOCK_EX | LOCK_NB) < 0)
+    if (lock_patiently(runtime->lock_fd) < 0)
         return err_set(
             err, ERR_CONFLICT,
             "another runtime uses the state directory '%s': stop it, or give this one its own --state-dir",
