@@ -147,6 +147,7 @@ static int check(struct chaos *chaos, struct err *err)
 {
     struct report *report = &chaos->report;
     struct history history;
+    stack_look_at_inherited(&chaos->stack);
     check_view(report, &chaos->stack);
     watch_stop(&chaos->watch);
     history_init(&history, &chaos->watch.events);

@@ -304,7 +304,32 @@ int stack_arm(struct stack *stack, enum fault fault, int nth, struct armed *ret,
     if (fd < 0)
         return err_sys(err, errno, "cannot make '%s'", ret->mark);
     close(fd);
+    if (fault_role(fault) == SHIM || fault_role(fault) == IMAGE) {
+        struct inherited *all = realloc(stack->inherited, (stack->n_inherited + 1) * sizeof(*all));
+        if (all == NULL)
+            abort();
+        stack->inherited = all;
+        all[stack->n_inherited++] = (struct inherited){.armed = *ret};
+    }
     return 0;
+}
+
+/* The newest hundred are enough: no shim of a story lives longer. */
+void stack_look_at_inherited(struct stack *stack)
+{
+    size_t first = stack->n_inherited > 100 ? stack->n_inherited - 100 : 0;
+    pid_t pid;
+    for (size_t i = first; i < stack->n_inherited; i++) {
+        struct inherited *inherited = &stack->inherited[i];
+        if (inherited->reached || !stack_reached(&inherited->armed, &pid))
+            continue;
+        inherited->reached = true;
+        report_note(stack->report, "%d died at %s", pid, fault_name(inherited->armed.fault));
+        if (fault_role(inherited->armed.fault) == SHIM)
+            stack_note_struck(stack, pid);
+        else
+            stack->n_images_struck++;
+    }
 }
 
 bool stack_reached(const struct armed *armed, pid_t *ret_pid)
@@ -419,4 +444,5 @@ int stack_open(struct stack *stack, struct report *report, const char *dir, cons
 void stack_release(struct stack *stack)
 {
     free(stack->struck);
+    free(stack->inherited);
 }

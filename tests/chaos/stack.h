@@ -60,6 +60,13 @@ struct struck {
     int64_t at_ns;
 };
 
+/* An arming that shims and imports have inherited: they may die of it long after the runtime that was armed.
+ */
+struct inherited {
+    struct armed armed;
+    bool reached;
+};
+
 struct stack {
     struct report *report;
     char dir[64];
@@ -74,6 +81,8 @@ struct stack {
     pid_t broker_starter; /* 0 if none */
     struct struck *struck;
     size_t n_struck;
+    struct inherited *inherited;
+    size_t n_inherited;
     size_t n_images_struck;
 };
 
@@ -93,6 +102,8 @@ int stack_arm(struct stack *stack, enum fault fault, int nth, struct armed *ret,
 void stack_reap(struct stack *stack);
 /* True once the armed point was passed for the last time; `ret_pid` is who passed it. */
 bool stack_reached(const struct armed *armed, pid_t *ret_pid);
+/* Notes the shims and imports that have died of what they inherited. */
+void stack_look_at_inherited(struct stack *stack);
 void stack_note_struck(struct stack *stack, pid_t shim_pid);
 /* True if this shim, which began at `started_ns`, was killed on purpose. */
 bool stack_was_struck(const struct stack *stack, int64_t shim_pid, int64_t started_ns);

@@ -81,8 +81,7 @@ int strikes_start_all(struct strikes *strikes, struct err *err)
 
 /* --- crash points --- */
 
-/* Notes that the first point of the queue was reached. Who died there may be a shim or an import, for which
- * the log allows what it allows for no other. */
+/* Notes that the first point of the queue was reached. */
 static void note_reached(struct strikes *strikes, enum part part, pid_t pid)
 {
     struct stack *stack = strikes->stack;
@@ -90,9 +89,6 @@ static void note_reached(struct strikes *strikes, enum part part, pid_t pid)
     enum fault fault = running->armed.fault;
     report_note(stack->report, "reached %s in %d", fault_name(fault), pid);
     strikes->n_reached[fault]++;
-    if (fault_role(fault) == SHIM)
-        stack_note_struck(stack, pid);
-    stack->n_images_struck += fault_role(fault) == IMAGE ? 1 : 0;
     running->armed.on = false;
     if (pid == running->pid) {
         running->ended = true;
@@ -243,6 +239,7 @@ int strikes_turn(struct strikes *strikes, struct err *err)
     usleep(TURN_PAUSE_US);
     stack_reap(strikes->stack);
     int64_t now_ns = clock_monotonic_ns();
+    stack_look_at_inherited(strikes->stack);
     for (int i = 0; i < PARTS; i++)
         look_at_point(strikes, (enum part)i, now_ns);
     end_slow_rebuild(strikes, now_ns);
