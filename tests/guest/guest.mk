@@ -9,9 +9,13 @@ $(GUEST)/vmlinuz: tests/guest/fetch_kernel.sh
 $(GUEST)/initramfs.gz: $(GUEST)/vmlinuz $(BINARIES) $(GUEST_TESTS) $(wildcard tests/guest/*.sh)
 	@echo "  GEN $@"; tests/guest/make_initramfs.sh $(BUILD) $@
 
-.PHONY: guest-test
+.PHONY: guest-test guest-reboot
 guest-test: ## a short end to end in a QEMU guest with pure cgroup v2
 	@scripts/deps.sh test
 	@$(MAKE) --no-print-directory $(GUEST)/initramfs.gz
 	@tests/guest/run_guest.sh $(GUEST)/vmlinuz $(GUEST)/initramfs.gz $(GUEST)/console.log
-TEST_TARGETS += guest-test
+guest-reboot: ## power cuts of a QEMU guest, and what is there after each
+	@scripts/deps.sh test
+	@$(MAKE) --no-print-directory $(GUEST)/initramfs.gz
+	@tests/guest/run_reboot.sh $(GUEST)/vmlinuz $(GUEST)/initramfs.gz $(GUEST)/reboot
+TEST_TARGETS += guest-test guest-reboot

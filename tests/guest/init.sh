@@ -32,8 +32,17 @@ insmod /wharf/overlay.ko
 echo "guest: Linux $(uname -r), cgroup v2 with $(cat /sys/fs/cgroup/cgroup.controllers)"
 
 failed=
-echo "== end_to_end.sh"
-/wharf/end_to_end.sh || failed="$failed end_to_end.sh"
+cycle=$(sed -n 's/.*wharf-reboot=\([^ ]*\).*/\1/p' /proc/cmdline)
+if [ -n "$cycle" ]; then
+    mkdir -p /disk
+    mount -t ext4 /dev/nvme0n1 /disk || failed="$failed mount"
+    echo "== reboot.sh $cycle"
+    /wharf/reboot.sh "$cycle" || failed="$failed reboot.sh"
+    umount /disk || failed="$failed umount"
+else
+    echo "== end_to_end.sh"
+    /wharf/end_to_end.sh || failed="$failed end_to_end.sh"
+fi
 case " $(cat /proc/cmdline) " in *" root-tests "*) root_tests=yes ;; *) root_tests= ;; esac
 for test in ${root_tests:+/wharf/tests/root/test_*}; do
     echo "== ${test##*/}"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# make_initramfs.sh BUILD OUT: an initramfs of busybox, the binaries and root tests in BUILD, redis-server and the
+# make_initramfs.sh BUILD OUT: an initramfs of busybox, the binaries and root tests in BUILD, redis-server, jq and the
 # shared libraries that they need. BUILD/guest/overlay.ko is what fetch_kernel.sh left there.
 set -eu
 build=$1
@@ -22,9 +22,9 @@ ln -sf dash "$tree/bin/sh"
 printf 'root:x:0:0:root:/root:/bin/sh\n' >"$tree/etc/passwd"
 printf 'root:x:0:\n' >"$tree/etc/group"
 cp "$here/init.sh" "$tree/init"
-cp "$here/end_to_end.sh" "$tree/wharf/end_to_end.sh"
+cp "$here/end_to_end.sh" "$here/reboot.sh" "$tree/wharf/"
 cp "$build/guest/overlay.ko" "$tree/wharf/overlay.ko"
-chmod 755 "$tree/init" "$tree/wharf/end_to_end.sh"
+chmod 755 "$tree/init" "$tree/wharf/end_to_end.sh" "$tree/wharf/reboot.sh"
 
 for binary in "$build/wharf" "$build"/wharf-*; do
     [ -x "$binary" ] && strip -o "$tree/wharf/${binary##*/}" "$binary"
@@ -32,8 +32,8 @@ done
 for test in "$build"/tests/root/test_*; do
     strip -o "$tree/wharf/tests/root/${test##*/}" "$test"
 done
-cp "$(command -v redis-server)" "$tree/bin/redis-server"
-for binary in "$tree"/wharf/wharf* "$tree"/wharf/tests/root/test_* "$tree/bin/redis-server" "$tree/bin/dash"; do
+cp "$(command -v redis-server)" "$(command -v jq)" "$tree/bin/"
+for binary in "$tree"/wharf/wharf* "$tree"/wharf/tests/root/test_* "$tree/bin/redis-server" "$tree/bin/jq" "$tree/bin/dash"; do
     ldd "$binary" 2>/dev/null | awk '$2 == "=>" { print $3 } $1 ~ /^\// { print $1 }' || true
 done | sort -u | while read -r library; do
     mkdir -p "$tree$(dirname "$library")"
