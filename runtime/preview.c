@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/preview.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/role.h"
 #include "base/say.h"
 #include "base/version.h"
 #include "events/log/log.h"
@@ -41,9 +44,10 @@ static void print_node(struct preview *preview, const struct core *core, enum ho
 {
     static const char *const hosts[] = {
         [SAME_BOOT] = "same", [HOST_RESTARTED] = "restarted", [STATE_LOST] = "lost"};
-    print_take(preview, json_pack("{s:s, s:s, s:s, s:s, s:s}", "kind", "node", "node", core->state.name,
-                                  "state_dir", identity == HOST_NEW ? "new" : "known", "runtime",
-                                  preview->runtime_is_up ? "up" : "down", "host", hosts[continuity]));
+    print_take(preview,
+               json_pack("{s:s, s:s, s:I, s:s, s:s, s:s}", "kind", "node", "node", core->state.name, "events",
+                         (json_int_t)core->state.nodeseq, "state_dir", identity == HOST_NEW ? "new" : "known",
+                         "runtime", preview->runtime_is_up ? "up" : "down", "host", hosts[continuity]));
 }
 
 static void print_event(struct preview *preview, const struct core *core, const struct decided_event *event)
@@ -186,6 +190,10 @@ static int start(struct preview *preview, struct err *err)
                                     .on_unreadable = on_unreadable,
                                     .on_stopped = on_stopped,
                                     .data = preview};
+    /* opening it would make it */
+    const char *log_dir = role_log_dir(config->log_url);
+    if (log_dir != NULL && access(log_dir, F_OK) < 0)
+        return err_sys(err, errno, "cannot read the log in '%s'", log_dir);
     if (host_open(&preview->host, &preview->loop, &host, err) < 0)
         return -1;
     if (log_open(&preview->log, &preview->loop, config->log_url, &log, err) < 0) {

@@ -6,7 +6,7 @@
  * told.
  *
  * JSON lines, one object each, "kind" first:
- *   {"kind":"node","node":N,"state_dir":"new"|"known","runtime":"up"|"down","host":"same"|"restarted"|"lost"}
+ *   {"kind":"node","node":N,"events":E,"state_dir":"new"|"known","runtime":"up"|"down","host":"same"|"restarted"|"lost"}
  *   {"kind":"event","type":T,"container":ID,"name":N,"data":{...}}     an event that the start would record
  *   {"kind":"remove","container":ID,"name":N}                          what the start would remove
  *   {"kind":"start","by":"policy"|"replay","container":ID,"name":N,"version":V,"why":W,"image":REF,

@@ -137,6 +137,7 @@ static json_t *read_lines(FILE *file, struct err *err)
 
 static json_t *look(const struct client *client, bool up, struct err *err)
 {
+    const struct config *config = &client->config;
     int fds[2], status = 0;
     pid_t pid = -1;
     if (pipe2(fds, O_CLOEXEC) < 0) {
@@ -157,6 +158,11 @@ static json_t *look(const struct client *client, bool up, struct err *err)
         return NULL;
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         err_set(err, ERR_SYSTEM, "cannot tell what should run: see above");
+        return NULL;
+    }
+    if (json_integer_value(json_object_get(json_array_get(lines, 0), "events")) == 0) {
+        err_set(err, ERR_NOT_FOUND, "the log '%s' knows no node '%s': say with --node and --log which it is",
+                config->log_url, config->node);
         return NULL;
     }
     return steal_ptr(lines);

@@ -130,6 +130,20 @@ event_of() { wharf history --format json "$1" | jq -r "select(.type == \"wharf.c
     state_is plain running
 }
 
+@test "a node or a log that is not there is said so" {
+    wharf down
+    run -1 wharf replay --dry-run --node misspelt
+    [[ "$output" == *"is of node 'e2e', not of 'misspelt'"* ]]
+    run -1 wharf replay --dry-run --node misspelt --state-dir "$E2E_DIR/fresh"
+    [[ "$output" == *"knows no node 'misspelt'"* ]]
+    run -1 wharf replay --dry-run --log "sqlite:$E2E_DIR/nowhere"
+    [[ "$output" == *"$E2E_DIR/nowhere"* ]]
+    [ ! -e "$E2E_DIR/nowhere" ]
+    run -1 wharf replay --dry-run --log nonsense
+    [[ "$output" == *"nonsense"* ]]
+    wharf up --detach
+}
+
 @test "a state directory of another node is refused" {
     wharf down
     run -1 wharf up --detach --node another
