@@ -193,14 +193,30 @@ void check_files(struct report *report, const struct stack *stack)
 
 /* --- mounts and network --- */
 
+/* Not by /sys/class/net: sysfs shows the network namespace it was mounted in. */
+static char *read_interfaces(void)
+{
+    auto_free char *text = NULL;
+    struct buf names = BUF_INIT;
+    if (fs_read_file(AT_FDCWD, "/proc/net/dev", FILE_LIMIT, &text, NULL, NULL) < 0)
+        abort();
+    char *rest = text;
+    for (const char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n")) {
+        const char *name = line + strspn(line, " ");
+        if (strchr(name, ':') != NULL)
+            buf_printf(&names, " %.*s", (int)strcspn(name, ":"), name);
+    }
+    return buf_take(&names, NULL);
+}
+
 void machine_look(struct machine *ret)
 {
     *ret = (struct machine){.mounts = NULL};
     if (fs_read_file(AT_FDCWD, "/proc/self/mountinfo", FILE_LIMIT, &ret->mounts, NULL, NULL) < 0)
         abort();
-    auto_buf struct buf interfaces = BUF_INIT;
-    list("/sys/class/net", add_entry, &interfaces);
-    ret->interfaces = strdup(interfaces.data != NULL ? interfaces.data : "");
+    ret->interfaces = read_interfaces();
+    if (ret->interfaces == NULL)
+        abort();
 }
 
 void machine_release(struct machine *machine)
@@ -228,11 +244,19 @@ static int compare_texts(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* What differs from one descriptor to the next of its kind: the number in "socket:[7]", a container's id. */
 static void strip_number(char *text)
 {
     char *bracket = strchr(text, '[');
     if (bracket != NULL && bracket[1] >= '0' && bracket[1] <= '9')
         *bracket = '\0';
+    for (char *at = text; *at != '\0'; at++) {
+        size_t n = strspn(at, "0123456789abcdef");
+        if (n == CONTAINER_ID_SIZE - 1) {
+            *at = '*';
+            memmove(at + 1, at + n, strlen(at + n) + 1);
+        }
+    }
 }
 
 /* "socket:", "anon_inode:[eventfd]", "/path": what a descriptor stands for, without the numbers that differ.
