@@ -139,7 +139,10 @@ static int classify(struct host *host, struct host_observation *item, int dir_fd
         return 0;
     }
     if (!host_read_shim_record(dir_fd, &record))
-        record = (struct shim_record){.incarnation = exit.incarnation};
+        record = (struct shim_record){.incarnation = exit.incarnation,
+                                      .shim_pid = exit.shim_pid,
+                                      .pid = exit.pid,
+                                      .started_at_ns = exit.started_at_ns};
     item->incarnation = record.incarnation;
     item->pid = record.pid;
     item->shim_pid = record.shim_pid;

@@ -368,6 +368,9 @@ static void record_exit(struct shim *shim)
         .oom_killed = was_oom_killed(shim),
         .finished_at_ns = shim->finished_at_ns,
         .log_lost_bytes = shim->log.lost_bytes,
+        .shim_pid = shim->record.shim_pid,
+        .pid = shim->record.pid,
+        .started_at_ns = shim->record.started_at_ns,
     };
     exit_record_format(bytes, &record);
     ssize_t n = pwrite(shim->exit_fd, bytes, sizeof(bytes), 0);

@@ -46,11 +46,12 @@ void shim_record_format(char ret[RECORD_BYTES], const struct shim_record *record
 void exit_record_format(char ret[RECORD_BYTES], const struct exit_record *record)
 {
     memset(ret, 0, RECORD_BYTES);
-    int length = snprintf(ret, RECORD_BYTES / 2,
-                          "wharf-exit 1 incarnation=%" PRId64
-                          " exit_code=%d signal=%d oom_killed=%d finished_at=%" PRId64 " log_lost=%" PRIu64,
-                          record->incarnation, record->exit_code, record->signal, record->oom_killed ? 1 : 0,
-                          record->finished_at_ns, record->log_lost_bytes);
+    int length = snprintf(
+        ret, RECORD_BYTES / 2,
+        "wharf-exit 1 incarnation=%" PRId64 " exit_code=%d signal=%d oom_killed=%d finished_at=%" PRId64
+        " log_lost=%" PRIu64 " shim_pid=%" PRId64 " pid=%" PRId64 " started_at=%" PRId64,
+        record->incarnation, record->exit_code, record->signal, record->oom_killed ? 1 : 0,
+        record->finished_at_ns, record->log_lost_bytes, record->shim_pid, record->pid, record->started_at_ns);
     finish(ret, length);
 }
 
@@ -97,12 +98,13 @@ bool exit_record_parse(struct exit_record *ret, const char *bytes, size_t size)
         return false;
     struct exit_record r = {0};
     int oom_killed = 0;
-    int n =
-        sscanf(text,
-               "wharf-exit 1 incarnation=%" SCNd64
-               " exit_code=%d signal=%d oom_killed=%d finished_at=%" SCNd64 " log_lost=%" SCNu64,
-               &r.incarnation, &r.exit_code, &r.signal, &oom_killed, &r.finished_at_ns, &r.log_lost_bytes);
-    if (n != 6)
+    int n = sscanf(text,
+                   "wharf-exit 1 incarnation=%" SCNd64
+                   " exit_code=%d signal=%d oom_killed=%d finished_at=%" SCNd64 " log_lost=%" SCNu64
+                   " shim_pid=%" SCNd64 " pid=%" SCNd64 " started_at=%" SCNd64,
+                   &r.incarnation, &r.exit_code, &r.signal, &oom_killed, &r.finished_at_ns, &r.log_lost_bytes,
+                   &r.shim_pid, &r.pid, &r.started_at_ns);
+    if (n != 6 && n != 9)
         return false;
     r.oom_killed = oom_killed != 0;
     *ret = r;

@@ -42,6 +42,11 @@ struct exit_record {
     bool oom_killed;
     int64_t finished_at_ns;
     uint64_t log_lost_bytes; /* output that could not be written to the log */
+    /* As in the shim's record, which a power cut may take while this one was synced; 0 in those of shims that
+     * did not write them. */
+    int64_t shim_pid;
+    int64_t pid;
+    int64_t started_at_ns;
 };
 
 /* Fill all RECORD_BYTES. */

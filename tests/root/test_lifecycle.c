@@ -323,6 +323,33 @@ static void removal_keeps_an_observed_exit(void **state)
     spec_release(&spec);
 }
 
+/* A power cut may take the shim's record, which is not synced; the exit record is, and says the same of it.
+ */
+static void exit_record_alone_says_who_ran(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE], path[256];
+    struct container_spec spec = spec_of("exit 6");
+    fixture_new_id(f, id);
+    fixture_launch(f, id, 1, &spec);
+    struct host_launched first = f->result;
+    fixture_wait_exit(f);
+    snprintf(path, sizeof(path), "%s/containers/%s/shim", f->state_dir, id);
+    assert_int_equal(unlink(path), 0);
+    struct host_observation found = restart(f, id);
+    assert_int_equal(found.found, HOST_EXITED);
+    fixture_launch(f, id, 1, &spec); /* the command is decided again: its start has been */
+    assert_true(f->result.ok);
+    assert_int_equal(f->result.pid, first.pid);
+    assert_int_equal(f->result.shim_pid, first.shim_pid);
+    assert_int_equal(f->result.started_at_ns, first.started_at_ns);
+    fixture_wait_exit(f);
+    assert_int_equal(f->exit.exit_code, 6);
+    host_forget_exit(f->host, id, 1);
+    fixture_remove(f, id);
+    spec_release(&spec);
+}
+
 static void torn_records_are_no_records(void **state)
 {
     struct fixture *f = *state;
@@ -558,6 +585,7 @@ int main(void)
         TEST(removal_keeps_an_exit_until_it_is_on_the_log),
         TEST(start_waits_until_the_exit_is_on_the_log),
         TEST(removal_keeps_an_observed_exit),
+        TEST(exit_record_alone_says_who_ran),
         TEST(torn_records_are_no_records),
         TEST(earlier_boot_is_a_host_restart),
         TEST(recycled_pid_is_not_adopted),

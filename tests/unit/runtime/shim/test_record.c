@@ -23,7 +23,7 @@ static void round_trip(void **state)
     assert_true(shim_back.pid_start == UINT64_MAX);
     assert_int_equal(shim_back.started_at_ns, 1700000000123456789);
     assert_string_equal(shim_back.boot_id, "8e26-boot");
-    struct exit_record exit = {3, 137, 9, true, 42, 5}, exit_back;
+    struct exit_record exit = {3, 137, 9, true, 42, 5, 10, 11, 12}, exit_back;
     exit_record_format(bytes, &exit);
     assert_true(exit_record_parse(&exit_back, bytes, sizeof(bytes)));
     assert_int_equal(exit_back.incarnation, 3);
@@ -32,6 +32,9 @@ static void round_trip(void **state)
     assert_true(exit_back.oom_killed);
     assert_int_equal(exit_back.finished_at_ns, 42);
     assert_int_equal(exit_back.log_lost_bytes, 5);
+    assert_int_equal(exit_back.shim_pid, 10);
+    assert_int_equal(exit_back.pid, 11);
+    assert_int_equal(exit_back.started_at_ns, 12);
     assert_false(shim_record_parse(&shim_back, bytes, sizeof(bytes))); /* of the other kind */
 }
 
@@ -40,7 +43,7 @@ static void damage_is_noticed(void **state)
 {
     (void)state;
     char bytes[RECORD_BYTES], torn[RECORD_BYTES];
-    struct exit_record record = {1, 0, 0, false, 1700000000123456789, 0}, back;
+    struct exit_record record = {1, 0, 0, false, 1700000000123456789, 0, 2, 3, 1700000000000000000}, back;
     exit_record_format(bytes, &record);
     size_t length = strlen(bytes);
     for (size_t size = 0; size < length; size++) {
@@ -76,6 +79,20 @@ static void records_of_any_build_tell_their_version(void **state)
     assert_int_equal(record_version("", 0), 0);
 }
 
+/* Shims of earlier builds did not repeat there what their own record says. */
+static void exit_records_without_process_ids_are_read(void **state)
+{
+    (void)state;
+    static const char text[] = "wharf-exit 1 incarnation=3 exit_code=7 signal=0 oom_killed=0 finished_at=42 "
+                               "log_lost=5 sum=e64ca834\n";
+    struct exit_record back;
+    assert_true(exit_record_parse(&back, text, sizeof(text) - 1));
+    assert_int_equal(back.exit_code, 7);
+    assert_int_equal(back.log_lost_bytes, 5);
+    assert_int_equal(back.pid, 0);
+    assert_int_equal(back.started_at_ns, 0);
+}
+
 static void start_times_are_found_behind_any_name(void **state)
 {
     (void)state;
@@ -97,6 +114,7 @@ int main(void)
         cmocka_unit_test(round_trip),
         cmocka_unit_test(damage_is_noticed),
         cmocka_unit_test(records_of_any_build_tell_their_version),
+        cmocka_unit_test(exit_records_without_process_ids_are_read),
         cmocka_unit_test(start_times_are_found_behind_any_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
