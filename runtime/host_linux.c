@@ -473,6 +473,7 @@ int host_remove(struct host *host, const char *container_id, host_done_cb cb, vo
     remove->data = data;
     remove->op.run = run_remove;
     remove->op.done = done_remove;
+    remove->op.removes = true;
     host_op_begin(host, container, &remove->op);
     return 0;
 }

@@ -97,6 +97,7 @@ struct host_op {
     struct host_container *container;
     void (*run)(struct host_op *op);
     void (*done)(struct host_op *op);
+    bool removes; /* what is known of the container does not hold behind it */
     struct host_op *next;
 };
 

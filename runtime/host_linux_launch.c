@@ -679,9 +679,12 @@ static int copy_inputs(struct launch_op *op, const struct host_launch *launch)
     return 0;
 }
 
-/* The answer of then, for an incarnation this process knows. */
+/* The answer of then, for an incarnation this process knows and that no removal comes before. */
 static bool is_known(const struct host_container *container, int64_t incarnation)
 {
+    for (const struct host_op *op = container->queue; op != NULL; op = op->next)
+        if (op->removes)
+            return false;
     return (container->state == HOST_CONTAINER_RUNNING || container->state == HOST_CONTAINER_EXITED) &&
            container->record.incarnation == incarnation;
 }

@@ -323,6 +323,12 @@ static void removal_keeps_an_observed_exit(void **state)
     spec_release(&spec);
 }
 
+static void note_removed(const struct err *err, void *data)
+{
+    assert_null(err);
+    *(bool *)data = true;
+}
+
 /* A power cut may take the shim's record, which is not synced; the exit record is, and says the same of it.
  */
 static void exit_record_alone_says_who_ran(void **state)
@@ -345,6 +351,33 @@ static void exit_record_alone_says_who_ran(void **state)
     assert_int_equal(f->result.started_at_ns, first.started_at_ns);
     fixture_wait_exit(f);
     assert_int_equal(f->exit.exit_code, 6);
+    host_forget_exit(f->host, id, 1);
+    fixture_remove(f, id);
+    spec_release(&spec);
+}
+
+/* What was observed of the container is gone with it: the start does not answer for it, and tells its own
+ * end. */
+static void start_behind_a_removal_is_a_new_one(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE];
+    struct container_spec spec = spec_of("exit 8");
+    struct err err = ERR_INIT;
+    bool removed = false;
+    fixture_new_id(f, id);
+    fixture_launch(f, id, 1, &spec);
+    struct host_launched first = f->result;
+    fixture_wait_exit(f);
+    struct host_observation found = restart(f, id);
+    assert_int_equal(found.found, HOST_EXITED);
+    assert_int_equal(host_remove(f->host, id, note_removed, &removed, &err), 0);
+    fixture_launch(f, id, 1, &spec);
+    assert_true(removed);
+    assert_true(f->result.ok);
+    assert_int_not_equal(f->result.pid, first.pid);
+    fixture_wait_exit(f);
+    assert_int_equal(f->exit.exit_code, 8);
     host_forget_exit(f->host, id, 1);
     fixture_remove(f, id);
     spec_release(&spec);
@@ -586,6 +619,7 @@ int main(void)
         TEST(start_waits_until_the_exit_is_on_the_log),
         TEST(removal_keeps_an_observed_exit),
         TEST(exit_record_alone_says_who_ran),
+        TEST(start_behind_a_removal_is_a_new_one),
         TEST(torn_records_are_no_records),
         TEST(earlier_boot_is_a_host_restart),
         TEST(recycled_pid_is_not_adopted),
