@@ -273,6 +273,8 @@ static void on_timer(uv_timer_t *handle)
 
 static void run_timer(struct worker *worker, const struct effect *effect)
 {
+    if (worker->phase == WORKER_CLOSING)
+        return; /* the end would wait for it, and the next start finds in the log what is due */
     struct effect_timer *timer = calloc(1, sizeof(*timer));
     int64_t wait_ns = effect->due_ns - clock_realtime_ns();
     if (timer == NULL) {
