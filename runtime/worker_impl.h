@@ -56,6 +56,7 @@ struct worker_snapshot {
     int64_t events_decided; /* since the start */
     int64_t events_seen;    /* of them, by our own reader */
     int64_t newest_offset;  /* of the event replayed or seen last */
+    int64_t events_fenced;  /* records up to there that were */
     int64_t events_since;   /* replayed or seen since the newest snapshot */
 };
 

@@ -60,8 +60,8 @@ static void write_taken(struct worker *worker)
     snapshot->writing = true;
     snapshot->taken = false;
     worker->effects_under_way++;
-    int rc = snapshot_seal(&snapshot->state, snapshot->newest_offset + 1, worker->core.state.events_fenced,
-                           &text, &err);
+    int rc =
+        snapshot_seal(&snapshot->state, snapshot->newest_offset + 1, snapshot->events_fenced, &text, &err);
     snapshot_release(&snapshot->state);
     if (rc == 0)
         rc = host_snapshot_write(worker->options.host, text.data, text.size, on_written, worker, &err);
@@ -101,6 +101,7 @@ void worker_snapshot_decided(struct worker *worker, size_t n_events)
 void worker_snapshot_replayed(struct worker *worker, int64_t offset)
 {
     worker->snapshot.newest_offset = offset;
+    worker->snapshot.events_fenced = worker->core.state.events_fenced;
     worker->snapshot.events_since++;
     worker->counts.events_replayed++;
 }
@@ -109,6 +110,7 @@ void worker_snapshot_seen(struct worker *worker, int64_t offset)
 {
     struct worker_snapshot *snapshot = &worker->snapshot;
     snapshot->newest_offset = offset;
+    snapshot->events_fenced = worker->core.state.events_fenced;
     snapshot->events_since++;
     snapshot->events_seen++;
     if (snapshot->taken && snapshot->events_seen == snapshot->taken_at)
@@ -186,6 +188,7 @@ bool worker_snapshot_load(struct worker *worker)
     node_state_release(&worker->core.state);
     worker->core.state = state;
     snapshot->newest_offset = next_offset - 1;
+    snapshot->events_fenced = state.events_fenced;
     snapshot->unchecked = true;
     worker->counts.snapshot_offset = next_offset;
     return true;
