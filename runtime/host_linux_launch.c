@@ -83,6 +83,10 @@ static const char *const STAGES[PLAN_STAGES] = {
     [PLAN_STAGE_CREDENTIALS] = "cannot become the container's user",
     [PLAN_STAGE_SECCOMP] = "cannot load the system call filter",
     [PLAN_STAGE_EXEC] = "cannot run",
+    [PLAN_STAGE_NAMESPACE] = "cannot join the namespace",
+    [PLAN_STAGE_SYSCTL] = "cannot set the kernel parameter",
+    [PLAN_STAGE_HOOK] = "the hook failed:",
+    [PLAN_STAGE_TERMINAL] = "cannot make the terminal",
 };
 
 static void set_failed(struct host_launched *result, int exit_code, const char *code)

@@ -79,3 +79,15 @@ ROLE(writer, "writer", "take commands and append them to the log");
 ROLE(runtime, "runtime", "carry out the commands of this node");
 ROLE(projector, "projector", "keep the read model in Redis");
 ROLE(query, "query", "answer questions from the read model");
+
+const struct verb verb_oci = {
+    .name = "oci",
+    .group = VERB_STACK,
+    .flags = VERB_RAW | VERB_NO_CONFIG,
+    .synopsis = "[OPTION...] VERB [OPTION...] [ID]",
+    .summary = "an OCI runtime, for podman, containerd and the like",
+    .description =
+        "Creates, starts, kills and deletes containers from OCI bundles, with the flags of runc. What it "
+        "makes is not recorded on the log. 'wharf-oci --help' lists its verbs.",
+    .max_operands = -1,
+    .execute = role};

@@ -8,36 +8,19 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "base/cleanup.h"
+#include "runtime/sandbox/oci_check.h"
+#include "runtime/sandbox/oci_json.h"
+#include "runtime/sandbox/oci_seccomp.h"
 #include "runtime/sandbox/plan_encode.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-struct flag_name {
+static const struct {
     const char *name;
     uint64_t flag;
-};
-
-static const struct flag_name MOUNT_OPTIONS[] = {
-    {"ro", MS_RDONLY},
-    {"rw", 0},
-    {"nosuid", MS_NOSUID},
-    {"suid", 0},
-    {"nodev", MS_NODEV},
-    {"dev", 0},
-    {"noexec", MS_NOEXEC},
-    {"exec", 0},
-    {"relatime", MS_RELATIME},
-    {"noatime", MS_NOATIME},
-    {"strictatime", MS_STRICTATIME},
-    {"nodiratime", MS_NODIRATIME},
-    {"sync", MS_SYNCHRONOUS},
-};
-
-static const struct flag_name NAMESPACES[] = {
+} NAMESPACES[] = {
     {"pid", CLONE_NEWPID}, {"network", CLONE_NEWNET}, {"ipc", CLONE_NEWIPC},
     {"uts", CLONE_NEWUTS}, {"mount", CLONE_NEWNS},    {"cgroup", CLONE_NEWCGROUP},
 };
@@ -109,46 +92,18 @@ static const struct {
     {"RLIMIT_STACK", RLIMIT_STACK},
 };
 
-/* The devices and links that the runtime-spec promises every container ("Default Devices", "Dev symbolic
- * links"). */
-static const struct {
-    const char *path;
-    unsigned major, minor;
-} DEVICES[] = {
-    {"/dev/null", 1, 3},   {"/dev/zero", 1, 5},    {"/dev/full", 1, 7},
-    {"/dev/random", 1, 8}, {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0},
-};
-static const struct {
-    const char *path, *target;
-} LINKS[] = {
-    {"/dev/fd", "/proc/self/fd"},       {"/dev/stdin", "/proc/self/fd/0"}, {"/dev/stdout", "/proc/self/fd/1"},
-    {"/dev/stderr", "/proc/self/fd/2"}, {"/dev/ptmx", "pts/ptmx"},
-};
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text == NULL ? "" : text;
-}
-
-static int add_strings(struct buf *plan, enum plan_entry_type type, const json_t *array, const char *member,
-                       struct err *err)
+static void add_strings(struct buf *plan, enum plan_entry_type type, const json_t *array)
 {
     size_t i;
     json_t *item;
     json_array_foreach(array, i, item)
     {
-        const char *text = json_string_value(item);
-        if (text == NULL || strlen(text) != json_string_length(item))
-            return err_set(err, ERR_INVALID, "'%s' must be a list of strings without NUL bytes", member);
-        plan_add_string(plan, type, text);
+        plan_add_string(plan, type, json_string_value(item));
     }
-    return 0;
 }
 
-static int read_capabilities(const json_t *process, uint64_t *ret, struct err *err)
+static int read_capability_set(const json_t *list, uint64_t *ret, struct err *err)
 {
-    const json_t *list = json_object_get(json_object_get(process, "capabilities"), "bounding");
     uint64_t mask = 0;
     size_t i, bit;
     json_t *item;
@@ -156,28 +111,51 @@ static int read_capabilities(const json_t *process, uint64_t *ret, struct err *e
     {
         const char *name = json_string_value(item);
         for (bit = 0; bit < COUNT(CAPABILITIES); bit++) {
-            if (name != NULL && strncmp(name, "CAP_", 4) == 0 && strcmp(name + 4, CAPABILITIES[bit]) == 0)
+            if (strncmp(name, "CAP_", 4) == 0 && strcmp(name + 4, CAPABILITIES[bit]) == 0)
                 break;
         }
         if (bit == COUNT(CAPABILITIES))
-            return err_set(err, ERR_INVALID, "unknown capability '%s'", name == NULL ? "" : name);
+            return err_set(err, ERR_INVALID, "unknown capability '%s'", name);
         mask |= UINT64_C(1) << bit;
     }
     *ret = mask;
     return 0;
 }
 
+static int read_capabilities(const json_t *process, struct plan_header *ret, struct err *err)
+{
+    const json_t *sets = json_object_get(process, "capabilities");
+    if (read_capability_set(json_object_get(sets, "bounding"), &ret->cap_bounding, err) < 0 ||
+        read_capability_set(json_object_get(sets, "permitted"), &ret->cap_permitted, err) < 0 ||
+        read_capability_set(json_object_get(sets, "effective"), &ret->cap_effective, err) < 0 ||
+        read_capability_set(json_object_get(sets, "inheritable"), &ret->cap_inheritable, err) < 0 ||
+        read_capability_set(json_object_get(sets, "ambient"), &ret->cap_ambient, err) < 0)
+        return -1;
+    if ((ret->cap_effective & ~ret->cap_permitted) != 0)
+        return err_set(err, ERR_INVALID, "'process.capabilities.effective' has more than 'permitted'");
+    /* capabilities(7): only what is permitted and inheritable can be ambient. */
+    if ((ret->cap_ambient & ~(ret->cap_permitted & ret->cap_inheritable)) != 0)
+        return err_set(err, ERR_INVALID,
+                       "'process.capabilities.ambient' has what is not both permitted and inheritable");
+    return 0;
+}
+
 static int add_rlimits(struct buf *plan, const json_t *process, struct err *err)
 {
+    const json_t *list = json_object_get(process, "rlimits");
     size_t i, at;
     json_t *item;
-    json_array_foreach(json_object_get(process, "rlimits"), i, item)
+    json_array_foreach(list, i, item)
     {
-        const char *type = text_of(item, "type");
+        const char *type = oci_text(item, "type");
         for (at = 0; at < COUNT(RLIMITS) && strcmp(RLIMITS[at].name, type) != 0; at++)
             ;
         if (at == COUNT(RLIMITS))
             return err_set(err, ERR_INVALID, "unknown resource limit '%s'", type);
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(oci_text(json_array_get(list, j), "type"), type) == 0)
+                return err_set(err, ERR_INVALID, "the resource limit '%s' comes twice", type);
+        }
         struct plan_rlimit limit = {
             .resource = RLIMITS[at].resource,
             .soft = (uint64_t)json_integer_value(json_object_get(item, "soft")),
@@ -194,120 +172,146 @@ static int add_groups(struct buf *plan, const json_t *user, struct err *err)
     size_t n = json_array_size(list);
     auto_free uint32_t *groups = calloc(n + 1, sizeof(*groups));
     if (groups == NULL)
-        return err_nomem(err, "writing the shim's plan");
+        return err_nomem(err, "writing a plan");
     for (size_t i = 0; i < n; i++)
         groups[i] = (uint32_t)json_integer_value(json_array_get(list, i));
     plan_add(plan, PLAN_GROUPS, groups, n * sizeof(*groups));
     return 0;
 }
 
-/* Splits options into flags and the file system's own. */
-static uint64_t mount_options(const json_t *list, struct buf *ret_data)
+/* New ones into `ret`, those by path into the plan. */
+static int read_namespaces(struct buf *plan, const json_t *section, uint64_t *ret, uint64_t *ret_joined,
+                           struct err *err)
 {
-    uint64_t flags = 0;
-    size_t i, at;
-    json_t *item;
-    json_array_foreach(list, i, item)
-    {
-        const char *option = json_string_value(item);
-        if (option == NULL)
-            continue;
-        for (at = 0; at < COUNT(MOUNT_OPTIONS) && strcmp(MOUNT_OPTIONS[at].name, option) != 0; at++)
-            ;
-        if (at < COUNT(MOUNT_OPTIONS)) {
-            flags |= MOUNT_OPTIONS[at].flag;
-            continue;
-        }
-        if (ret_data->size > 0)
-            buf_add_string(ret_data, ",");
-        buf_add_string(ret_data, option);
-    }
-    return flags;
-}
-
-static void add_devices(struct buf *plan)
-{
-    for (size_t i = 0; i < COUNT(DEVICES); i++)
-        plan_add_step(plan, &(struct plan_step){.op = PLAN_OP_MKNOD,
-                                                .mode = S_IFCHR | 0666,
-                                                .dev = makedev(DEVICES[i].major, DEVICES[i].minor),
-                                                .path = DEVICES[i].path});
-    for (size_t i = 0; i < COUNT(LINKS); i++)
-        plan_add_step(
-            plan, &(struct plan_step){.op = PLAN_OP_SYMLINK, .path = LINKS[i].path, .a = LINKS[i].target});
-}
-
-static int add_mount(struct buf *plan, const json_t *mount, struct err *err)
-{
-    const char *destination = text_of(mount, "destination"), *type = text_of(mount, "type");
-    if (destination[0] != '/' || type[0] == '\0' || strcmp(type, "bind") == 0)
-        return err_set(err, ERR_INVALID, "the mount of type '%s' on '%s' is not supported", type,
-                       destination);
-    auto_buf struct buf data = BUF_INIT;
-    buf_add_string(&data, "");
-    uint64_t flags = mount_options(json_object_get(mount, "options"), &data);
-    if (data.failed)
-        return err_nomem(err, "writing the shim's plan");
-    plan_add_step(plan,
-                  &(struct plan_step){
-                      .op = PLAN_OP_MOUNT, .flags = flags, .path = destination, .a = type, .b = data.data});
-    if (strcmp(destination, "/dev") == 0)
-        add_devices(plan);
-    return 0;
-}
-
-static int add_paths(struct buf *plan, enum plan_op op, const json_t *list, struct err *err)
-{
-    size_t i;
-    json_t *item;
-    json_array_foreach(list, i, item)
-    {
-        const char *path = json_string_value(item);
-        if (path == NULL || path[0] != '/')
-            return err_set(err, ERR_INVALID, "the path '%s' to hide or protect is not absolute",
-                           path == NULL ? "" : path);
-        plan_add_step(plan, &(struct plan_step){.op = op, .path = path});
-    }
-    return 0;
-}
-
-static int add_steps(struct buf *plan, const json_t *config, struct err *err)
-{
-    const char *overlay = text_of(json_object_get(config, "annotations"), "io.wharf.overlay");
-    if (overlay[0] == '\0')
-        return err_set(err, ERR_INVALID, "the annotation 'io.wharf.overlay' is missing");
-    plan_add_step(plan, &(struct plan_step){.op = PLAN_OP_OVERLAY_ROOT, .flags = MS_NODEV, .b = overlay});
-    size_t i;
-    json_t *mount;
-    json_array_foreach(json_object_get(config, "mounts"), i, mount)
-    {
-        if (add_mount(plan, mount, err) < 0)
-            return -1;
-    }
-    const json_t *section = json_object_get(config, "linux");
-    if (add_paths(plan, PLAN_OP_MASK, json_object_get(section, "maskedPaths"), err) < 0)
-        return -1;
-    return add_paths(plan, PLAN_OP_READ_ONLY, json_object_get(section, "readonlyPaths"), err);
-}
-
-static int read_namespaces(const json_t *section, uint64_t *ret, struct err *err)
-{
-    uint64_t flags = 0;
+    uint64_t created = 0, joined = 0;
     size_t i, at;
     json_t *item;
     json_array_foreach(json_object_get(section, "namespaces"), i, item)
     {
-        const char *type = text_of(item, "type");
+        const char *type = oci_text(item, "type"), *path = oci_text(item, "path");
         for (at = 0; at < COUNT(NAMESPACES) && strcmp(NAMESPACES[at].name, type) != 0; at++)
             ;
-        if (at == COUNT(NAMESPACES) || json_object_get(item, "path") != NULL)
+        if (at == COUNT(NAMESPACES))
             return err_set(err, ERR_INVALID, "the namespace '%s' is not supported", type);
-        flags |= NAMESPACES[at].flag;
+        if (((created | joined) & NAMESPACES[at].flag) != 0)
+            return err_set(err, ERR_INVALID, "the namespace '%s' comes twice", type);
+        if (path[0] == '\0') {
+            created |= NAMESPACES[at].flag;
+            continue;
+        }
+        if (path[0] != '/')
+            return err_set(err, ERR_INVALID, "the path '%s' of the namespace '%s' is not absolute", path,
+                           type);
+        const struct plan_namespace head = {.flag = NAMESPACES[at].flag};
+        auto_buf struct buf text = BUF_INIT;
+        buf_add(&text, path, strlen(path) + 1);
+        plan_add_record(plan, PLAN_NAMESPACE, &head, sizeof(head), &text);
+        joined |= NAMESPACES[at].flag;
     }
+    if (((created | joined) & CLONE_NEWNS) == 0)
+        return err_set(err, ERR_INVALID,
+                       "'linux.namespaces' has no mount namespace: the host's own is not supported");
+    *ret = created;
+    *ret_joined = joined;
+    return 0;
+}
+
+static int check_shim_namespaces(uint64_t *flags, uint64_t joined, struct err *err)
+{
     uint64_t required = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWCGROUP;
-    if ((flags & required) != required)
+    if ((*flags & required) != required || joined != 0)
         return err_set(err, ERR_INVALID, "the namespaces pid, mount and cgroup must be new");
-    *ret = flags & ~(uint64_t)CLONE_NEWCGROUP; /* made after joining the cgroup */
+    *flags &= ~(uint64_t)CLONE_NEWCGROUP; /* made after joining the cgroup */
+    return 0;
+}
+
+static int add_names(struct buf *plan, const json_t *config, uint64_t own, struct err *err)
+{
+    const char *hostname = oci_text(config, "hostname"), *domain_name = oci_text(config, "domainname");
+    if ((hostname[0] != '\0' || domain_name[0] != '\0') && (own & CLONE_NEWUTS) == 0)
+        return err_set(err, ERR_INVALID,
+                       "'hostname' and 'domainname' need a uts namespace: the host's would be changed");
+    if (hostname[0] != '\0')
+        plan_add_string(plan, PLAN_HOSTNAME, hostname);
+    if (domain_name[0] != '\0')
+        plan_add_string(plan, PLAN_DOMAIN_NAME, domain_name);
+    return 0;
+}
+
+/* Only what belongs to a namespace that the container does not share with the host (sysctl(5) has no list;
+ * config-linux.md leaves it to the runtime). */
+static bool sysctl_is_own(const char *path, uint64_t own)
+{
+    static const struct {
+        const char *prefix;
+        uint64_t flag;
+    } OWN[] = {
+        {"net/", CLONE_NEWNET},       {"fs/mqueue/", CLONE_NEWIPC}, {"kernel/msg", CLONE_NEWIPC},
+        {"kernel/sem", CLONE_NEWIPC}, {"kernel/shm", CLONE_NEWIPC}, {"kernel/domainname", CLONE_NEWUTS},
+    };
+    for (size_t i = 0; i < COUNT(OWN); i++) {
+        if (strncmp(path, OWN[i].prefix, strlen(OWN[i].prefix)) == 0)
+            return (own & OWN[i].flag) != 0;
+    }
+    return false;
+}
+
+/* sysctl(8): whichever of '.' and '/' comes first separates, the other is part of a name. */
+static void sysctl_path(char *name)
+{
+    bool dots = name[strcspn(name, "./")] == '.';
+    for (; dots && *name != '\0'; name++)
+        *name = *name == '.' ? '/' : *name == '/' ? '.' : *name;
+}
+
+static int add_sysctls(struct buf *plan, const json_t *section, uint64_t own, struct err *err)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(json_object_get(section, "sysctl"), name, value)
+    {
+        auto_free char *path = strdup(name);
+        if (path == NULL)
+            return err_nomem(err, "writing a plan");
+        sysctl_path(path);
+        if (!json_is_string(value) || strlen(path) > 400 || strstr(path, "..") != NULL)
+            return err_set(err, ERR_INVALID, "'linux.sysctl' has a wrong name or value at '%s'", name);
+        if (!sysctl_is_own(path, own))
+            return err_set(err, ERR_INVALID,
+                           "the sysctl '%s' does not belong to a namespace of the container's own", name);
+        auto_buf struct buf text = BUF_INIT;
+        buf_add(&text, path, strlen(path) + 1);
+        buf_add(&text, json_string_value(value), json_string_length(value) + 1);
+        plan_add_record(plan, PLAN_SYSCTL, NULL, 0, &text);
+    }
+    return 0;
+}
+
+static int add_hooks(struct buf *plan, const json_t *list, enum plan_hook_stage stage, struct err *err)
+{
+    size_t i, j;
+    json_t *hook, *item;
+    json_array_foreach(list, i, hook)
+    {
+        const json_t *args = json_object_get(hook, "args"), *env = json_object_get(hook, "env");
+        const char *path = oci_text(hook, "path");
+        struct plan_hook head = {(uint32_t)stage, (uint32_t)oci_number(hook, "timeout"),
+                                 (uint32_t)json_array_size(args), (uint32_t)json_array_size(env)};
+        auto_buf struct buf text = BUF_INIT;
+        if (json_array_size(args) + json_array_size(env) > PLAN_HOOK_STRINGS)
+            return err_set(err, ERR_INVALID, "the hook '%s' has more than %d arguments and variables", path,
+                           PLAN_HOOK_STRINGS);
+        buf_add(&text, path, strlen(path) + 1);
+        json_array_foreach(args, j, item)
+        {
+            buf_add(&text, json_string_value(item), json_string_length(item) + 1);
+        }
+        json_array_foreach(env, j, item)
+        {
+            buf_add(&text, json_string_value(item), json_string_length(item) + 1);
+        }
+        plan_add_record(plan, PLAN_HOOK, &head, sizeof(head), &text);
+    }
     return 0;
 }
 
@@ -323,73 +327,146 @@ static void read_limits(const json_t *section, struct cgroup_limits *ret)
     };
 }
 
-static int make_header(const struct oci_plan_input *input, struct plan_header *ret, struct err *err)
+static int read_root_propagation(const json_t *section, bool init, struct plan_header *header,
+                                 struct err *err)
 {
-    const json_t *process = json_object_get(input->config, "process");
-    const json_t *user = json_object_get(process, "user");
-    struct plan_header header = {
-        .incarnation = input->incarnation,
-        .log_max_bytes = input->log_max_bytes,
-        .log_files = input->log_files,
-        .n_cgroups = (uint32_t)input->layout->n,
-        .oom_cgroup = (uint32_t)cgroup_oom_index(input->layout),
-        .uid = (uint32_t)json_integer_value(json_object_get(user, "uid")),
-        .gid = (uint32_t)json_integer_value(json_object_get(user, "gid")),
-        .umask = (uint32_t)json_integer_value(json_object_get(user, "umask")),
-    };
-    if (read_namespaces(json_object_get(input->config, "linux"), &header.clone_flags, err) < 0 ||
-        read_capabilities(process, &header.capabilities, err) < 0)
-        return -1;
-    if ((header.clone_flags & CLONE_NEWNET) != 0)
-        header.flags |= PLAN_LOOPBACK;
-    if (json_is_true(json_object_get(json_object_get(input->config, "root"), "readonly")))
-        header.flags |= PLAN_READ_ONLY_ROOT;
-    if (json_is_true(json_object_get(process, "noNewPrivileges")))
-        header.flags |= PLAN_NO_NEW_PRIVS;
-    if (input->layout->v2)
-        header.flags |= PLAN_CGROUP2;
-    *ret = header;
+    const char *name = oci_text(section, "rootfsPropagation");
+    header->propagation = init ? MS_SLAVE | MS_REC : MS_PRIVATE | MS_REC;
+    if (name[0] == '\0')
+        return 0;
+    header->final_propagation = oci_propagation(name);
+    if (header->final_propagation == 0)
+        return err_set(err, ERR_INVALID, "'linux.rootfsPropagation' is '%s'", name);
+    /* Slaves hear of what the host mounts; what shows on the host must have been shared with it all along. */
+    if ((header->final_propagation & MS_SHARED) != 0)
+        header->propagation = MS_SHARED | MS_REC;
     return 0;
 }
 
-static int check_supported(const json_t *config, struct err *err)
+static void read_flags(const json_t *config, struct plan_header *header)
+{
+    const json_t *process = json_object_get(config, "process");
+    const json_t *size = json_object_get(process, "consoleSize"), *score;
+    if ((header->clone_flags & CLONE_NEWNET) != 0)
+        header->flags |= PLAN_LOOPBACK;
+    if (oci_flag(json_object_get(config, "root"), "readonly"))
+        header->flags |= PLAN_READ_ONLY_ROOT;
+    if (oci_flag(process, "noNewPrivileges"))
+        header->flags |= PLAN_NO_NEW_PRIVS;
+    if (oci_flag(process, "terminal")) {
+        header->flags |= PLAN_TERMINAL;
+        header->console_rows = (uint16_t)oci_number(size, "height");
+        header->console_columns = (uint16_t)oci_number(size, "width");
+    }
+    score = json_object_get(process, "oomScoreAdj");
+    if (score != NULL) {
+        header->flags |= PLAN_OOM_SCORE;
+        header->oom_score_adj = (int32_t)json_integer_value(score);
+    }
+}
+
+static int make_header(const struct oci_plan_input *input, struct buf *plan, struct plan_header *header,
+                       uint64_t *ret_own, struct err *err)
+{
+    const json_t *process = json_object_get(input->config, "process");
+    const json_t *section = json_object_get(input->config, "linux"), *user = json_object_get(process, "user");
+    bool init = input->bundle != NULL;
+    uint64_t joined = 0;
+    header->uid = (uint32_t)oci_number(user, "uid");
+    header->gid = (uint32_t)oci_number(user, "gid");
+    header->umask = json_object_get(user, "umask") == NULL ? 022 : (uint32_t)oci_number(user, "umask") & 0777;
+    if (read_namespaces(plan, section, &header->clone_flags, &joined, err) < 0 ||
+        (!init && check_shim_namespaces(&header->clone_flags, joined, err) < 0) ||
+        read_capabilities(process, header, err) < 0 || read_root_propagation(section, init, header, err) < 0)
+        return -1;
+    *ret_own = header->clone_flags | joined;
+    read_flags(input->config, header);
+    if (init) {
+        header->flags |= PLAN_INIT | input->flags;
+        header->n_cgroups = header->oom_cgroup = input->n_cgroup_fds;
+        return 0;
+    }
+    header->incarnation = input->incarnation;
+    header->log_max_bytes = input->log_max_bytes;
+    header->log_files = input->log_files;
+    header->n_cgroups = (uint32_t)input->layout->n;
+    header->oom_cgroup = (uint32_t)cgroup_oom_index(input->layout);
+    if (input->layout->v2)
+        header->flags |= PLAN_CGROUP2;
+    return 0;
+}
+
+/* What the shim does not do, and nobody asks of it. */
+static int check_for_shim(const json_t *config, struct err *err)
 {
     const json_t *section = json_object_get(config, "linux");
-    const char *seccomp = text_of(json_object_get(config, "annotations"), "io.wharf.seccomp");
-    if (json_is_true(json_object_get(json_object_get(config, "process"), "terminal")))
+    const char *seccomp = oci_text(json_object_get(config, "annotations"), "io.wharf.seccomp");
+    if (oci_flag(json_object_get(config, "process"), "terminal"))
         return err_set(err, ERR_INVALID, "'process.terminal' is not supported");
-    if (json_object_get(config, "hooks") != NULL)
+    if (json_object_size(json_object_get(config, "hooks")) > 0)
         return err_set(err, ERR_INVALID, "'hooks' are not supported");
     if (json_object_get(section, "seccomp") != NULL ||
         (seccomp[0] != '\0' && strcmp(seccomp, "default") != 0))
         return err_set(err, ERR_INVALID, "only the default system call filter is supported");
-    if (json_object_get(section, "uidMappings") != NULL || json_object_get(section, "devices") != NULL)
-        return err_set(err, ERR_INVALID, "'linux.uidMappings' and 'linux.devices' are not supported");
+    if (json_object_size(json_object_get(section, "sysctl")) > 0)
+        return err_set(err, ERR_INVALID, "'linux.sysctl' is not supported");
+    if (json_array_size(json_object_get(json_object_get(config, "process"), "args")) == 0)
+        return err_set(err, ERR_INVALID, "'process.args' is empty");
     return 0;
+}
+
+static int add_for_shim(const struct oci_plan_input *input, struct buf *plan, struct err *err)
+{
+    const char *seccomp = oci_text(json_object_get(input->config, "annotations"), "io.wharf.seccomp");
+    if (check_for_shim(input->config, err) < 0)
+        return -1;
+    plan_add_string(plan, PLAN_BOOT_ID, input->boot_id);
+    plan_add_string(plan, PLAN_CGROUP, input->cgroup_name);
+    if (seccomp[0] != '\0')
+        plan_add(plan, PLAN_SECCOMP, input->seccomp->data, input->seccomp->size);
+    return 0;
+}
+
+static int add_for_init(const struct oci_plan_input *input, struct buf *plan, struct plan_header *header,
+                        uint64_t own, struct err *err)
+{
+    const json_t *section = json_object_get(input->config, "linux");
+    const json_t *seccomp = json_object_get(section, "seccomp"),
+                 *hooks = json_object_get(input->config, "hooks");
+    auto_buf struct buf program = BUF_INIT;
+    if (json_is_object(seccomp)) {
+        if (oci_seccomp(seccomp, &program, &header->seccomp_flags, err) < 0)
+            return -1;
+        plan_add(plan, PLAN_SECCOMP, program.data, program.size);
+    }
+    if (add_sysctls(plan, section, own, err) < 0 ||
+        add_hooks(plan, json_object_get(hooks, "createContainer"), PLAN_HOOK_CREATE_CONTAINER, err) < 0)
+        return -1;
+    return add_hooks(plan, json_object_get(hooks, "startContainer"), PLAN_HOOK_START_CONTAINER, err);
 }
 
 int oci_plan(const struct oci_plan_input *input, struct buf *ret_plan, struct cgroup_limits *ret_limits,
              struct err *err)
 {
     const json_t *process = json_object_get(input->config, "process");
-    const char *hostname = text_of(input->config, "hostname");
-    const char *seccomp = text_of(json_object_get(input->config, "annotations"), "io.wharf.seccomp");
-    struct plan_header header;
-    if (check_supported(input->config, err) < 0 || make_header(input, &header, err) < 0)
+    struct oci_mounts_input mounts = {input->config, input->bundle, input->cgroups, input->n_cgroups};
+    struct plan_header header = {0};
+    uint64_t own = 0;
+    if (oci_check(input->config, err) < 0)
         return -1;
     plan_begin(ret_plan);
-    plan_add_string(ret_plan, PLAN_BOOT_ID, input->boot_id);
-    plan_add_string(ret_plan, PLAN_CGROUP, input->cgroup_name);
-    plan_add_string(ret_plan, PLAN_WORKDIR, text_of(process, "cwd"));
-    if (hostname[0] != '\0')
-        plan_add_string(ret_plan, PLAN_HOSTNAME, hostname);
-    if (seccomp[0] != '\0')
-        plan_add(ret_plan, PLAN_SECCOMP, input->seccomp->data, input->seccomp->size);
-    if (add_strings(ret_plan, PLAN_ARG, json_object_get(process, "args"), "process.args", err) < 0 ||
-        add_strings(ret_plan, PLAN_ENV, json_object_get(process, "env"), "process.env", err) < 0 ||
-        add_groups(ret_plan, json_object_get(process, "user"), err) < 0 ||
-        add_rlimits(ret_plan, process, err) < 0 || add_steps(ret_plan, input->config, err) < 0)
+    if (make_header(input, ret_plan, &header, &own, err) < 0 ||
+        (input->bundle == NULL ? add_for_shim(input, ret_plan, err)
+                               : add_for_init(input, ret_plan, &header, own, err)) < 0)
         return -1;
-    read_limits(json_object_get(input->config, "linux"), ret_limits);
+    plan_add_string(ret_plan, PLAN_WORKDIR, process == NULL ? "/" : oci_text(process, "cwd"));
+    add_strings(ret_plan, PLAN_ARG, json_object_get(process, "args"));
+    add_strings(ret_plan, PLAN_ENV, json_object_get(process, "env"));
+    if (add_names(ret_plan, input->config, own, err) < 0 ||
+        add_groups(ret_plan, json_object_get(process, "user"), err) < 0 ||
+        add_rlimits(ret_plan, process, err) < 0 || oci_mounts(&mounts, ret_plan, err) < 0)
+        return -1;
+    if (ret_limits != NULL)
+        read_limits(json_object_get(input->config, "linux"), ret_limits);
     return plan_finish(ret_plan, header, err);
 }

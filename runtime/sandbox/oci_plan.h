@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * oci_plan.h - compiles an OCI runtime-spec config.json into the shim's plan and the cgroup's limits.
+ * oci_plan.h - compiles an OCI runtime-spec config.json into a plan and the cgroup's limits.
  *
  * Everything a container gets comes through here. What the config asks for and Wharf cannot give is an error
  * that names the member, never left out in silence.
@@ -15,9 +15,17 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "runtime/sandbox/cgroup.h"
+#include "runtime/sandbox/oci_mounts.h"
 
 struct oci_plan_input {
     const json_t *config;
+    /* for wharf-init; with a NULL bundle the plan is for the shim: */
+    const char *bundle;
+    const struct oci_cgroup_dir *cgroups; /* for mounts of the type cgroup */
+    size_t n_cgroups;
+    uint32_t n_cgroup_fds; /* directories to join */
+    uint32_t flags;        /* PLAN_NO_PIVOT, PLAN_KEEP_KEYRING */
+    /* for the shim: */
     int64_t incarnation;
     const char *boot_id;
     const char *cgroup_name;
@@ -27,7 +35,8 @@ struct oci_plan_input {
     uint32_t log_files;
 };
 
-/* Appends the plan to `ret_plan`. ERR_INVALID for what is not supported or wrong. */
+/* Appends the plan to `ret_plan`. ERR_INVALID for what is not supported or wrong. `ret_limits` is for the
+ * shim; NULL where linux.resources is applied as a whole. */
 int oci_plan(const struct oci_plan_input *input, struct buf *ret_plan, struct cgroup_limits *ret_limits,
              struct err *err);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * plan.h - what the shim is told to do, as one block of bytes.
+ * plan.h - what a container's first process is told to do, as one block of bytes.
  *
- * The runtime compiles a container's config.json (oci_plan.c) into a plan: everything is resolved beforehand,
- * so that the shim (static, musl only) parses no JSON and looks nothing up. Both sides are on the same
- * machine and of the same build: numbers are in native byte order, and a plan of another PLAN_VERSION is
- * refused.
+ * The runtime, or wharf-oci, compiles a container's config.json (oci_plan.c) into a plan: everything is
+ * resolved beforehand, so that wharf-shim and wharf-init (static, musl only) parse no JSON and look nothing
+ * up. Both sides are on the same machine and of the same build: numbers are in native byte order, and a plan
+ * of another PLAN_VERSION is refused.
  *
  * Layout: struct plan_header, then entries. An entry is a struct plan_entry and `size` bytes of payload,
  * padded with zeros to 8 bytes. Strings are NUL-terminated within their payload. The decoder trusts nothing:
@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define PLAN_MAGIC 0x6e6c5077u /* "wPln" */
-#define PLAN_VERSION 1
+#define PLAN_VERSION 2
 #define PLAN_MAX_BYTES (4u << 20)
 #define PLAN_ALIGN 8u
 
@@ -35,12 +35,27 @@ enum plan_fd {
     PLAN_FD_CGROUPS = 7, /* n_cgroups directories: in each, the cgroup named PLAN_CGROUP is the container's */
 };
 
+/* The descriptors of wharf-init, counted from the number in its argv[1]: those below are the container's. */
+enum init_fd {
+    INIT_FD_PLAN,    /* memfd with the plan */
+    INIT_FD_SYNC,    /* SOCK_SEQPACKET to who creates: struct init_message there, struct init_answer back */
+    INIT_FD_START,   /* listening socket: who connects lets the command go */
+    INIT_FD_WAITING, /* a file whose flock(2) is held until the command is executed */
+    INIT_FD_CONSOLE, /* socket that gets the terminal's master; /dev/null without PLAN_TERMINAL */
+    INIT_FD_CGROUPS, /* n_cgroups directories: the container's cgroups themselves */
+};
+
 enum plan_flag {
     PLAN_READ_ONLY_ROOT = 1 << 0,
     PLAN_NO_NEW_PRIVS = 1 << 1,
     PLAN_LOOPBACK = 1 << 2, /* bring lo up */
     PLAN_CGROUP2 = 1 << 3, /* the only cgroup directory is of a v2 hierarchy: the process is cloned into it */
-    PLAN_FLAGS = (1 << 4) - 1,
+    PLAN_INIT = 1 << 4,    /* for wharf-init: no shim, no log, no record */
+    PLAN_TERMINAL = 1 << 5,
+    PLAN_NO_PIVOT = 1 << 6,     /* chroot(2) into a moved root, for roots that cannot be pivoted to */
+    PLAN_KEEP_KEYRING = 1 << 7, /* no session keyring of its own */
+    PLAN_OOM_SCORE = 1 << 8,    /* oom_score_adj is meant */
+    PLAN_FLAGS = (1 << 9) - 1,
 };
 
 struct plan_header {
@@ -48,8 +63,12 @@ struct plan_header {
     uint32_t version;
     uint32_t size; /* of the whole plan in bytes */
     uint32_t flags;
-    uint64_t clone_flags;  /* namespaces for clone3(2), without the cgroup one, which follows after joining */
-    uint64_t capabilities; /* bounding, permitted and effective set */
+    uint64_t clone_flags; /* namespaces for clone3(2); the cgroup one is made after joining */
+    uint64_t cap_bounding;
+    uint64_t cap_permitted;
+    uint64_t cap_effective;
+    uint64_t cap_inheritable;
+    uint64_t cap_ambient;
     int64_t incarnation;
     uint64_t log_max_bytes; /* a log file that would grow beyond is rotated */
     uint32_t log_files;     /* how many are kept, the current one among them */
@@ -58,6 +77,13 @@ struct plan_header {
     uint32_t uid;
     uint32_t gid;
     uint32_t umask;
+    uint64_t propagation;       /* MS_* for "/" before anything is mounted */
+    uint64_t final_propagation; /* MS_* for the container's root at the end; 0: as it is */
+    uint32_t seccomp_flags;     /* SECCOMP_FILTER_FLAG_* */
+    int32_t oom_score_adj;
+    uint16_t console_rows;
+    uint16_t console_columns;
+    uint32_t reserved;
 };
 
 enum plan_entry_type {
@@ -70,7 +96,11 @@ enum plan_entry_type {
     PLAN_GROUPS,      /* uint32_t each: supplementary groups */
     PLAN_RLIMIT,      /* struct plan_rlimit */
     PLAN_SECCOMP,     /* struct sock_filter each */
-    PLAN_STEP,        /* struct plan_step_header, then three strings */
+    PLAN_STEP,        /* struct plan_step_header, then four strings */
+    PLAN_DOMAIN_NAME, /* string */
+    PLAN_SYSCTL,      /* two strings: path below /proc/sys, value */
+    PLAN_NAMESPACE,   /* struct plan_namespace, then the path as a string */
+    PLAN_HOOK,        /* struct plan_hook, then the path, the arguments and the environment as strings */
 };
 
 struct plan_entry {
@@ -85,14 +115,43 @@ struct plan_rlimit {
     uint64_t hard;
 };
 
-/* File system work, in order. The first step makes the root. */
+struct plan_namespace {
+    uint64_t flag; /* CLONE_NEW*: joined by setns(2) */
+};
+
+enum plan_hook_stage {
+    PLAN_HOOK_CREATE_CONTAINER = 1, /* in the container's namespaces, before its root is entered */
+    PLAN_HOOK_START_CONTAINER,      /* in the container, before the command */
+};
+
+struct plan_hook {
+    uint32_t stage;
+    uint32_t timeout_s; /* 0: as long as it takes */
+    uint32_t n_args;
+    uint32_t n_env;
+};
+
+/* File system work, in order. The first step makes the root. Paths are the container's, but for sources. */
 enum plan_op {
     PLAN_OP_OVERLAY_ROOT = 1, /* b: mount options, relative to the container's directory */
-    PLAN_OP_MOUNT,            /* a: fstype, b: options, path; flags: MS_* */
-    PLAN_OP_MKNOD,            /* path; mode with type; dev */
+    PLAN_OP_BIND_ROOT,        /* a: the root's directory on the host */
+    PLAN_OP_MOUNT,            /* a: fstype, b: options, c: source, path; flags: MS_* */
+    PLAN_OP_BIND,             /* a: source on the host, path; flags: MS_REC or 0 */
+    PLAN_OP_MKNOD,            /* path; mode with type; dev; uid and gid */
     PLAN_OP_SYMLINK,          /* a: target, path */
     PLAN_OP_MASK,             /* path: hidden by /dev/null or an empty directory; missing is fine */
     PLAN_OP_READ_ONLY,        /* path: made read-only; missing is fine */
+    PLAN_OP_ATTRIBUTES,       /* path, a mount point: attributes only */
+    PLAN_OPS,
+};
+
+#define PLAN_MAX_PROPAGATIONS 4
+
+/* What mount_setattr(2) is to do to a mount, and to all below it; MOUNT_ATTR_*. */
+struct plan_attributes {
+    uint64_t set, clear;
+    uint64_t set_all, clear_all;
+    uint64_t propagation[PLAN_MAX_PROPAGATIONS]; /* MS_* with MS_REC for all below, in order; 0 ends */
 };
 
 struct plan_step_header {
@@ -100,6 +159,8 @@ struct plan_step_header {
     uint32_t mode;
     uint64_t flags;
     uint64_t dev;
+    uint32_t uid, gid;
+    struct plan_attributes attributes;
 };
 
 struct plan_step {
@@ -107,9 +168,12 @@ struct plan_step {
     uint32_t mode;
     uint64_t flags;
     uint64_t dev;
+    uint32_t uid, gid;
+    struct plan_attributes attributes;
     const char *path;
     const char *a;
     const char *b;
+    const char *c;
 };
 
 /* A decoded plan: pointers into the block, which must outlive it. */
@@ -119,7 +183,8 @@ struct plan {
     size_t entries_size;
     const char *boot_id;
     const char *cgroup;
-    const char *hostname; /* NULL: the host's */
+    const char *hostname;    /* NULL: the host's */
+    const char *domain_name; /* NULL: the host's */
     const char *workdir;
     char **argv; /* allocated, NULL-terminated */
     char **envp; /* allocated, NULL-terminated */
@@ -133,11 +198,34 @@ struct plan {
 const char *plan_decode(struct plan *ret, const void *bytes, size_t size);
 void plan_release(struct plan *plan);
 
-/* Walk the steps and the limits of a decoded plan; `cursor` starts at 0. False at the end. */
+#define PLAN_HOOK_STRINGS 1024 /* arguments and environment of a hook, at most */
+
+struct plan_sysctl {
+    const char *path; /* "net/ipv4/ip_forward" */
+    const char *value;
+};
+
+struct plan_join {
+    uint64_t flag;
+    const char *path;
+};
+
+struct plan_hook_call {
+    enum plan_hook_stage stage;
+    uint32_t timeout_s;
+    const char *path;
+    char *strings[PLAN_HOOK_STRINGS + 2]; /* the arguments, NULL, the environment, NULL */
+    char **argv, **envp;                  /* into strings; envp is empty if the config has none */
+};
+
+/* Walk the steps, limits and so on of a decoded plan; `cursor` starts at 0. False at the end. */
 bool plan_next_step(const struct plan *plan, size_t *cursor, struct plan_step *ret);
 bool plan_next_rlimit(const struct plan *plan, size_t *cursor, struct plan_rlimit *ret);
+bool plan_next_sysctl(const struct plan *plan, size_t *cursor, struct plan_sysctl *ret);
+bool plan_next_namespace(const struct plan *plan, size_t *cursor, struct plan_join *ret);
+bool plan_next_hook(const struct plan *plan, size_t *cursor, struct plan_hook_call *ret);
 
-/* Where a start failed. The texts are in plan_stage_text. */
+/* Where a start failed. */
 enum plan_stage {
     PLAN_STAGE_SHIM = 1, /* the shim's own files, pipes, processes */
     PLAN_STAGE_PLAN,
@@ -155,6 +243,10 @@ enum plan_stage {
     PLAN_STAGE_CREDENTIALS,
     PLAN_STAGE_SECCOMP,
     PLAN_STAGE_EXEC,
+    PLAN_STAGE_NAMESPACE,
+    PLAN_STAGE_SYSCTL,
+    PLAN_STAGE_HOOK,
+    PLAN_STAGE_TERMINAL,
     PLAN_STAGES,
 };
 
@@ -175,5 +267,22 @@ struct plan_status {
     int64_t started_at_ns;
     struct plan_failure failure;
 };
+
+/* wharf-init to who creates the container. */
+enum init_event {
+    INIT_CLONED = 1, /* pid: the container's first process; the sender ends */
+    INIT_MOUNTED,    /* before the root is entered; waits for an answer */
+    INIT_READY,      /* waits for an answer, and then for the start */
+    INIT_FAILED,     /* failure says why; the sender ends */
+};
+
+struct init_message {
+    uint32_t event;
+    int32_t pid;
+    struct plan_failure failure;
+};
+
+/* Back, and from who starts it: the container's state as hooks get it, as text without its NUL. */
+#define INIT_STATE_MAX 65536
 
 #endif

@@ -36,16 +36,28 @@ void plan_add_string(struct buf *plan, enum plan_entry_type type, const char *te
 
 void plan_add_step(struct buf *plan, const struct plan_step *step)
 {
-    const char *const text[] = {step->path, step->a, step->b};
-    struct plan_step_header head = {(uint32_t)step->op, step->mode, step->flags, step->dev};
+    const char *const text[] = {step->path, step->a, step->b, step->c};
+    struct plan_step_header head = {(uint32_t)step->op, step->mode, step->flags,     step->dev,
+                                    step->uid,          step->gid,  step->attributes};
     size_t size = sizeof(head);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 4; i++)
         size += (text[i] == NULL ? 0 : strlen(text[i])) + 1;
     struct plan_entry entry = {.type = PLAN_STEP, .size = (uint32_t)size};
     buf_add(plan, &entry, sizeof(entry));
     buf_add(plan, &head, sizeof(head));
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 4; i++)
         buf_add(plan, text[i] == NULL ? "" : text[i], (text[i] == NULL ? 0 : strlen(text[i])) + 1);
+    pad(plan);
+}
+
+void plan_add_record(struct buf *plan, enum plan_entry_type type, const void *head, size_t head_size,
+                     const struct buf *strings)
+{
+    struct plan_entry entry = {.type = (uint32_t)type, .size = (uint32_t)(head_size + strings->size)};
+    plan->failed |= strings->failed || strings->size > PLAN_MAX_BYTES;
+    buf_add(plan, &entry, sizeof(entry));
+    buf_add(plan, head, head_size);
+    buf_add(plan, strings->data, strings->size);
     pad(plan);
 }
 

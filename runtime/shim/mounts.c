@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Everything is mounted below the new root while the old one is still there: that is where bind mounts come
+ * from, what hooks expect, and what the kernel wants to see of /proc before it allows another one in a user
+ * namespace. Paths below the root are resolved by openat2(2), confined to it, and used as descriptors.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -17,121 +21,167 @@ static int sys_open_tree(int dir_fd, const char *path, unsigned flags)
     return (int)syscall(SYS_open_tree, dir_fd, path, flags);
 }
 
-static int sys_move_mount(int from_fd, int to_fd)
+int mount_move(int from_fd, int to_fd)
 {
     return (int)syscall(SYS_move_mount, from_fd, "", to_fd, "",
                         MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 }
 
-static int sys_mount_set_read_only(int fd)
+static int sys_mount_setattr(int fd, struct mount_attr attr, unsigned flags)
 {
-    struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
-    return (int)syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof(attr));
+    return (int)syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | flags, &attr, sizeof(attr));
 }
 
-int open_in_root(int root_fd, const char *path, uint64_t flags)
+static int set_read_only(int fd)
 {
-    struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-    return (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+    return sys_mount_setattr(fd, (struct mount_attr){.attr_set = MOUNT_ATTR_RDONLY}, 0);
 }
 
-struct mount_work {
-    const struct plan *plan;
-    struct plan_failure *failure;
-    int root_fd;
-    int empty_fd; /* an empty read-only directory that masks are cloned from; -1 until needed */
-};
+static int step_failed(struct mount_work *work, enum plan_stage stage, const struct plan_step *step)
+{
+    return fail(work->failure, stage, step->path);
+}
+
+/* --- the root --- */
 
 /* The overlay is mounted on its own upper directory: the kernel has resolved its layers by then, no further
  * directory is needed, and the mount exists in this namespace only. */
-static int make_root(struct mount_work *work, const struct plan_step *step)
+static int make_overlay_root(struct mount_work *work, const struct plan_step *step)
 {
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-        return fail(work->failure, PLAN_STAGE_ROOT, "/");
     if (mount("overlay", "upper", "overlay", step->flags, step->b) < 0)
         return fail(work->failure, PLAN_STAGE_ROOT, step->b);
-    if (chdir("upper") < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
-        chdir("/") < 0)
-        return fail(work->failure, PLAN_STAGE_ROOT, "pivot_root");
-    work->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return work->root_fd < 0 ? fail(work->failure, PLAN_STAGE_ROOT, "/") : 0;
+    work->root_fd = open("upper", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return work->root_fd < 0 ? fail(work->failure, PLAN_STAGE_ROOT, "upper") : 0;
 }
 
-/* Makes the directory and its missing parents, confined to the root: each parent is opened before a child is
- * made. */
-static int make_directory(int root_fd, const char *path)
+/* The mount that the working directory is on becomes private: pivot_root(2) refuses a root whose parent mount
+ * is shared, and nothing mounted below must show outside. Only a mount's own root can be changed, so that
+ * climbing finds it. */
+static int make_surrounding_mount_private(void)
 {
-    char partial[4096];
-    size_t size = strlen(path);
-    if (size >= sizeof(partial)) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    for (size_t at = 1; at <= size; at++) {
-        if (path[at] != '/' && path[at] != '\0')
-            continue;
-        memcpy(partial, path, at);
-        partial[at] = '\0';
-        int fd = open_in_root(root_fd, partial, O_PATH | O_DIRECTORY);
-        if (fd >= 0) {
-            close(fd);
-            continue;
-        }
-        char *slash = strrchr(partial, '/');
-        const char *name = slash + 1;
-        *slash = '\0';
-        int parent_fd = open_in_root(root_fd, slash == partial ? "/" : partial, O_PATH | O_DIRECTORY);
-        if (parent_fd < 0)
+    for (int depth = 0; depth < 4096; depth++) {
+        if (mount(NULL, ".", NULL, MS_PRIVATE, NULL) == 0)
+            return 0;
+        if (errno != EINVAL || chdir("..") < 0)
             return -1;
-        int made = mkdirat(parent_fd, name, 0755);
-        int cause = errno;
-        close(parent_fd);
-        errno = cause;
-        if (made < 0 && cause != EEXIST)
+    }
+    return -1;
+}
+
+/* The directory is mounted on itself, with what is mounted in it. */
+static int make_bind_root(struct mount_work *work, const struct plan_step *step)
+{
+    int to_fd = open(step->a, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (to_fd < 0 || fchdir(to_fd) < 0 || make_surrounding_mount_private() < 0)
+        return fail(work->failure, PLAN_STAGE_ROOT, step->a);
+    work->root_fd =
+        sys_open_tree(to_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
+    if (work->root_fd < 0 || mount_move(work->root_fd, to_fd) < 0)
+        return fail(work->failure, PLAN_STAGE_ROOT, step->a);
+    close(to_fd);
+    return 0;
+}
+
+static int make_root(struct mount_work *work, const struct plan_step *step)
+{
+    if (mount(NULL, "/", NULL, work->plan->header.propagation, NULL) < 0)
+        return fail(work->failure, PLAN_STAGE_ROOT, "/");
+    return step->op == PLAN_OP_OVERLAY_ROOT ? make_overlay_root(work, step) : make_bind_root(work, step);
+}
+
+/* --- below it --- */
+
+static int set_attributes(int fd, const struct plan_attributes *attributes)
+{
+    struct mount_attr own = {.attr_set = attributes->set, .attr_clr = attributes->clear};
+    struct mount_attr all = {.attr_set = attributes->set_all, .attr_clr = attributes->clear_all};
+    if ((own.attr_set | own.attr_clr) != 0 && sys_mount_setattr(fd, own, 0) < 0)
+        return -1;
+    if ((all.attr_set | all.attr_clr) != 0 && sys_mount_setattr(fd, all, AT_RECURSIVE) < 0)
+        return -1;
+    return 0;
+}
+
+static int set_propagation(int fd, const struct plan_attributes *attributes)
+{
+    for (size_t i = 0; i < PLAN_MAX_PROPAGATIONS && attributes->propagation[i] != 0; i++) {
+        uint64_t flags = attributes->propagation[i];
+        struct mount_attr attr = {.propagation = flags & ~(uint64_t)MS_REC};
+        if (sys_mount_setattr(fd, attr, (flags & MS_REC) != 0 ? AT_RECURSIVE : 0) < 0)
             return -1;
     }
     return 0;
 }
 
-static int open_directory(int root_fd, const char *path)
+/* A mount point that is there: what is mounted on it last is opened. */
+static int change_mount(struct mount_work *work, const struct plan_step *step)
 {
-    int fd = open_in_root(root_fd, path, O_PATH | O_DIRECTORY);
-    if (fd >= 0 || errno != ENOENT)
-        return fd;
-    if (make_directory(root_fd, path) < 0)
-        return -1;
-    return open_in_root(root_fd, path, O_PATH | O_DIRECTORY);
-}
-
-static int mount_filesystem(struct mount_work *work, const struct plan_step *step)
-{
-    int fd = open_directory(work->root_fd, step->path);
-    if (fd < 0 || fchdir(fd) < 0 ||
-        mount(step->a, ".", step->a, step->flags, step->b[0] == '\0' ? NULL : step->b) < 0)
-        return fail(work->failure, PLAN_STAGE_MOUNT, step->path);
+    int fd = open_in_root(work->root_fd, step->path, O_PATH);
+    if (fd < 0 || set_attributes(fd, &step->attributes) < 0 || set_propagation(fd, &step->attributes) < 0)
+        return step_failed(work, PLAN_STAGE_MOUNT, step);
     close(fd);
     return 0;
 }
 
-/* The parent of devices and links is opened, confined; the last component is made in it. */
+static bool has_attributes(const struct plan_attributes *attributes)
+{
+    return (attributes->set | attributes->clear | attributes->set_all | attributes->clear_all |
+            attributes->propagation[0]) != 0;
+}
+
+static int mount_filesystem(struct mount_work *work, const struct plan_step *step)
+{
+    int fd = open_directory_in_root(work->root_fd, step->path);
+    if (fd < 0 || fchdir(fd) < 0 ||
+        mount(step->c, ".", step->a, step->flags, step->b[0] == '\0' ? NULL : step->b) < 0)
+        return step_failed(work, PLAN_STAGE_MOUNT, step);
+    close(fd);
+    return has_attributes(&step->attributes) ? change_mount(work, step) : 0;
+}
+
+static int bind(struct mount_work *work, const struct plan_step *step)
+{
+    struct stat st;
+    int from_fd = sys_open_tree(AT_FDCWD, step->a,
+                                OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
+                                    ((step->flags & MS_REC) != 0 ? AT_RECURSIVE : 0u));
+    if (from_fd < 0 || fstat(from_fd, &st) < 0)
+        return fail(work->failure, PLAN_STAGE_MOUNT, step->a);
+    int to_fd = S_ISDIR(st.st_mode) ? open_directory_in_root(work->root_fd, step->path)
+                                    : open_file_in_root(work->root_fd, step->path);
+    if (to_fd < 0 || set_attributes(from_fd, &step->attributes) < 0 || mount_move(from_fd, to_fd) < 0 ||
+        set_propagation(from_fd, &step->attributes) < 0)
+        return step_failed(work, PLAN_STAGE_MOUNT, step);
+    close(from_fd);
+    close(to_fd);
+    return 0;
+}
+
+static bool is_same_node(int dir_fd, const char *name, const struct plan_step *step)
+{
+    struct stat st;
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return false;
+    if (step->op == PLAN_OP_SYMLINK)
+        return S_ISLNK(st.st_mode);
+    return (st.st_mode & S_IFMT) == (step->mode & S_IFMT) && st.st_rdev == (dev_t)step->dev;
+}
+
+/* The parent of devices and links is opened, confined; the last component is made in it. What a root
+ * directory has already, and that is what is wanted, stays. */
 static int make_node(struct mount_work *work, const struct plan_step *step)
 {
-    char parent[256];
-    const char *slash = strrchr(step->path, '/');
-    size_t size = (size_t)(slash - step->path);
-    if (size == 0 || size >= sizeof(parent)) {
-        errno = ENAMETOOLONG;
-        return fail(work->failure, PLAN_STAGE_DEVICE, step->path);
-    }
-    memcpy(parent, step->path, size);
-    parent[size] = '\0';
-    int fd = open_in_root(work->root_fd, parent, O_PATH | O_DIRECTORY);
+    const char *name;
+    int fd = make_parent_in_root(work->root_fd, step->path, &name);
     if (fd < 0)
-        return fail(work->failure, PLAN_STAGE_DEVICE, step->path);
-    int made = step->op == PLAN_OP_SYMLINK ? symlinkat(step->a, fd, slash + 1)
-                                           : mknodat(fd, slash + 1, (mode_t)step->mode, (dev_t)step->dev);
-    if (made < 0)
-        return fail(work->failure, PLAN_STAGE_DEVICE, step->path);
+        return step_failed(work, PLAN_STAGE_DEVICE, step);
+    int made = step->op == PLAN_OP_SYMLINK ? symlinkat(step->a, fd, name)
+                                           : mknodat(fd, name, (mode_t)step->mode, (dev_t)step->dev);
+    if (made < 0 && (errno != EEXIST || !is_same_node(fd, name, step)))
+        return step_failed(work, PLAN_STAGE_DEVICE, step);
+    if (made == 0 && (step->uid != 0 || step->gid != 0) &&
+        fchownat(fd, name, step->uid, step->gid, AT_SYMLINK_NOFOLLOW) < 0)
+        return step_failed(work, PLAN_STAGE_DEVICE, step);
     close(fd);
     return 0;
 }
@@ -154,11 +204,12 @@ static int empty_directory(struct mount_work *work)
     return work->empty_fd;
 }
 
+/* Files are hidden by the host's /dev/null: the container's own could be anything by now. */
 static int mask(struct mount_work *work, const struct plan_step *step)
 {
     int to_fd = open_in_root(work->root_fd, step->path, O_PATH);
     if (to_fd < 0)
-        return errno == ENOENT || errno == ENOTDIR ? 0 : fail(work->failure, PLAN_STAGE_MASK, step->path);
+        return errno == ENOENT || errno == ENOTDIR ? 0 : step_failed(work, PLAN_STAGE_MASK, step);
     struct stat st;
     int from_fd = -1;
     if (fstat(to_fd, &st) == 0) {
@@ -167,8 +218,8 @@ static int mask(struct mount_work *work, const struct plan_step *step)
         else
             from_fd = empty_directory(work);
     }
-    if (from_fd < 0 || sys_move_mount(from_fd, to_fd) < 0)
-        return fail(work->failure, PLAN_STAGE_MASK, step->path);
+    if (from_fd < 0 || mount_move(from_fd, to_fd) < 0)
+        return step_failed(work, PLAN_STAGE_MASK, step);
     if (from_fd != work->empty_fd)
         close(from_fd);
     close(to_fd);
@@ -179,11 +230,11 @@ static int make_read_only(struct mount_work *work, const struct plan_step *step)
 {
     int to_fd = open_in_root(work->root_fd, step->path, O_PATH);
     if (to_fd < 0)
-        return errno == ENOENT || errno == ENOTDIR ? 0 : fail(work->failure, PLAN_STAGE_MASK, step->path);
+        return errno == ENOENT || errno == ENOTDIR ? 0 : step_failed(work, PLAN_STAGE_MASK, step);
     int from_fd =
         sys_open_tree(to_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
-    if (from_fd < 0 || sys_mount_set_read_only(from_fd) < 0 || sys_move_mount(from_fd, to_fd) < 0)
-        return fail(work->failure, PLAN_STAGE_MASK, step->path);
+    if (from_fd < 0 || set_read_only(from_fd) < 0 || mount_move(from_fd, to_fd) < 0)
+        return step_failed(work, PLAN_STAGE_MASK, step);
     close(from_fd);
     close(to_fd);
     return 0;
@@ -193,9 +244,14 @@ static int apply_step(struct mount_work *work, const struct plan_step *step)
 {
     switch (step->op) {
     case PLAN_OP_OVERLAY_ROOT:
+    case PLAN_OP_BIND_ROOT:
         return make_root(work, step);
     case PLAN_OP_MOUNT:
         return mount_filesystem(work, step);
+    case PLAN_OP_BIND:
+        return bind(work, step);
+    case PLAN_OP_ATTRIBUTES:
+        return change_mount(work, step);
     case PLAN_OP_MKNOD:
     case PLAN_OP_SYMLINK:
         return make_node(work, step);
@@ -203,39 +259,67 @@ static int apply_step(struct mount_work *work, const struct plan_step *step)
         return mask(work, step);
     case PLAN_OP_READ_ONLY:
         return make_read_only(work, step);
+    case PLAN_OPS:
+        break;
     }
     errno = EINVAL;
-    return fail(work->failure, PLAN_STAGE_PLAN, step->path);
+    return step_failed(work, PLAN_STAGE_PLAN, step);
 }
 
-/* The working directory is made before the root may become read-only, and entered through a descriptor that
- * cannot lead out of the root, whatever links the image has. */
-static int enter_workdir(struct mount_work *work)
+int mounts_make(struct mount_work *work)
 {
-    int fd = open_directory(work->root_fd, work->plan->workdir);
-    if (fd < 0 || fchdir(fd) < 0)
-        return fail(work->failure, PLAN_STAGE_WORKDIR, work->plan->workdir);
-    close(fd);
-    if ((work->plan->header.flags & PLAN_READ_ONLY_ROOT) != 0 && sys_mount_set_read_only(work->root_fd) < 0)
-        return fail(work->failure, PLAN_STAGE_ROOT, "/");
-    return 0;
-}
-
-int mounts_apply(const struct plan *plan, struct plan_failure *ret_failure)
-{
-    struct mount_work work = {.plan = plan, .failure = ret_failure, .root_fd = -1, .empty_fd = -1};
     /* Modes of directories and devices are meant as they are written. */
     umask(0);
     struct plan_step step;
     size_t cursor = 0;
-    while (plan_next_step(plan, &cursor, &step)) {
-        if (apply_step(&work, &step) < 0)
+    while (plan_next_step(work->plan, &cursor, &step)) {
+        if (apply_step(work, &step) < 0)
             return -1;
     }
-    if (enter_workdir(&work) < 0)
+    if (work->empty_fd >= 0)
+        close(work->empty_fd);
+    work->empty_fd = -1;
+    return 0;
+}
+
+/* pivot_root(2) with the old root on top of the new one, from where it is detached. It is made a slave
+ * before, so that unmounting does not spread to whoever shares mounts with us. */
+static int pivot(int root_fd)
+{
+    int old_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (old_fd < 0 || fchdir(root_fd) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || fchdir(old_fd) < 0 ||
+        mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0 || umount2(".", MNT_DETACH) < 0)
         return -1;
-    close(work.root_fd);
-    if (work.empty_fd >= 0)
-        close(work.empty_fd);
+    close(old_fd);
+    return chdir("/");
+}
+
+static int move_and_chroot(int root_fd)
+{
+    if (fchdir(root_fd) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
+        return -1;
+    return chdir("/");
+}
+
+/* The working directory is made before the root may become read-only, and entered through a descriptor that
+ * cannot lead out of the root, whatever links the image has. */
+int mounts_enter(struct mount_work *work)
+{
+    const struct plan_header *header = &work->plan->header;
+    bool no_pivot = (header->flags & PLAN_NO_PIVOT) != 0;
+    int workdir_fd = open_directory_in_root(work->root_fd, work->plan->workdir);
+    if (workdir_fd < 0)
+        return fail(work->failure, PLAN_STAGE_WORKDIR, work->plan->workdir);
+    if ((no_pivot ? move_and_chroot(work->root_fd) : pivot(work->root_fd)) < 0)
+        return fail(work->failure, PLAN_STAGE_ROOT, no_pivot ? "chroot" : "pivot_root");
+    if (header->final_propagation != 0 && mount(NULL, "/", NULL, header->final_propagation, NULL) < 0)
+        return fail(work->failure, PLAN_STAGE_ROOT, "propagation");
+    if ((header->flags & PLAN_READ_ONLY_ROOT) != 0 && set_read_only(work->root_fd) < 0)
+        return fail(work->failure, PLAN_STAGE_ROOT, "/");
+    if (fchdir(workdir_fd) < 0)
+        return fail(work->failure, PLAN_STAGE_WORKDIR, work->plan->workdir);
+    close(workdir_fd);
+    close(work->root_fd);
+    work->root_fd = -1;
     return 0;
 }

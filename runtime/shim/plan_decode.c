@@ -48,25 +48,88 @@ static const char *whole_string(const struct raw_entry *entry)
     return text != NULL && strlen(text) + 1 == entry->size ? text : NULL;
 }
 
+static bool makes_root(enum plan_op op)
+{
+    return op == PLAN_OP_OVERLAY_ROOT || op == PLAN_OP_BIND_ROOT;
+}
+
 static bool parse_step(const struct raw_entry *entry, struct plan_step *ret)
 {
     struct plan_step_header head;
     if (entry->size < sizeof(head))
         return false;
     memcpy(&head, entry->payload, sizeof(head));
-    if (head.op < PLAN_OP_OVERLAY_ROOT || head.op > PLAN_OP_READ_ONLY)
+    if (head.op < PLAN_OP_OVERLAY_ROOT || head.op >= PLAN_OPS)
         return false;
-    const char *text[3];
+    const char *text[4];
     size_t at = sizeof(head);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         text[i] = string_at(entry, at);
         if (text[i] == NULL)
             return false;
         at += strlen(text[i]) + 1;
     }
-    *ret =
-        (struct plan_step){(enum plan_op)head.op, head.mode, head.flags, head.dev, text[0], text[1], text[2]};
-    return at == entry->size && (head.op == PLAN_OP_OVERLAY_ROOT || text[0][0] == '/');
+    *ret = (struct plan_step){.op = (enum plan_op)head.op,
+                              .mode = head.mode,
+                              .flags = head.flags,
+                              .dev = head.dev,
+                              .uid = head.uid,
+                              .gid = head.gid,
+                              .attributes = head.attributes,
+                              .path = text[0],
+                              .a = text[1],
+                              .b = text[2],
+                              .c = text[3]};
+    return at == entry->size && (makes_root(ret->op) || text[0][0] == '/');
+}
+
+static bool parse_sysctl(const struct raw_entry *entry, struct plan_sysctl *ret)
+{
+    ret->path = string_at(entry, 0);
+    ret->value = ret->path == NULL ? NULL : string_at(entry, strlen(ret->path) + 1);
+    return ret->value != NULL && strlen(ret->path) + strlen(ret->value) + 2 == entry->size;
+}
+
+static bool parse_namespace(const struct raw_entry *entry, struct plan_join *ret)
+{
+    struct plan_namespace head;
+    if (entry->size < sizeof(head))
+        return false;
+    memcpy(&head, entry->payload, sizeof(head));
+    ret->flag = head.flag;
+    ret->path = string_at(entry, sizeof(head));
+    return ret->path != NULL && sizeof(head) + strlen(ret->path) + 1 == entry->size;
+}
+
+static bool parse_hook(const struct raw_entry *entry, struct plan_hook_call *ret)
+{
+    struct plan_hook head;
+    if (entry->size < sizeof(head))
+        return false;
+    memcpy(&head, entry->payload, sizeof(head));
+    if (head.n_args > PLAN_HOOK_STRINGS || head.n_env > PLAN_HOOK_STRINGS - head.n_args)
+        return false;
+    size_t at = sizeof(head), n = 0;
+    ret->stage = (enum plan_hook_stage)head.stage;
+    ret->timeout_s = head.timeout_s;
+    ret->path = string_at(entry, at);
+    if (ret->path == NULL || ret->path[0] != '/')
+        return false;
+    at += strlen(ret->path) + 1;
+    ret->argv = ret->strings;
+    ret->envp = ret->strings + head.n_args + 1;
+    for (uint32_t i = 0; i < head.n_args + head.n_env; i++) {
+        const char *text = string_at(entry, at);
+        if (text == NULL)
+            return false;
+        at += strlen(text) + 1;
+        if (i == head.n_args)
+            ret->strings[n++] = NULL;
+        ret->strings[n++] = (char *)(uintptr_t)text; /* execve(2) wants char *, and does not write */
+    }
+    ret->argv[head.n_args] = NULL;
+    ret->envp[head.n_env] = NULL;
+    return at == entry->size;
 }
 
 struct counts {
@@ -86,7 +149,7 @@ static const char *take_step(const struct raw_entry *entry, struct counts *count
     struct plan_step step;
     if (!parse_step(entry, &step))
         return "a step is malformed";
-    if ((counts->steps++ == 0) != (step.op == PLAN_OP_OVERLAY_ROOT))
+    if ((counts->steps++ == 0) != makes_root(step.op))
         return "the first step, and only it, must make the root";
     return NULL;
 }
@@ -103,6 +166,18 @@ static const char *take_array(const void **ret, size_t *ret_n, const struct raw_
     return NULL;
 }
 
+__attribute__((noinline)) static const char *take_record(const struct raw_entry *entry)
+{
+    struct plan_sysctl sysctl;
+    struct plan_join join;
+    struct plan_hook_call hook;
+    if (entry->type == PLAN_SYSCTL)
+        return parse_sysctl(entry, &sysctl) ? NULL : "a sysctl is malformed";
+    if (entry->type == PLAN_NAMESPACE)
+        return parse_namespace(entry, &join) ? NULL : "a namespace is malformed";
+    return parse_hook(entry, &hook) ? NULL : "a hook is malformed";
+}
+
 static const char *take_entry(struct plan *plan, const struct raw_entry *entry, struct counts *counts)
 {
     switch (entry->type) {
@@ -112,6 +187,8 @@ static const char *take_entry(struct plan *plan, const struct raw_entry *entry, 
         return take_string(&plan->cgroup, entry);
     case PLAN_HOSTNAME:
         return take_string(&plan->hostname, entry);
+    case PLAN_DOMAIN_NAME:
+        return take_string(&plan->domain_name, entry);
     case PLAN_WORKDIR:
         return take_string(&plan->workdir, entry);
     case PLAN_ARG:
@@ -128,6 +205,10 @@ static const char *take_entry(struct plan *plan, const struct raw_entry *entry, 
         return take_array(&plan->seccomp, &plan->n_seccomp, entry, SOCK_FILTER_BYTES);
     case PLAN_STEP:
         return take_step(entry, counts);
+    case PLAN_SYSCTL:
+    case PLAN_NAMESPACE:
+    case PLAN_HOOK:
+        return take_record(entry);
     default:
         return "an entry is of an unknown type";
     }
@@ -147,7 +228,8 @@ static const char *check_header(const struct plan_header *header, size_t size)
         return "it has too many cgroups";
     if ((header->flags & PLAN_CGROUP2) != 0 && header->n_cgroups != 1)
         return "a v2 cgroup must be the only one";
-    if (header->log_files == 0 || header->log_files > 100 || header->log_max_bytes < 1024)
+    if ((header->flags & PLAN_INIT) == 0 &&
+        (header->log_files == 0 || header->log_files > 100 || header->log_max_bytes < 1024))
         return "its log limits are out of range";
     return NULL;
 }
@@ -168,6 +250,19 @@ static const char *collect_strings(struct plan *plan, const struct counts *count
             plan->envp[env++] = (char *)(uintptr_t)entry.payload;
     }
     return NULL;
+}
+
+/* Who has no shim has no record and no named cgroup either. */
+static const char *check_whole(const struct plan *plan, const struct counts *counts)
+{
+    bool init = (plan->header.flags & PLAN_INIT) != 0;
+    if (plan->workdir == NULL || plan->workdir[0] != '/' || counts->steps == 0)
+        return "something required is missing";
+    if (!init && (counts->args == 0 || plan->boot_id == NULL || plan->cgroup == NULL))
+        return "something required is missing";
+    if (!init && (plan->cgroup[0] == '\0' || plan->cgroup[0] == '.' || strchr(plan->cgroup, '/') != NULL))
+        return "the cgroup's name is not allowed";
+    return plan->n_seccomp > MAX_SECCOMP ? "the system call filter is too long" : NULL;
 }
 
 static const char *decode(struct plan *plan, const void *bytes, size_t size)
@@ -191,13 +286,9 @@ static const char *decode(struct plan *plan, const void *bytes, size_t size)
     }
     if (more < 0)
         return "an entry does not fit";
-    if (plan->boot_id == NULL || plan->cgroup == NULL || plan->workdir == NULL || plan->workdir[0] != '/' ||
-        counts.args == 0 || counts.steps == 0)
-        return "something required is missing";
-    if (plan->cgroup[0] == '\0' || plan->cgroup[0] == '.' || strchr(plan->cgroup, '/') != NULL)
-        return "the cgroup's name is not allowed";
-    if (plan->n_seccomp > MAX_SECCOMP)
-        return "the system call filter is too long";
+    why = check_whole(plan, &counts);
+    if (why != NULL)
+        return why;
     return collect_strings(plan, &counts);
 }
 
@@ -217,24 +308,45 @@ void plan_release(struct plan *plan)
     *plan = (struct plan){.entries = NULL};
 }
 
+/* The next entry of the type that `cursor` has not passed. */
+static bool next_of_type(const struct plan *plan, size_t *cursor, uint32_t type, struct raw_entry *ret)
+{
+    while (next_entry(plan->entries, plan->entries_size, cursor, ret) > 0) {
+        if (ret->type == type)
+            return true;
+    }
+    return false;
+}
+
 bool plan_next_step(const struct plan *plan, size_t *cursor, struct plan_step *ret)
 {
     struct raw_entry entry;
-    while (next_entry(plan->entries, plan->entries_size, cursor, &entry) > 0) {
-        if (entry.type == PLAN_STEP)
-            return parse_step(&entry, ret);
-    }
-    return false;
+    return next_of_type(plan, cursor, PLAN_STEP, &entry) && parse_step(&entry, ret);
 }
 
 bool plan_next_rlimit(const struct plan *plan, size_t *cursor, struct plan_rlimit *ret)
 {
     struct raw_entry entry;
-    while (next_entry(plan->entries, plan->entries_size, cursor, &entry) > 0) {
-        if (entry.type == PLAN_RLIMIT) {
-            memcpy(ret, entry.payload, sizeof(*ret));
-            return true;
-        }
-    }
-    return false;
+    if (!next_of_type(plan, cursor, PLAN_RLIMIT, &entry))
+        return false;
+    memcpy(ret, entry.payload, sizeof(*ret));
+    return true;
+}
+
+bool plan_next_sysctl(const struct plan *plan, size_t *cursor, struct plan_sysctl *ret)
+{
+    struct raw_entry entry;
+    return next_of_type(plan, cursor, PLAN_SYSCTL, &entry) && parse_sysctl(&entry, ret);
+}
+
+bool plan_next_namespace(const struct plan *plan, size_t *cursor, struct plan_join *ret)
+{
+    struct raw_entry entry;
+    return next_of_type(plan, cursor, PLAN_NAMESPACE, &entry) && parse_namespace(&entry, ret);
+}
+
+bool plan_next_hook(const struct plan *plan, size_t *cursor, struct plan_hook_call *ret)
+{
+    struct raw_entry entry;
+    return next_of_type(plan, cursor, PLAN_HOOK, &entry) && parse_hook(&entry, ret);
 }

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * shim.h - what the shim's files share. main.c is the parent's side, container.c and mounts.c run in the
- * container's first process before it becomes the command, cri_log.c keeps the log.
+ * shim.h - what the files of wharf-shim and wharf-init share.
+ *
+ * main.c is the shim: the parent of a managed container's first process, which runs container.c. init.c is
+ * wharf-init: the first process of a container that wharf-oci makes. Both do the same to become the command:
+ * mounts.c (with paths.c) makes the root, process.c gives up what the command is not to have; hook.c runs
+ * programs that the config names.
  *
  * One thread. Nothing here allocates after the plan was decoded.
  */
 #ifndef WHARF_RUNTIME_SHIM_SHIM_H
 #define WHARF_RUNTIME_SHIM_SHIM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "runtime/sandbox/plan.h"
@@ -24,14 +29,60 @@ struct container_fds {
 /* Becomes the container's first process: mounts, joins, drops, executes. Never returns. */
 _Noreturn void container_main(const struct plan *plan, const struct container_fds *fds);
 
-/* Carries out all file system steps and leaves the process in its new root. On failure *ret_failure is filled
- * and -1 returned. Expects a private mount namespace and the container's directory as working directory. */
-int mounts_apply(const struct plan *plan, struct plan_failure *ret_failure);
-
 /* Fills *ret from errno; returns -1. */
 int fail(struct plan_failure *ret, enum plan_stage stage, const char *subject);
 
-/* openat2(2) confined to `root_fd`: neither links nor ".." nor /proc's magic links lead out of it. */
+/* --- mounts.c --- */
+
+struct mount_work {
+    const struct plan *plan;
+    struct plan_failure *failure;
+    int root_fd;  /* the container's root; -1 before it is made */
+    int empty_fd; /* an empty read-only directory that masks are cloned from; -1 until needed */
+};
+
+#define MOUNT_WORK_INIT(plan_, failure_)                                                                     \
+    {                                                                                                        \
+        .plan = plan_, .failure = failure_, .root_fd = -1, .empty_fd = -1                                    \
+    }
+
+/* Carries out all file system steps, in a mount namespace of its own. For an overlay the container's
+ * directory is the working directory. Leaves the umask 0. -1 with *work->failure filled. */
+int mounts_make(struct mount_work *work);
+
+/* Makes what was mounted the root, and enters the working directory. */
+int mounts_enter(struct mount_work *work);
+
+/* move_mount(2) of one descriptor to another. */
+int mount_move(int from_fd, int to_fd);
+
+/* --- paths.c: openat2(2) confined to `root_fd`, where neither links nor ".." nor /proc's magic links lead
+ * out of it. All return a descriptor, or -1 with errno. --- */
+
 int open_in_root(int root_fd, const char *path, uint64_t flags);
+int open_directory_in_root(int root_fd, const char *path); /* made if missing, with its parents */
+int open_file_in_root(int root_fd, const char *path); /* O_PATH; made empty if missing, with its parents */
+/* The directory of the last component, and the component's name, which points into `path`. */
+int open_parent_in_root(int root_fd, const char *path, const char **ret_name);
+int make_parent_in_root(int root_fd, const char *path, const char **ret_name);
+
+/* --- process.c, in the order in which they are needed --- */
+
+int process_set_limits(const struct plan *plan, struct plan_failure *failure);
+/* Session keyring, groups, user, capabilities, no_new_privs, umask. What execve(2) takes away anyhow is kept
+ * until then, so that the filter can still be loaded. */
+int process_become_user(const struct plan *plan, struct plan_failure *failure);
+int process_load_filter(const struct plan *plan, struct plan_failure *failure);
+int process_bring_loopback_up(struct plan_failure *failure);
+/* Returns only on failure, with errno. */
+void process_execute(const struct plan *plan);
+/* 0 if process_execute would find something to execute, whoever the user is; otherwise -1 with errno. */
+int process_find_command(const struct plan *plan);
+
+/* --- hook.c --- */
+
+/* Runs a hook to its end, with `state` on its standard input. -1 with errno and, in `ret_why` if the hook
+ * itself failed, how: "exit status 3". A hook beyond its time is killed. */
+int hook_run(const struct plan_hook_call *hook, const char *state, size_t state_size, char ret_why[64]);
 
 #endif

@@ -10,6 +10,6 @@ $(BUILD)/tests/root/test_%: $(BUILD)/obj/tests/root/test_%.o $(call obj,$(ROOT_S
 
 TEST_TARGETS += root-test
 .PHONY: root-test
-root-test: $(ROOT_TESTS) $(BUILD)/wharf-shim $(BUILD)/wharf-image ## sandbox, shim and host on the real kernel (as root)
+root-test: $(ROOT_TESTS) $(BUILD)/wharf-shim $(BUILD)/wharf-image $(BUILD)/wharf-oci ## sandbox, shim and host on the real kernel (as root)
 	@set -e; for t in $(ROOT_TESTS); do echo "== $${t#$(BUILD)/}"; WHARF_BUILD=$(BUILD) $$t; done
 	@WHARF_BUILD=$(BUILD) bats tests/root

@@ -64,7 +64,14 @@ static int make_config(struct fixture *f)
 static int make_plan(struct fixture *f)
 {
     struct buf seccomp = {.data = (char[]){"12345678"}, .size = 8};
-    struct oci_plan_input input = {f->config, 2, "boot", ID, &f->layout, &seccomp, 1 << 20, 3};
+    struct oci_plan_input input = {.config = f->config,
+                                   .incarnation = 2,
+                                   .boot_id = "boot",
+                                   .cgroup_name = ID,
+                                   .layout = &f->layout,
+                                   .seccomp = &seccomp,
+                                   .log_max_bytes = 1 << 20,
+                                   .log_files = 3};
     if (oci_plan(&input, &f->bytes, &f->limits, &f->err) < 0)
         return -1;
     assert_null(plan_decode(&f->plan, f->bytes.data, f->bytes.size));
@@ -79,7 +86,7 @@ static void defaults(void **state)
     assert_int_equal(f->plan.header.uid, 5);
     assert_int_equal(f->plan.header.gid, 6);
     assert_int_equal(f->plan.header.umask, 022);
-    assert_true(f->plan.header.capabilities == 0xa80425fb); /* docker's */
+    assert_true(f->plan.header.cap_bounding == 0xa80425fb); /* docker's */
     assert_int_equal(f->plan.header.flags, PLAN_NO_NEW_PRIVS | PLAN_LOOPBACK);
     assert_true(f->plan.header.clone_flags ==
                 (CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWUTS));
@@ -148,9 +155,9 @@ static void what_cannot_be_given_is_refused(void **state)
         const char *section, *member, *value;
     } CASES[] = {
         {"process", "terminal", "true"},
-        {NULL, "hooks", "{}"},
+        {NULL, "hooks", "{\"prestart\":[{\"path\":\"/x\"}]}"},
         {"linux", "seccomp", "{}"},
-        {"linux", "devices", "[]"},
+        {"linux", "devices", "[{\"type\":\"x\",\"path\":\"/dev/x\"}]"},
         {"linux", "namespaces", "[{\"type\":\"user\"}]"},
         {"linux", "namespaces", "[{\"type\":\"pid\"}]"},
         {NULL, "mounts", "[{\"destination\":\"/x\",\"type\":\"bind\"}]"},

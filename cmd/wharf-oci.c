@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * wharf-oci: the OCI runtime. Finds the verb, reads its options, and prints what went wrong; everything else
+ * is in runtime/oci.
+ */
+#include <linux/close_range.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/say.h"
+#include "base/timestamp.h"
+#include "base/version.h"
+#include "cmd/client/options.h"
+#include "runtime/oci/oci.h"
+
+#define DEFAULT_ROOT "/run/wharf-oci"
+
+struct arguments {
+    struct oci_options options;
+    const char *preserve_fds;
+    const char *log;
+    const char *log_format;
+    bool systemd_cgroup;
+    bool debug;
+    bool version;
+    bool help;
+};
+
+/* The log's file and format, for warnings that come from below. */
+static struct {
+    const char *path;
+    const char *format;
+} log_to;
+
+#define STRING(member_, letter_, name_, argument_, help_)                                                    \
+    OPTION_ROW(arguments, member_, letter_, name_, argument_, OPTION_STRING, help_)
+#define FLAG(member_, letter_, name_, help_)                                                                 \
+    OPTION_ROW(arguments, member_, letter_, name_, NULL, OPTION_FLAG, help_)
+
+static const struct option_row GLOBAL[] = {
+    STRING(options.root, 0, "root", "DIR", "where the state of containers is (" DEFAULT_ROOT ")"),
+    STRING(log, 0, "log", "FILE", "append errors and warnings to FILE as well"),
+    STRING(log_format, 0, "log-format", "FORMAT", "text or json (text)"),
+    FLAG(systemd_cgroup, 0, "systemd-cgroup", "not supported: cgroups are made in the file system"),
+    FLAG(debug, 0, "debug", "accepted for the sake of callers; there is nothing more to say"),
+    FLAG(version, 'v', "version", "print the version"),
+    FLAG(help, 'h', "help", "print this"),
+    OPTION_END,
+};
+#define BUNDLE STRING(options.bundle, 'b', "bundle", "DIR", "the bundle (the working directory)")
+#define CREATION                                                                                             \
+    BUNDLE, STRING(options.pid_file, 0, "pid-file", "FILE", "write the first process's pid to FILE"),        \
+        STRING(options.console_socket, 0, "console-socket", "PATH", "send the terminal's master there"),     \
+        STRING(preserve_fds, 0, "preserve-fds", "N", "leave N descriptors from 3 on to the container"),      \
+        FLAG(options.no_pivot, 0, "no-pivot", "move and chroot instead of pivot_root"),                      \
+        FLAG(options.no_new_keyring, 0, "no-new-keyring", "keep the session keyring")
+#define FORMAT STRING(options.format, 'f', "format", "FORMAT", "table or json")
+
+static const struct option_row CREATE[] = {CREATION, OPTION_END};
+static const struct option_row RUN[] = {
+    CREATION, FLAG(options.detach, 'd', "detach", "do not wait for its end"), OPTION_END};
+static const struct option_row KILL[] = {
+    FLAG(options.all, 'a', "all", "send it to all processes of the container"), OPTION_END};
+static const struct option_row DELETE[] = {FLAG(options.force, 'f', "force", "kill it first if it runs"),
+                                           OPTION_END};
+static const struct option_row LIST[] = {FORMAT, FLAG(options.quiet, 'q', "quiet", "ids only"), OPTION_END};
+static const struct option_row PS[] = {FORMAT, OPTION_END};
+static const struct option_row SPEC[] = {BUNDLE, OPTION_END};
+static const struct option_row NONE[] = {OPTION_END};
+
+static int create(const struct arguments *a, char **argv, int *code, struct err *err)
+{
+    (void)code;
+    return oci_create(&a->options, argv[0], err);
+}
+static int start(const struct arguments *a, char **argv, int *code, struct err *err)
+{
+    (void)code;
+    return oci_start(&a->options, argv[0], err);
+}
+static int run(const struct arguments *a, char **argv, int *code, struct err *err)
+{
+    return oci_run(&a->options, argv[0], code, err);
+}
+static int state(const struct arguments *a, char **argv, int *code, struct err *err)
+{
+    (void)code;
+    return oci_state(&a->options, argv[0], stdout, err);
+}
+static int signal_container(const struct arguments *a, char **argv, int *code, struct err *err)
+{
+    (void)code;
+    return oci_kill(&a->options, argv[0], argv[1] == NULL ? "TERM" : argv[1], err);
+}
+static int delete_container(const struct arguments *a, char **argv, int *code, struct err *err)
+{
+    (void)code;
+    return oci_delete(&a->options, argv[0], err);
+}
+static int list(const struct arguments *a, char **argv, int *code, struct err *err)
+{
+    (void)argv;
+    (void)code;
+    return oci_list(&a->options, stdout, err);
+}
+static int ps(const struct arguments *a, char **argv, int *code, struct err *err)
+{
+    (void)code;
+    return oci_ps(&a->options, argv[0], stdout, err);
+}
+static int pause_container(const struct arguments *a, char **argv, int *code, struct err *err)
+{
+    (void)code;
+    return oci_pause(&a->options, argv[0], err);
+}
+static int resume(const struct arguments *a, char **argv, int *code, struct err *err)
+{
+    (void)code;
+    return oci_resume(&a->options, argv[0], err);
+}
+static int spec(const struct arguments *a, char **argv, int *code, struct err *err)
+{
+    (void)argv;
+    (void)code;
+    return oci_spec(&a->options, err);
+}
+static int features(const struct arguments *a, char **argv, int *code, struct err *err)
+{
+    (void)a;
+    (void)argv;
+    (void)code;
+    return oci_features(stdout, err);
+}
+
+/* argv: the operands and a NULL. */
+static const struct verb {
+    const char *name;
+    const char *operands;
+    const char *help;
+    int min_operands, max_operands;
+    const struct option_row *rows;
+    int (*execute)(const struct arguments *arguments, char **argv, int *ret_exit_code, struct err *err);
+} VERBS[] = {
+    {"create", "ID", "create a container from a bundle", 1, 1, CREATE, create},
+    {"start", "ID", "execute the command of a created container", 1, 1, NONE, start},
+    {"run", "ID", "create, start, wait and delete", 1, 1, RUN, run},
+    {"state", "ID", "print a container's state as JSON", 1, 1, NONE, state},
+    {"kill", "ID [SIGNAL]", "send a signal to a container's first process", 1, 2, KILL, signal_container},
+    {"delete", "ID", "delete a stopped container", 1, 1, DELETE, delete_container},
+    {"list", "", "list containers", 0, 0, LIST, list},
+    {"ps", "ID", "list a container's processes", 1, 1, PS, ps},
+    {"pause", "ID", "freeze a container's processes", 1, 1, NONE, pause_container},
+    {"resume", "ID", "let them go on", 1, 1, NONE, resume},
+    {"spec", "", "write a config.json to begin with", 0, 0, SPEC, spec},
+    {"features", "", "print what is supported as JSON", 0, 0, NONE, features},
+};
+#define N_VERBS (sizeof(VERBS) / sizeof(VERBS[0]))
+
+static void print_rows(const struct option_row *rows)
+{
+    for (; rows->name != NULL; rows++)
+        printf("      --%s%s%s\n            %s\n", rows->name, rows->argument == NULL ? "" : " ",
+               rows->argument == NULL ? "" : rows->argument, rows->help);
+}
+
+static int print_help(const struct verb *verb)
+{
+    printf("usage: wharf-oci [OPTION...] %s [OPTION...] %s\n\n", verb == NULL ? "VERB" : verb->name,
+           verb == NULL ? "[ID]" : verb->operands);
+    for (size_t i = 0; i < N_VERBS && verb == NULL; i++)
+        printf("  %-9s %-12s %s\n", VERBS[i].name, VERBS[i].operands, VERBS[i].help);
+    if (verb != NULL && verb->rows->name != NULL) {
+        printf("  %s\n", verb->help);
+        print_rows(verb->rows);
+    }
+    printf("\n  everywhere\n");
+    print_rows(GLOBAL);
+    return 0;
+}
+
+/* As runc writes it: podman and containerd read the JSON. */
+static void write_log(const char *level, const char *message)
+{
+    char now[TIMESTAMP_SIZE];
+    if (log_to.path == NULL)
+        return;
+    auto_file FILE *file = fopen(log_to.path, "ae");
+    timestamp_format(now, clock_realtime_ns());
+    bool json = log_to.format != NULL && strcmp(log_to.format, "json") == 0;
+    json_auto_t *line =
+        json ? json_pack("{s:s, s:s, s:s}", "msg", message, "level", level, "time", now) : NULL;
+    if (file == NULL)
+        say_warning("cannot write to the log '%s'", log_to.path);
+    else if (line != NULL)
+        json_dumpf(line, file, JSON_COMPACT);
+    else
+        fprintf(file, "time=\"%s\" level=%s msg=\"%s\"", now, level, message);
+    if (file != NULL)
+        fputc('\n', file);
+}
+
+static void warn(const char *message)
+{
+    say_warning("%s", message);
+    write_log("warning", message);
+}
+
+static const struct verb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < N_VERBS; i++) {
+        if (strcmp(VERBS[i].name, name) == 0)
+            return &VERBS[i];
+    }
+    return NULL;
+}
+
+static int check(struct arguments *arguments, struct err *err)
+{
+    const char *format = arguments->log_format;
+    if (format != NULL && strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
+        return err_set(err, ERR_INVALID, "--log-format is 'text' or 'json', not '%s'", format);
+    if (arguments->systemd_cgroup)
+        return err_set(err, ERR_INVALID,
+                       "--systemd-cgroup is not supported: let the caller use the cgroupfs manager");
+    if (arguments->preserve_fds != NULL) {
+        char *end;
+        long n = strtol(arguments->preserve_fds, &end, 10);
+        if (*end != '\0' || end == arguments->preserve_fds || n < 0 || n > 1000)
+            return err_set(err, ERR_INVALID, "--preserve-fds is a number up to 1000, not '%s'",
+                           arguments->preserve_fds);
+        arguments->options.preserve_fds = (int)n;
+    }
+    return 0;
+}
+
+static int execute(const struct verb *verb, struct arguments *arguments, int argc, char **argv, int *ret_code,
+                   struct err *err)
+{
+    const struct option_target targets[] = {{verb->rows, arguments}, {GLOBAL, arguments}};
+    if (options_parse(targets, 2, false, &argc, argv, err) < 0)
+        return err_wrap(err, "%s", verb->name);
+    if (arguments->help)
+        return print_help(verb);
+    if (argc < verb->min_operands || argc > verb->max_operands)
+        return err_set(err, ERR_INVALID, "usage: wharf-oci %s [OPTION...] %s", verb->name, verb->operands);
+    argv[argc] = NULL;
+    log_to.path = arguments->log;
+    log_to.format = arguments->log_format;
+    if (check(arguments, err) < 0)
+        return -1;
+    /* What the caller left open by accident is not for the container (CVE-2024-21626). */
+    syscall(SYS_close_range, 3u + (unsigned)arguments->options.preserve_fds, ~0u, CLOSE_RANGE_CLOEXEC);
+    return verb->execute(arguments, argv, ret_code, err);
+}
+
+int main(int argc, char **argv)
+{
+    struct err err = ERR_INIT;
+    struct arguments arguments = {.options = {.root = DEFAULT_ROOT, .warn = warn}};
+    const struct option_target targets[] = {{GLOBAL, &arguments}};
+    int n = argc - 1, code = 0;
+    char **rest = argv + 1;
+    say_init("wharf-oci");
+    if (argc < 1 || options_parse(targets, 1, true, &n, rest, &err) < 0) {
+        say_error("%s", err.message);
+        return 1;
+    }
+    log_to.path = arguments.log;
+    log_to.format = arguments.log_format;
+    if (arguments.version) {
+        printf("wharf-oci version %s\nspec: %s\n", WHARF_VERSION, OCI_VERSION);
+        return 0;
+    }
+    if (arguments.help || n == 0)
+        return print_help(NULL) + (n == 0 && !arguments.help);
+    const struct verb *verb = find_verb(rest[0]);
+    int result = verb == NULL
+                     ? err_set(&err, ERR_INVALID, "there is no verb '%s'; --help lists them", rest[0])
+                     : execute(verb, &arguments, n - 1, rest + 1, &code, &err);
+    if (result < 0) {
+        say_error("%s", err.message);
+        write_log("error", err.message);
+        return 1;
+    }
+    return fflush(stdout) == 0 ? code : 1;
+}

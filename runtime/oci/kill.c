@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/pidfd.h>
+
+#include "base/cleanup.h"
+#include "runtime/oci/cgroups.h"
+#include "runtime/oci/oci.h"
+#include "runtime/oci/state.h"
+
+static int parse_signal(const char *text, struct err *err)
+{
+    if (isdigit((unsigned char)text[0])) {
+        char *end;
+        long number = strtol(text, &end, 10);
+        if (*end == '\0' && number > 0 && number <= SIGRTMAX)
+            return (int)number;
+    }
+    const char *name = strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text;
+    for (int number = 1; number <= SIGRTMAX; number++) {
+        const char *known = sigabbrev_np(number);
+        if (known != NULL && strcasecmp(known, name) == 0)
+            return number;
+    }
+    if (strncasecmp(name, "RTMIN", 5) == 0) {
+        int number = SIGRTMIN + (int)strtol(name + 5, NULL, 10);
+        if (number >= SIGRTMIN && number <= SIGRTMAX)
+            return number;
+    }
+    return err_set(err, ERR_INVALID, "'%s' is no signal", text);
+}
+
+static void signal_one(pid_t pid, void *data)
+{
+    kill(pid, *(int *)data);
+}
+
+int oci_kill(const struct oci_options *options, const char *id, const char *signal, struct err *err)
+{
+    auto_container struct oci_container container = OCI_CONTAINER_INIT;
+    int number = parse_signal(signal, err);
+    if (number < 0 || oci_container_open(&container, options->root, id, false, err) < 0)
+        return -1;
+    enum oci_status status = oci_container_status(&container);
+    if (options->all)
+        return oci_cgroups_each(container.document, signal_one, &number, err);
+    auto_fd int process_fd = oci_container_process(&container);
+    if (status == OCI_STOPPED || process_fd < 0)
+        return err_set(err, ERR_CONFLICT,
+                       "cannot send a signal to the container '%s', which is not running: it is %s", id,
+                       oci_status_name(status));
+    if (pidfd_send_signal(process_fd, number, NULL, 0) < 0)
+        return err_sys(err, errno, "cannot send signal %d to the container '%s'", number, id);
+    return 0;
+}
+
+int oci_pause(const struct oci_options *options, const char *id, struct err *err)
+{
+    auto_container struct oci_container container = OCI_CONTAINER_INIT;
+    if (oci_container_open(&container, options->root, id, true, err) < 0)
+        return -1;
+    enum oci_status status = oci_container_status(&container);
+    if (status != OCI_RUNNING)
+        return err_set(err, ERR_CONFLICT, "cannot pause the container '%s': it is not running but %s", id,
+                       oci_status_name(status));
+    return oci_cgroups_freeze(container.document, true, err);
+}
+
+int oci_resume(const struct oci_options *options, const char *id, struct err *err)
+{
+    auto_container struct oci_container container = OCI_CONTAINER_INIT;
+    if (oci_container_open(&container, options->root, id, true, err) < 0)
+        return -1;
+    enum oci_status status = oci_container_status(&container);
+    if (status != OCI_PAUSED)
+        return err_set(err, ERR_CONFLICT, "cannot resume the container '%s': it is not paused but %s", id,
+                       oci_status_name(status));
+    return oci_cgroups_freeze(container.document, false, err);
+}

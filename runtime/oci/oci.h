@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * oci.h - the verbs of `wharf oci`, an OCI runtime (runtime.md of the runtime-spec) on the same engine as
+ * managed containers: a config.json becomes a plan (../sandbox), and wharf-init (../shim) carries it out.
+ *
+ * One process a verb, one thread, no loop. Each verb returns 0 or -1 with an error; only cmd/wharf-oci.c
+ * prints.
+ */
+#ifndef WHARF_RUNTIME_OCI_OCI_H
+#define WHARF_RUNTIME_OCI_OCI_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+#define OCI_VERSION "1.2.0"
+
+/* What the command line says; what a verb does not take is unset. */
+struct oci_options {
+    const char *root; /* where the containers' state directories are */
+    const char *bundle;
+    const char *pid_file;
+    const char *console_socket;
+    int preserve_fds;
+    bool no_pivot;
+    bool no_new_keyring;
+    bool all;
+    bool force;
+    bool detach;
+    bool quiet;
+    const char *format;
+    /* Called with what goes on although it failed, as a poststop hook may. */
+    void (*warn)(const char *message);
+};
+
+int oci_create(const struct oci_options *options, const char *id, struct err *err);
+int oci_start(const struct oci_options *options, const char *id, struct err *err);
+/* Creates and starts; unless detached it waits, deletes, and gives the exit code. */
+int oci_run(const struct oci_options *options, const char *id, int *ret_exit_code, struct err *err);
+/* ERR_NOT_FOUND when there is no such container. */
+int oci_state(const struct oci_options *options, const char *id, FILE *out, struct err *err);
+/* `signal`: a name with or without SIG, or a number. */
+int oci_kill(const struct oci_options *options, const char *id, const char *signal, struct err *err);
+int oci_delete(const struct oci_options *options, const char *id, struct err *err);
+int oci_list(const struct oci_options *options, FILE *out, struct err *err);
+int oci_ps(const struct oci_options *options, const char *id, FILE *out, struct err *err);
+int oci_pause(const struct oci_options *options, const char *id, struct err *err);
+int oci_resume(const struct oci_options *options, const char *id, struct err *err);
+/* Writes a config.json to begin with into the bundle; ERR_EXISTS if there is one. */
+int oci_spec(const struct oci_options *options, struct err *err);
+int oci_features(FILE *out, struct err *err);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* state, list, ps and features: what is asked and changes nothing. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "runtime/oci/cgroups.h"
+#include "runtime/oci/oci.h"
+#include "runtime/oci/state.h"
+#include "runtime/sandbox/oci_json.h"
+
+static int print(const json_t *document, FILE *out, struct err *err)
+{
+    if (document == NULL || json_dumpf(document, out, JSON_INDENT(2)) < 0 || fputc('\n', out) == EOF)
+        return err_sys(err, errno, "cannot write the answer");
+    return 0;
+}
+
+int oci_state(const struct oci_options *options, const char *id, FILE *out, struct err *err)
+{
+    auto_container struct oci_container container = OCI_CONTAINER_INIT;
+    if (oci_container_open(&container, options->root, id, false, err) < 0)
+        return -1;
+    json_auto_t *state = oci_container_state(&container, oci_container_status(&container));
+    return print(state, out, err);
+}
+
+static int collect(const struct oci_options *options, json_t *all, struct err *err)
+{
+    auto_dir DIR *dir = opendir(options->root);
+    const struct dirent *entry;
+    if (dir == NULL)
+        return errno == ENOENT ? 0 : err_sys(err, errno, "cannot list '%s'", options->root);
+    while ((entry = readdir(dir)) != NULL) {
+        auto_container struct oci_container container = OCI_CONTAINER_INIT;
+        if (entry->d_name[0] == '.' ||
+            oci_container_open(&container, options->root, entry->d_name, false, NULL) < 0)
+            continue; /* deleted since, or none of ours */
+        if (json_array_append_new(all, oci_container_state(&container, oci_container_status(&container))) < 0)
+            return err_nomem(err, "listing containers");
+    }
+    return 0;
+}
+
+int oci_list(const struct oci_options *options, FILE *out, struct err *err)
+{
+    size_t i;
+    json_t *state;
+    json_auto_t *all = json_array();
+    bool json = options->format != NULL && strcmp(options->format, "json") == 0;
+    if (options->format != NULL && !json && strcmp(options->format, "table") != 0)
+        return err_set(err, ERR_INVALID, "--format is 'table' or 'json', not '%s'", options->format);
+    if (all == NULL)
+        return err_nomem(err, "listing containers");
+    if (collect(options, all, err) < 0)
+        return -1;
+    if (json)
+        return print(all, out, err);
+    if (!options->quiet)
+        fprintf(out, "%-32s %-8s %-9s %-40s %s\n", "ID", "PID", "STATUS", "BUNDLE", "CREATED");
+    json_array_foreach(all, i, state)
+    {
+        if (options->quiet)
+            fprintf(out, "%s\n", oci_text(state, "id"));
+        else
+            fprintf(out, "%-32s %-8lld %-9s %-40s %s\n", oci_text(state, "id"),
+                    (long long)oci_number(state, "pid"), oci_text(state, "status"), oci_text(state, "bundle"),
+                    oci_text(state, "created"));
+    }
+    return 0;
+}
+
+static void add_pid(pid_t pid, void *data)
+{
+    json_array_append_new(data, json_integer(pid));
+}
+
+int oci_ps(const struct oci_options *options, const char *id, FILE *out, struct err *err)
+{
+    auto_container struct oci_container container = OCI_CONTAINER_INIT;
+    json_auto_t *pids = json_array();
+    size_t i;
+    json_t *pid;
+    bool json = options->format == NULL || strcmp(options->format, "json") == 0;
+    if (!json && strcmp(options->format, "table") != 0)
+        return err_set(err, ERR_INVALID, "--format is 'table' or 'json', not '%s'", options->format);
+    if (pids == NULL)
+        return err_nomem(err, "listing processes");
+    if (oci_container_open(&container, options->root, id, false, err) < 0 ||
+        oci_cgroups_each(container.document, add_pid, pids, err) < 0)
+        return -1;
+    if (json)
+        return print(pids, out, err);
+    fprintf(out, "PID\n");
+    json_array_foreach(pids, i, pid)
+    {
+        fprintf(out, "%lld\n", (long long)json_integer_value(pid));
+    }
+    return 0;
+}
+
+/* features.md: what this build knows, whatever the machine has. */
+int oci_features(FILE *out, struct err *err)
+{
+    json_auto_t *document = json_pack(
+        "{s:s, s:s, s:[ssssss],"
+        " s:[sssssssssssssssssssssssssssssssss],"
+        " s:{s:[ssssss], s:{s:b, s:b, s:b, s:b, s:b},"
+        "    s:{s:b, s:[ssssssss], s:[sssssss], s:[sss], s:[ss]},"
+        "    s:{s:b}, s:{s:b}, s:{s:b}}}",
+        "ociVersionMin", "1.0.0", "ociVersionMax", OCI_VERSION, "hooks", "prestart", "createRuntime",
+        "createContainer", "startContainer", "poststart", "poststop", "mountOptions", "async", "atime",
+        "bind", "defaults", "dev", "diratime", "dirsync", "exec", "lazytime", "loud", "noatime", "nodev",
+        "nodiratime", "noexec", "nolazytime", "nosuid", "nosymfollow", "private", "rbind", "relatime", "ro",
+        "rprivate", "rro", "rshared", "rslave", "runbindable", "rw", "shared", "silent", "slave",
+        "strictatime", "suid", "unbindable", "linux", "namespaces", "cgroup", "ipc", "mount", "network",
+        "pid", "uts", "cgroup", "v1", 1, "v2", 0, "systemd", 0, "systemdUser", 0, "rdma", 0, "seccomp",
+        "enabled", 1, "actions", "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS",
+        "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP", "operators", "SCMP_CMP_EQ",
+        "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE",
+        "knownFlags", "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+        "SECCOMP_FILTER_FLAG_LOG", "supportedFlags", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+        "SECCOMP_FILTER_FLAG_LOG", "apparmor", "enabled", 0, "selinux", "enabled", 0, "intelRdt", "enabled",
+        0);
+    return document == NULL ? err_set(err, ERR_INTERNAL, "the list of features is malformed")
+                            : print(document, out, err);
+}

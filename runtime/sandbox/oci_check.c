@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/sandbox/oci_check.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "runtime/sandbox/oci_json.h"
+
+/* One member, or with "[]" each element of one: its type, and whether it has to be there. */
+enum shape { OBJECT, ARRAY, STRING, INTEGER, BOOLEAN, STRINGS, REFUSED };
+
+struct member {
+    const char *path;
+    enum shape shape;
+    bool required;
+};
+
+static const struct member MEMBERS[] = {
+    {"ociVersion", STRING, true},
+    {"root", OBJECT, true},
+    {"root.path", STRING, true},
+    {"root.readonly", BOOLEAN, false},
+    {"hostname", STRING, false},
+    {"domainname", STRING, false},
+    {"annotations", OBJECT, false},
+    {"process", OBJECT, false},
+    {"process.terminal", BOOLEAN, false},
+    {"process.consoleSize", OBJECT, false},
+    {"process.consoleSize.height", INTEGER, true},
+    {"process.consoleSize.width", INTEGER, true},
+    {"process.user", OBJECT, false},
+    {"process.user.uid", INTEGER, false},
+    {"process.user.gid", INTEGER, false},
+    {"process.user.umask", INTEGER, false},
+    {"process.user.additionalGids", ARRAY, false},
+    {"process.user.additionalGids[]", INTEGER, true},
+    {"process.args", STRINGS, false},
+    {"process.env", STRINGS, false},
+    {"process.cwd", STRING, true},
+    {"process.capabilities", OBJECT, false},
+    {"process.capabilities.bounding", STRINGS, false},
+    {"process.capabilities.effective", STRINGS, false},
+    {"process.capabilities.permitted", STRINGS, false},
+    {"process.capabilities.inheritable", STRINGS, false},
+    {"process.capabilities.ambient", STRINGS, false},
+    {"process.rlimits", ARRAY, false},
+    {"process.rlimits[]", OBJECT, true},
+    {"process.rlimits[].type", STRING, true},
+    {"process.rlimits[].soft", INTEGER, true},
+    {"process.rlimits[].hard", INTEGER, true},
+    {"process.noNewPrivileges", BOOLEAN, false},
+    {"process.oomScoreAdj", INTEGER, false},
+    {"process.apparmorProfile", REFUSED, false},
+    {"process.selinuxLabel", REFUSED, false},
+    {"process.scheduler", REFUSED, false},
+    {"process.ioPriority", REFUSED, false},
+    {"process.execCPUAffinity", REFUSED, false},
+    {"mounts", ARRAY, false},
+    {"mounts[]", OBJECT, true},
+    {"mounts[].destination", STRING, true},
+    {"mounts[].type", STRING, false},
+    {"mounts[].source", STRING, false},
+    {"mounts[].options", STRINGS, false},
+    {"mounts[].uidMappings", REFUSED, false},
+    {"mounts[].gidMappings", REFUSED, false},
+    {"hooks", OBJECT, false},
+    {"linux", OBJECT, false},
+    {"linux.namespaces", ARRAY, false},
+    {"linux.namespaces[]", OBJECT, true},
+    {"linux.namespaces[].type", STRING, true},
+    {"linux.namespaces[].path", STRING, false},
+    {"linux.uidMappings", REFUSED, false},
+    {"linux.gidMappings", REFUSED, false},
+    {"linux.timeOffsets", REFUSED, false},
+    {"linux.devices", ARRAY, false},
+    {"linux.devices[]", OBJECT, true},
+    {"linux.devices[].type", STRING, true},
+    {"linux.devices[].path", STRING, true},
+    {"linux.devices[].major", INTEGER, false},
+    {"linux.devices[].minor", INTEGER, false},
+    {"linux.devices[].fileMode", INTEGER, false},
+    {"linux.devices[].uid", INTEGER, false},
+    {"linux.devices[].gid", INTEGER, false},
+    {"linux.cgroupsPath", STRING, false},
+    {"linux.resources", OBJECT, false},
+    {"linux.intelRdt", REFUSED, false},
+    {"linux.sysctl", OBJECT, false},
+    {"linux.seccomp", OBJECT, false},
+    {"linux.seccomp.defaultAction", STRING, true},
+    {"linux.seccomp.architectures", STRINGS, false},
+    {"linux.seccomp.flags", STRINGS, false},
+    {"linux.seccomp.listenerPath", REFUSED, false},
+    {"linux.seccomp.listenerMetadata", REFUSED, false},
+    {"linux.seccomp.syscalls", ARRAY, false},
+    {"linux.seccomp.syscalls[]", OBJECT, true},
+    {"linux.seccomp.syscalls[].names", STRINGS, true},
+    {"linux.seccomp.syscalls[].action", STRING, true},
+    {"linux.seccomp.syscalls[].errnoRet", INTEGER, false},
+    {"linux.seccomp.syscalls[].args", ARRAY, false},
+    {"linux.seccomp.syscalls[].args[]", OBJECT, true},
+    {"linux.seccomp.syscalls[].args[].index", INTEGER, true},
+    {"linux.seccomp.syscalls[].args[].value", INTEGER, true},
+    {"linux.seccomp.syscalls[].args[].valueTwo", INTEGER, false},
+    {"linux.seccomp.syscalls[].args[].op", STRING, true},
+    {"linux.rootfsPropagation", STRING, false},
+    {"linux.maskedPaths", STRINGS, false},
+    {"linux.readonlyPaths", STRINGS, false},
+    {"linux.mountLabel", REFUSED, false},
+    {"linux.personality", REFUSED, false},
+};
+
+static const char *const HOOKS[] = {"prestart",       "createRuntime", "createContainer",
+                                    "startContainer", "poststart",     "poststop"};
+static const struct member HOOK_MEMBERS[] = {
+    {"path", STRING, true},
+    {"args", STRINGS, false},
+    {"env", STRINGS, false},
+    {"timeout", INTEGER, false},
+};
+
+static bool is_empty(const json_t *value)
+{
+    if (json_is_string(value))
+        return json_string_length(value) == 0;
+    if (json_is_array(value))
+        return json_array_size(value) == 0;
+    return json_is_null(value) || (json_is_object(value) && json_object_size(value) == 0);
+}
+
+/* NUL bytes would cut what the kernel sees. */
+static bool is_text(const json_t *value)
+{
+    return json_is_string(value) && strlen(json_string_value(value)) == json_string_length(value);
+}
+
+static bool is_text_list(const json_t *value)
+{
+    size_t i;
+    json_t *item;
+    if (!json_is_array(value))
+        return false;
+    json_array_foreach(value, i, item)
+    {
+        if (!is_text(item))
+            return false;
+    }
+    return true;
+}
+
+static int check_value(const json_t *value, enum shape shape, const char *where, struct err *err)
+{
+    static const char *const EXPECTED[] = {
+        [OBJECT] = "an object",      [ARRAY] = "an array",
+        [STRING] = "a text",         [INTEGER] = "a number without a fraction",
+        [BOOLEAN] = "true or false", [STRINGS] = "a list of texts without NUL bytes",
+    };
+    bool fits = (shape == OBJECT && json_is_object(value)) || (shape == ARRAY && json_is_array(value)) ||
+                (shape == STRING && is_text(value)) || (shape == INTEGER && json_is_integer(value)) ||
+                (shape == BOOLEAN && json_is_boolean(value)) || (shape == STRINGS && is_text_list(value));
+    if (shape == REFUSED)
+        return is_empty(value) ? 0 : err_set(err, ERR_INVALID, "'%s' is not supported", where);
+    return fits ? 0 : err_set(err, ERR_INVALID, "'%s' must be %s", where, EXPECTED[shape]);
+}
+
+/* `path` is what remains to be walked from `value`, which is called `where`. */
+static int check_below(const json_t *value, const char *path, const struct member *member, const char *where,
+                       struct err *err)
+{
+    char key[64], name[192];
+    size_t size = strcspn(path, ".[");
+    if (size > 0) {
+        snprintf(key, sizeof(key), "%.*s", (int)size, path);
+        snprintf(name, sizeof(name), "%s%s%s", where, where[0] == '\0' ? "" : ".", key);
+        value = json_object_get(value, key);
+        path += size;
+        if (value == NULL || json_is_null(value))
+            return *path == '\0' && member->required ? err_set(err, ERR_INVALID, "'%s' is missing", name) : 0;
+        if (*path == '.')
+            path++;
+        return *path == '\0' ? check_value(value, member->shape, name, err)
+                             : check_below(value, path, member, name, err);
+    }
+    path += strlen("[]");
+    path += *path == '.';
+    size_t i;
+    json_t *item;
+    json_array_foreach(value, i, item)
+    {
+        snprintf(name, sizeof(name), "%s[%zu]", where, i);
+        if ((*path == '\0' ? check_value(item, member->shape, name, err)
+                           : check_below(item, path, member, name, err)) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int check_hooks(const json_t *hooks, struct err *err)
+{
+    size_t i;
+    json_t *hook;
+    for (size_t at = 0; at < sizeof(HOOKS) / sizeof(HOOKS[0]); at++) {
+        const json_t *list = json_object_get(hooks, HOOKS[at]);
+        if (list == NULL || json_is_null(list))
+            continue;
+        char where[64];
+        snprintf(where, sizeof(where), "hooks.%s", HOOKS[at]);
+        if (check_value(list, ARRAY, where, err) < 0)
+            return -1;
+        json_array_foreach(list, i, hook)
+        {
+            snprintf(where, sizeof(where), "hooks.%s[%zu]", HOOKS[at], i);
+            if (check_value(hook, OBJECT, where, err) < 0)
+                return -1;
+            for (size_t m = 0; m < sizeof(HOOK_MEMBERS) / sizeof(HOOK_MEMBERS[0]); m++) {
+                if (check_below(hook, HOOK_MEMBERS[m].path, &HOOK_MEMBERS[m], where, err) < 0)
+                    return -1;
+            }
+            if (oci_text(hook, "path")[0] != '/')
+                return err_set(err, ERR_INVALID, "'%s.path' must be absolute", where);
+            const json_t *timeout = json_object_get(hook, "timeout");
+            if (timeout != NULL &&
+                (json_integer_value(timeout) <= 0 || json_integer_value(timeout) > 1000000))
+                return err_set(err, ERR_INVALID, "'%s.timeout' must be from 1 to 1000000 seconds", where);
+        }
+    }
+    return 0;
+}
+
+int oci_check(const json_t *config, struct err *err)
+{
+    if (!json_is_object(config))
+        return err_set(err, ERR_INVALID, "the configuration must be an object");
+    for (size_t i = 0; i < sizeof(MEMBERS) / sizeof(MEMBERS[0]); i++) {
+        if (check_below(config, MEMBERS[i].path, &MEMBERS[i], "", err) < 0)
+            return -1;
+    }
+    const char *version = oci_text(config, "ociVersion");
+    if (strncmp(version, "1.", 2) != 0)
+        return err_set(err, ERR_INVALID, "'ociVersion' is '%s': only versions 1.x are understood", version);
+    const json_t *process = json_object_get(config, "process");
+    if (json_is_object(process) && oci_text(process, "cwd")[0] != '/')
+        return err_set(err, ERR_INVALID, "'process.cwd' must be an absolute path");
+    return check_hooks(json_object_get(config, "hooks"), err);
+}

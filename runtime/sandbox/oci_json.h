@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * oci_json.h - reading a config.json whose shape oci_check.c has approved: what is missing is empty.
+ *
+ * Pure.
+ */
+#ifndef WHARF_RUNTIME_SANDBOX_OCI_JSON_H
+#define WHARF_RUNTIME_SANDBOX_OCI_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* "" if it is missing; borrowed from the document. */
+static inline const char *oci_text(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text == NULL ? "" : text;
+}
+
+static inline int64_t oci_number(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static inline bool oci_flag(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * oci_mounts.h - the file system part of a config.json as steps of a plan: root, mounts, devices, masked and
+ * read-only paths.
+ *
+ * Pure.
+ */
+#ifndef WHARF_RUNTIME_SANDBOX_OCI_MOUNTS_H
+#define WHARF_RUNTIME_SANDBOX_OCI_MOUNTS_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* Where the container's cgroups are on the host, for mounts of the type cgroup. */
+struct oci_cgroup_dir {
+    const char *name;  /* of its directory in the container: "memory"; "" for a lone v2 hierarchy */
+    const char *names; /* controllers that share it, with commas: "cpu,cpuacct" */
+    const char *path;
+};
+
+struct oci_mounts_input {
+    const json_t *config;
+    const char *bundle; /* absolute; what relative sources are relative to. NULL: there are none */
+    const struct oci_cgroup_dir *cgroups;
+    size_t n_cgroups;
+};
+
+/* Adds the steps in order. ERR_INVALID for what is wrong or not supported. */
+int oci_mounts(const struct oci_mounts_input *input, struct buf *plan, struct err *err);
+
+/* MS_* for the names of config.md's linux.rootfsPropagation and of mount options ("rslave"); 0 if it is none.
+ */
+uint64_t oci_propagation(const char *name);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * oci_seccomp.h - linux.seccomp of a config.json as a BPF program, by libseccomp.
+ *
+ * Any thread; uses a file in memory, which libseccomp writes to.
+ */
+#ifndef WHARF_RUNTIME_SANDBOX_OCI_SECCOMP_H
+#define WHARF_RUNTIME_SANDBOX_OCI_SECCOMP_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* Appends the program, an array of struct sock_filter; `section` is linux.seccomp, approved by oci_check.
+ * System calls that this machine does not have are left out, as the spec allows. ERR_INVALID for unknown
+ * actions, operators, architectures and flags. */
+int oci_seccomp(const json_t *section, struct buf *ret, uint32_t *ret_flags, struct err *err);
+
+#endif

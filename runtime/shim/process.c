@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the container's root to its command: limits, user, capabilities, filter, execve(2).
+ */
+#include <errno.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/keyctl.h>
+#include <linux/seccomp.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "runtime/shim/shim.h"
+
+int fail(struct plan_failure *ret, enum plan_stage stage, const char *subject)
+{
+    ret->cause = errno;
+    ret->stage = (uint32_t)stage;
+    snprintf(ret->subject, sizeof(ret->subject), "%s", subject);
+    return -1;
+}
+
+int process_bring_loopback_up(struct plan_failure *failure)
+{
+    struct ifreq request = {.ifr_name = "lo"};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return fail(failure, PLAN_STAGE_NETWORK, "lo");
+    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+        return fail(failure, PLAN_STAGE_NETWORK, "lo");
+    close(fd);
+    return 0;
+}
+
+struct limit {
+    uint64_t soft, hard; /* as prlimit(2) has them in 64 bits everywhere */
+};
+
+/* Without CAP_SYS_RESOURCE a hard limit cannot be raised: as much as we have ourselves is given then. */
+static int set_limit(const struct plan_rlimit *wanted)
+{
+    struct limit now, value = {wanted->soft, wanted->hard};
+    if (syscall(SYS_prlimit64, 0, wanted->resource, &value, NULL) == 0)
+        return 0;
+    if (errno != EPERM || syscall(SYS_prlimit64, 0, wanted->resource, NULL, &now) < 0)
+        return -1;
+    value.hard = now.hard;
+    value.soft = wanted->soft < now.hard ? wanted->soft : now.hard;
+    return (int)syscall(SYS_prlimit64, 0, wanted->resource, &value, NULL);
+}
+
+int process_set_limits(const struct plan *plan, struct plan_failure *failure)
+{
+    struct plan_rlimit limit;
+    size_t cursor = 0;
+    while (plan_next_rlimit(plan, &cursor, &limit)) {
+        if (set_limit(&limit) < 0)
+            return fail(failure, PLAN_STAGE_RLIMIT, "");
+    }
+    return 0;
+}
+
+static int drop_capabilities(uint64_t keep)
+{
+    for (unsigned long cap = 0; cap < 64; cap++) {
+        if ((keep >> cap & 1) == 0 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) {
+            if (errno == EINVAL) /* beyond the kernel's last one (capabilities(7)) */
+                break;
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int set_capabilities(const struct plan_header *h, uint64_t extra)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    uint64_t permitted = h->cap_permitted | extra, effective = h->cap_effective | extra;
+    struct __user_cap_data_struct data[2] = {
+        {(uint32_t)effective, (uint32_t)permitted, (uint32_t)h->cap_inheritable},
+        {(uint32_t)(effective >> 32), (uint32_t)(permitted >> 32), (uint32_t)(h->cap_inheritable >> 32)},
+    };
+    return (int)syscall(SYS_capset, &head, data);
+}
+
+static int raise_ambient(uint64_t ambient)
+{
+    for (unsigned long cap = 0; cap < 64; cap++) {
+        if ((ambient >> cap & 1) != 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Direct system calls: this process has one thread, and libc's would signal others. */
+static int change_user(const struct plan *plan)
+{
+    const struct plan_header *h = &plan->header;
+    if (h->uid != 0 && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+        return -1;
+    if (syscall(SYS_setgroups, plan->n_groups, plan->groups) < 0 ||
+        syscall(SYS_setresgid, h->gid, h->gid, h->gid) < 0 ||
+        syscall(SYS_setresuid, h->uid, h->uid, h->uid) < 0)
+        return -1;
+    return h->uid != 0 ? prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) : 0;
+}
+
+/* A filter without no_new_privs needs CAP_SYS_ADMIN. execve(2) takes it away unless the bounding set has it
+ * (capabilities(7), "Transformation of capabilities during execve()"). */
+static uint64_t needed_until_exec(const struct plan *plan)
+{
+    bool needed = plan->n_seccomp > 0 && (plan->header.flags & PLAN_NO_NEW_PRIVS) == 0;
+    return needed ? UINT64_C(1) << CAP_SYS_ADMIN : 0;
+}
+
+int process_become_user(const struct plan *plan, struct plan_failure *failure)
+{
+    const struct plan_header *h = &plan->header;
+    char text[32];
+    snprintf(text, sizeof(text), "%u:%u", h->uid, h->gid);
+    if ((h->flags & PLAN_KEEP_KEYRING) == 0 && syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 &&
+        errno != ENOSYS && errno != EDQUOT)
+        return fail(failure, PLAN_STAGE_CREDENTIALS, "session keyring");
+    if (drop_capabilities(h->cap_bounding) < 0)
+        return fail(failure, PLAN_STAGE_CREDENTIALS, "capabilities");
+    if (change_user(plan) < 0)
+        return fail(failure, PLAN_STAGE_CREDENTIALS, text);
+    if (set_capabilities(h, needed_until_exec(plan)) < 0 || raise_ambient(h->cap_ambient) < 0)
+        return fail(failure, PLAN_STAGE_CREDENTIALS, "capabilities");
+    if ((h->flags & PLAN_NO_NEW_PRIVS) != 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return fail(failure, PLAN_STAGE_CREDENTIALS, "no_new_privs");
+    umask((mode_t)h->umask);
+    return 0;
+}
+
+int process_load_filter(const struct plan *plan, struct plan_failure *failure)
+{
+    if (plan->n_seccomp == 0)
+        return 0;
+    struct sock_fprog program = {
+        .len = (unsigned short)plan->n_seccomp,
+        .filter = (struct sock_filter *)(uintptr_t)plan->seccomp,
+    };
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, plan->header.seccomp_flags, &program) < 0)
+        return fail(failure, PLAN_STAGE_SECCOMP, "");
+    return 0;
+}
+
+static const char *search_path(char *const *envp)
+{
+    for (; *envp != NULL; envp++) {
+        if (strncmp(*envp, "PATH=", 5) == 0)
+            return *envp + 5;
+    }
+    return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+}
+
+/* Executes, or only finds out whether that is possible. Without the user's credentials the latter cannot know
+ * what the user may. */
+static int try(const char *path, const struct plan *plan, bool only_look)
+{
+    struct stat st;
+    if (!only_look)
+        return execve(path, plan->argv, plan->envp);
+    if (stat(path, &st) < 0)
+        return -1;
+    errno = EACCES;
+    return S_ISREG(st.st_mode) && (st.st_mode & 0111) != 0 ? 0 : -1;
+}
+
+/* As execvp(3): the first match that can be executed; a match that may not be is remembered. */
+static int search(const struct plan *plan, bool only_look)
+{
+    const char *name = plan->argv[0];
+    if (strchr(name, '/') != NULL || name[0] == '\0')
+        return try(name, plan, only_look);
+    int cause = ENOENT;
+    char path[PATH_MAX];
+    for (const char *at = search_path(plan->envp), *end; at != NULL; at = *end == ':' ? end + 1 : NULL) {
+        end = strchrnul(at, ':');
+        int size = (int)(end - at);
+        if (snprintf(path, sizeof(path), "%.*s%s%s", size, at, size > 0 ? "/" : "", name) >=
+            (int)sizeof(path))
+            continue;
+        if (try(path, plan, only_look) == 0)
+            return 0;
+        if (errno == EACCES)
+            cause = EACCES;
+        else if (errno != ENOENT && errno != ENOTDIR)
+            return -1;
+    }
+    errno = cause;
+    return -1;
+}
+
+void process_execute(const struct plan *plan)
+{
+    search(plan, false);
+}
+
+int process_find_command(const struct plan *plan)
+{
+    return search(plan, true);
+}

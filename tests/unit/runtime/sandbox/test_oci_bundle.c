@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A foreign config.json to a plan for wharf-init. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <linux/mount.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/sandbox/oci_plan.h"
+#include "runtime/sandbox/plan.h"
+
+#define BASE                                                                                                 \
+    "\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"rootfs\"},"                                               \
+    "\"process\":{\"cwd\":\"/\",\"args\":[\"x\"]},\"linux\":{\"namespaces\":[{\"type\":\"mount\"},"          \
+    "{\"type\":\"ipc\"},{\"type\":\"network\",\"path\":\"/net\"}]"
+
+static int compile(const char *text, struct buf *bytes, struct plan *plan, struct err *err)
+{
+    json_auto_t *config = json_loads(text, 0, NULL);
+    assert_non_null(config);
+    struct oci_plan_input input = {.config = config, .bundle = "/bundle", .n_cgroup_fds = 2};
+    if (oci_plan(&input, bytes, NULL, err) < 0)
+        return -1;
+    const char *why = plan_decode(plan, bytes->data, bytes->size);
+    if (why != NULL)
+        fail_msg("%s", why);
+    return 0;
+}
+
+static void steps_hooks_and_namespaces(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct plan plan;
+    auto_buf struct buf bytes = BUF_INIT;
+    const char *text =
+        "{" BASE ",\"sysctl\":{\"net.ipv4.conf.eth0/1.forwarding\":\"1\"},\"rootfsPropagation\":\"shared\"},"
+        "\"hooks\":{\"createContainer\":[{\"path\":\"/h\",\"args\":[\"h\",\"1\"],\"env\":[\"A=b\"],"
+        "\"timeout\":9}],\"poststop\":[{\"path\":\"/p\"}]},"
+        "\"mounts\":[{\"destination\":\"/d\",\"source\":\"data\","
+        "\"options\":[\"rbind\",\"ro\",\"rro\",\"noatime\",\"rslave\"]}]}";
+    if (compile(text, &bytes, &plan, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(plan.header.flags, PLAN_INIT);
+    assert_true(plan.header.clone_flags == (CLONE_NEWNS | CLONE_NEWIPC));
+    assert_true(plan.header.final_propagation == MS_SHARED);
+    size_t cursor = 0;
+    struct plan_step step;
+    assert_true(plan_next_step(&plan, &cursor, &step));
+    assert_int_equal(step.op, PLAN_OP_BIND_ROOT);
+    assert_string_equal(step.a, "/bundle/rootfs");
+    assert_true(plan_next_step(&plan, &cursor, &step));
+    assert_int_equal(step.op, PLAN_OP_BIND);
+    assert_string_equal(step.a, "/bundle/data");
+    assert_true(step.flags == MS_REC);
+    assert_true(step.attributes.set == (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME));
+    assert_true(step.attributes.clear == MOUNT_ATTR__ATIME);
+    assert_true(step.attributes.set_all == MOUNT_ATTR_RDONLY);
+    assert_true(step.attributes.propagation[0] == (MS_SLAVE | MS_REC));
+    struct plan_hook_call hook;
+    cursor = 0;
+    assert_true(plan_next_hook(&plan, &cursor, &hook));
+    assert_int_equal(hook.stage, PLAN_HOOK_CREATE_CONTAINER);
+    assert_int_equal(hook.timeout_s, 9);
+    assert_string_equal(hook.argv[1], "1");
+    assert_null(hook.argv[2]);
+    assert_string_equal(hook.envp[0], "A=b");
+    assert_null(hook.envp[1]);
+    assert_false(plan_next_hook(&plan, &cursor, &hook));
+    struct plan_sysctl sysctl;
+    cursor = 0;
+    assert_true(plan_next_sysctl(&plan, &cursor, &sysctl));
+    assert_string_equal(sysctl.path, "net/ipv4/conf/eth0.1/forwarding");
+    struct plan_join join;
+    cursor = 0;
+    assert_true(plan_next_namespace(&plan, &cursor, &join));
+    assert_string_equal(join.path, "/net");
+    plan_release(&plan);
+}
+
+static void what_is_wrong_is_named(void **state)
+{
+    static const struct {
+        const char *rest, *says;
+    } CASES[] = {
+        {"},\"hooks\":{\"prestart\":[{\"path\":\"x\"}]}", "'hooks.prestart[0].path' must be absolute"},
+        {"},\"hooks\":{\"prestart\":{}}", "'hooks.prestart' must be an array"},
+        {",\"sysctl\":{\"kernel.hostname\":\"x\"}}", "the sysctl 'kernel.hostname'"},
+        {",\"sysctl\":{\"net/../kernel/panic\":\"x\"}}", "'linux.sysctl'"},
+        {",\"rootfsPropagation\":\"x\"}", "'linux.rootfsPropagation' is 'x'"},
+        {",\"maskedPaths\":[1]}", "'linux.maskedPaths' must be a list of texts"},
+        {",\"devices\":[{\"type\":\"c\",\"path\":\"/dev/x\"}]}", "no major or minor number"},
+        {",\"seccomp\":{}}", "'linux.seccomp.defaultAction' is missing"},
+        {",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_NOTIFY\"}}", "'SCMP_ACT_NOTIFY'"},
+        {"},\"hostname\":\"h\"", "need a uts namespace"},
+        {"},\"mounts\":[{\"destination\":\"x\",\"type\":\"tmpfs\"}]", "'x' of a mount is not absolute"},
+        {"},\"mounts\":[{\"destination\":\"/x\",\"type\":\"bind\"}]", "has no source"},
+        {"},\"mounts\":[{\"destination\":\"/x\",\"type\":\"tmpfs\",\"options\":[\"idmap\"]}]", "'idmap'"},
+        {"},\"process\":{\"cwd\":\"x\"}", "'process.cwd' must be an absolute path"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct err err = ERR_INIT;
+        struct plan plan;
+        auto_buf struct buf bytes = BUF_INIT;
+        char text[1024];
+        snprintf(text, sizeof(text), "{" BASE "%s}", CASES[i].rest);
+        assert_int_equal(compile(text, &bytes, &plan, &err), -1);
+        assert_int_equal(err.code, ERR_INVALID);
+        if (strstr(err.message, CASES[i].says) == NULL)
+            fail_msg("'%s' does not say '%s'", err.message, CASES[i].says);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(steps_hooks_and_namespaces),
+        cmocka_unit_test(what_is_wrong_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
