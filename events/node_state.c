@@ -314,8 +314,8 @@ static void evolve_started(struct container *container, const struct container_s
     else
         container->restart_attempt = 0;
     container->incarnation = data->incarnation;
-    container->pid = data->pid;
-    container->shim_pid = data->shim_pid;
+    container->pid = data->pid != SCHEMA_ABSENT ? data->pid : 0;
+    container->shim_pid = data->shim_pid != SCHEMA_ABSENT ? data->shim_pid : 0;
     container->started_at_ns = time_or_zero(data->started_at);
     container->stopped_by_user = false;
     container->interrupted_by = NULL;

@@ -132,8 +132,10 @@ typedef void (*host_done_cb)(const struct err *err, void *data); /* err is NULL 
  * whatever is asked for meanwhile, its evidence stays on disk until host_forget_exit. */
 void host_keep_exit(struct host *host, const char *container_id, int64_t incarnation);
 
-/* The exit is on the log, durably: its record is not needed any more. What the next start needs (upper, log)
- * stays. */
+#define HOST_ANY_INCARNATION 0
+
+/* The exit is on the log, durably (or will never be, of an orphan): its record is not needed any more. What
+ * the next start needs (upper, log) stays. */
 void host_forget_exit(struct host *host, const char *container_id, int64_t incarnation);
 
 /* Removes everything of a container that is not running: cgroup, layers, records, logs. Nothing there is

@@ -501,14 +501,16 @@ void host_forget_exit(struct host *host, const char *container_id, int64_t incar
     struct host_container *container;
     FAULT_POINT(RUNTIME_EXIT_OWED);
     HASH_FIND_STR(host->containers, container_id, container);
-    if (container != NULL && container->trash != NULL && container->exit.incarnation == incarnation) {
+    bool any = incarnation == HOST_ANY_INCARNATION;
+    if (container != NULL && container->trash != NULL &&
+        (any || container->exit.incarnation == incarnation)) {
         begin_trash(host, steal_ptr(container->trash));
         container->owed = false;
         drop_if_done_with(host, container);
         return;
     }
     if (container == NULL || container->state != HOST_CONTAINER_EXITED ||
-        container->record.incarnation != incarnation)
+        (!any && container->record.incarnation != incarnation))
         return;
     container->state = HOST_CONTAINER_IDLE;
     container->owed = false;

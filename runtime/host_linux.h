@@ -119,6 +119,8 @@ void host_unbusy(struct host *host);
 /* Watches the shim of `container->record`. Takes `pid_fd` (on failure it is closed). */
 int host_watch_begin(struct host *host, struct host_container *container, int pid_fd, bool is_child,
                      struct err *err);
+/* Kills what is left in the cgroup of a container that has ended, and removes it. */
+void host_cleanup_begin(struct host *host, struct host_container *container);
 /* No on_exit from now on. */
 void host_watch_end(struct host_container *container);
 /* Descriptor of the process if it is still the one that started at `start` (clock ticks), else -1. */

@@ -128,7 +128,7 @@ static void done_cleanup(struct host_op *op)
     free(op);
 }
 
-static void begin_cleanup(struct host *host, struct host_container *container)
+void host_cleanup_begin(struct host *host, struct host_container *container)
 {
     struct host_op *op = calloc(1, sizeof(*op));
     if (op == NULL)
@@ -186,7 +186,7 @@ static void on_shim_gone(uv_poll_t *poll, int status, int events)
     struct host_exit exit = container->exit; /* the callback may start the container anew */
     host->on_exit(&exit, host->data);
     if (container->queue == NULL) /* a removal or a start, if one was asked for, begins with the same */
-        begin_cleanup(host, container);
+        host_cleanup_begin(host, container);
 }
 
 int host_watch_begin(struct host *host, struct host_container *container, int pid_fd, bool is_child,

@@ -725,7 +725,8 @@ int host_launch(struct host *host, const struct host_launch *launch, host_launch
     } else if (container->owed && container->held == NULL) {
         container->held = &op->op; /* it would destroy the only evidence of the exit before */
         return 0;
-    } else if (container->state != HOST_CONTAINER_RUNNING) {
+    } else {
+        host_watch_end(container); /* whatever runs is of another incarnation and is about to be killed */
         container->state = HOST_CONTAINER_LAUNCHING;
     }
     host_op_begin(host, container, &op->op);

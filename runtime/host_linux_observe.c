@@ -96,6 +96,8 @@ static int remember_exit(struct host *host, struct host_observation *item, const
     container->record = *record;
     container->exit = item->exit;
     container->state = HOST_CONTAINER_EXITED;
+    if (!host->look_only)
+        host_cleanup_begin(host, container);
     return 0;
 }
 
@@ -209,6 +211,11 @@ static int see_cgroup(const char *name, void *data)
         if (cgroup_exists(&all->host->cgroups, name, where, sizeof(where)))
             snprintf(item->what + used, sizeof(item->what) - used, "%scgroup %s", used > 0 ? ", " : "",
                      where);
+        struct host_container *container = host_container_get(all->host, name);
+        if (container == NULL)
+            return -1;
+        if (container->queue == NULL)
+            host_cleanup_begin(all->host, container); /* what was interrupted does not run on */
     }
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The happy path: on_replayed -> begin -> on_begun (recover) -> on_commands -> step -> append and effects ->
- * answers of effects -> step ...
+ * The happy path: on_replayed -> begin -> begun_if_due (recover) -> on_commands -> step -> append and effects
+ * -> answers of effects -> step ...
  *
  * Failure modes: a record that cannot be read is parked (a dead letter, then an event) and passed over; an
  * append that fails for good, a core that ran out of memory, a lost reading position and a newer epoch all
@@ -65,11 +65,22 @@ void worker_carry_out(struct worker *worker, struct decision *decision)
     check_core(worker);
 }
 
+/* Whether the log has the end of the incarnation. */
+static bool has_exit(const struct container *container, int64_t incarnation)
+{
+    return incarnation < container->incarnation ||
+           (incarnation == container->incarnation && !container_state_is_running(container->state));
+}
+
 void worker_on_exit(struct worker *worker, const struct host_exit *exit)
 {
     FAULT_POINT(RUNTIME_EXIT_SEEN);
+    const struct container *container = node_state_container(&worker->core.state, exit->container_id);
+    bool is_known = container != NULL && has_exit(container, exit->incarnation);
     struct input input = {.kind = INPUT_EXITED, .exited = exit};
     worker_step(worker, &input);
+    if (is_known)
+        host_forget_exit(worker->options.host, exit->container_id, exit->incarnation);
 }
 
 /* --- commands --- */
@@ -182,10 +193,29 @@ void worker_claim_if_due(struct worker *worker)
         say_warning("cannot make the state directory node '%s's: %s", worker->core.state.name, err.message);
 }
 
-void worker_on_begun(struct worker *worker)
+void worker_begun_if_due(struct worker *worker)
 {
-    if (worker->phase == WORKER_BEGINNING)
+    if (worker->phase == WORKER_BEGINNING && worker->durable_batches == worker->decided_batches &&
+        worker->snapshot.events_seen == worker->snapshot.events_decided)
         recover(worker);
+}
+
+/* Between the end that we replayed to and our node.started there must be nothing that counts: a late produce
+ * of the runtime before us, or of one that begins at the same time, has taken the place in the chain that we
+ * thought was ours. Everybody passes over our node.started then, and so do we by starting again. */
+static void give_up_beginning(struct worker *worker)
+{
+    struct err err = ERR_INIT;
+    err_set(&err, ERR_CONFLICT,
+            "another runtime's events of node '%s' came in while this one began: starting again will do",
+            worker->core.state.name);
+    worker_give_up(worker, &err);
+}
+
+static bool is_beginning(const struct worker *worker)
+{
+    return worker->phase == WORKER_BEGINNING &&
+           worker->snapshot.events_seen < worker->snapshot.events_decided;
 }
 
 static void begin(struct worker *worker)
@@ -228,6 +258,8 @@ static void on_event_record(struct worker *worker, const struct log_record *reco
     bool ours = strcmp(event.envelope.node, worker->core.state.name) == 0;
     if (worker->phase == WORKER_REPLAYING) {
         replay_event(worker, &event, record);
+    } else if (ours && is_beginning(worker) && event.envelope.epoch >= worker->core.epoch - 1) {
+        give_up_beginning(worker);
     } else if (ours && event.envelope.epoch > worker->core.epoch) {
         struct err err = ERR_INIT;
         err_set(&err, ERR_FENCED, "node '%s' was taken over by another runtime (epoch %lld, ours is %lld)",
@@ -260,6 +292,7 @@ static void on_event_records(struct log_reader *reader, const struct log_record 
         if (!worker_recognise_own(worker, &records[i]))
             on_event_record(worker, &records[i]);
     check_core(worker);
+    worker_begun_if_due(worker);
     worker_snapshot_if_due(worker);
     worker_maybe_closed(worker); /* the last: it may be gone then */
 }

@@ -65,8 +65,7 @@ static void on_appended(struct log_append *append, int64_t first_offset, const s
         worker->counts.events += (int64_t)batch->decision.n_events;
         tell_durable(worker, batch);
         FAULT_POINT(RUNTIME_ACKNOWLEDGED);
-        if (worker->phase == WORKER_BEGINNING)
-            worker_on_begun(worker);
+        worker_begun_if_due(worker);
         worker_claim_if_due(worker);
         effects_on_durable(worker);
     }

@@ -115,8 +115,8 @@ void worker_park(struct worker *worker, const struct log_record *record, const c
 /* Claims the state directory once what recovery found is durable. */
 void worker_claim_if_due(struct worker *worker);
 
-/* node.started is durable. */
-void worker_on_begun(struct worker *worker);
+/* Goes on to recover once node.started is durable and our own reader has seen it. */
+void worker_begun_if_due(struct worker *worker);
 
 /* Closes the timer that asks a log that was away. */
 void worker_stop_asking(struct worker *worker);

@@ -48,6 +48,14 @@ struct operation {
     UT_hash_handle hh;
 };
 
+/* Resources of a container that the log does not know, made for a command that was not settled. */
+struct unclaimed {
+    char container_id[CONTAINER_ID_SIZE];
+    char what[256];
+    int64_t command_offset;
+    struct unclaimed *next;
+};
+
 /* An import under way. */
 struct image_operation {
     char command_id[UUID_TEXT_SIZE]; /* key */
@@ -55,6 +63,9 @@ struct image_operation {
     struct image_import_command command;
     UT_hash_handle hh;
 };
+
+/* The back-off of restart policies is one minute at most, as docker's. */
+#define RESTART_DELAY_MAX_MS 60000
 
 #define ACTOR_RUNTIME "system:runtime"
 #define ACTOR_RESTART_POLICY "system:restart-policy"
@@ -126,6 +137,11 @@ void begin_remove(struct core *core, const char *container_id, struct cause *cau
  * docker's does. */
 void follow_exit(struct core *core, const char *container_id, bool host_restarted, int64_t now_ns,
                  struct decision *ret);
+
+/* recover.c: what was found and whose command has been settled without it is an orphan after all, as when
+ * the command was refused this time. */
+void destroy_unclaimed(struct core *core, int64_t now_ns, struct decision *ret);
+void unclaimed_release(struct core *core);
 
 /* decide_command.c: one command, which is not settled and not under way. */
 void decide_command(struct core *core, const struct command *command, int64_t offset, int64_t now_ns,

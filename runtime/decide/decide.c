@@ -10,9 +10,7 @@
 
 #include "runtime/decide/core.h"
 
-/* The back-off of restart policies: 100 ms, doubled each time, one minute at most (docker's numbers). */
-#define RESTART_DELAY_FIRST_MS 100
-#define RESTART_DELAY_MAX_MS 60000
+#define RESTART_DELAY_FIRST_MS 100 /* docker's, as the longest; doubled each time */
 
 void begin_launch(struct core *core, const struct container *container, struct cause *cause_take,
                   struct decision *ret)
@@ -122,12 +120,14 @@ static void emit_started(struct core *core, const struct host_launched *launched
     struct event event;
     event_init(&event, EVENT_CONTAINER_STARTED);
     struct container_started_event *data = &event.data.container_started;
-    char time[TIMESTAMP_SIZE];
-    timestamp_format(time, launched->started_at_ns);
     data->incarnation = launched->incarnation;
-    data->pid = launched->pid;
-    data->shim_pid = launched->shim_pid;
-    data->started_at = core_strdup(core, time);
+    if (launched->pid > 0) { /* else its exit record is all that a power cut has left */
+        char time[TIMESTAMP_SIZE];
+        timestamp_format(time, launched->started_at_ns);
+        data->pid = launched->pid;
+        data->shim_pid = launched->shim_pid;
+        data->started_at = core_strdup(core, time);
+    }
     emit_take(core, ret, &event, launched->container_id, cause, outcome_for(cause, OUTCOME_OK), now_ns);
 }
 
@@ -291,7 +291,7 @@ static void step_timer(struct core *core, const struct input *input, struct deci
 
 static void step_parked(struct core *core, const struct input *input, struct decision *ret)
 {
-    if (input->parked.offset < core_commands_from(core))
+    if (node_state_is_answered(&core->state, input->parked.offset, ""))
         return;
     struct event event;
     event_init(&event, EVENT_NODE_RECORD_PARKED);
@@ -335,6 +335,7 @@ void core_step(struct core *core, const struct input *input, struct decision *re
         decide_imported(core, input, ret);
         break;
     }
+    destroy_unclaimed(core, input->now_ns, ret);
 }
 
 int64_t core_commands_from(const struct core *core)

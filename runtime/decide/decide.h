@@ -27,6 +27,7 @@
 #define DECIDE_SEED_SIZE 32
 
 struct operation;
+struct unclaimed;
 struct image_operation;
 struct cause;
 
@@ -36,8 +37,9 @@ struct core {
     uint8_t seed[DECIDE_SEED_SIZE];
     struct operation *operations;             /* under way, uthash by container id */
     struct image_operation *image_operations; /* imports under way, uthash by command id */
-    int64_t commands_repeated; /* deliveries of commands that were settled or under way already */
-    bool failed;               /* out of memory: start again */
+    struct unclaimed *unclaimed; /* found at recovery, perhaps of a command that is yet to be decided again */
+    int64_t commands_repeated;   /* deliveries of commands that were settled or under way already */
+    bool failed;                 /* out of memory: start again */
 };
 
 /* An event to append. */

@@ -131,5 +131,6 @@ void core_release(struct core *core)
     HASH_ITER(hh, core->operations, operation, next)
     operation_free(core, operation);
     image_operations_release(core);
+    unclaimed_release(core);
     node_state_release(&core->state);
 }

@@ -7,6 +7,7 @@
  * settled yet: then it will be decided again and finds its work done. Commands that were being carried out
  * need nothing here for the same reason.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,7 +117,7 @@ static void recover_running(struct core *core, const struct container *container
 /* A restart that was carried out, but is not on the log, is asked for again and finds itself done: before any
  * command can cancel what has happened. */
 static void recover_restarting(struct core *core, const struct container *container,
-                               const struct host_observation *seen, struct decision *ret)
+                               const struct host_observation *seen, int64_t now_ns, struct decision *ret)
 {
     if (seen != NULL && seen->incarnation == container->incarnation + 1 && seen->found != HOST_INTERRUPTED) {
         struct cause cause = cause_of_container(core, container, ACTOR_RESTART_POLICY);
@@ -128,7 +129,19 @@ static void recover_restarting(struct core *core, const struct container *contai
         return;
     timer->timer = TIMER_RESTART_DUE;
     timer->incarnation = container->incarnation;
-    timer->due_ns = container->restart_due_ns;
+    /* a wall clock that was set back makes nobody wait for longer than ever */
+    int64_t latest_ns = now_ns + RESTART_DELAY_MAX_MS * 1000000LL;
+    timer->due_ns = container->restart_due_ns < latest_ns ? container->restart_due_ns : latest_ns;
+}
+
+/* Its end is on the log, recorded by a runtime on another host that could not see it: now it comes true. */
+static void kill_forgotten(struct core *core, const struct host_observation *seen, struct decision *ret)
+{
+    struct effect *effect = add_effect(core, ret, EFFECT_SIGNAL, seen->container_id);
+    if (effect == NULL)
+        return;
+    effect->incarnation = seen->incarnation;
+    effect->signal = SIGKILL;
 }
 
 static void recover_container(struct core *core, const struct container *container,
@@ -136,6 +149,9 @@ static void recover_container(struct core *core, const struct container *contain
                               struct decision *ret)
 {
     bool host_restarted = continuity != SAME_BOOT; /* a host that is gone is restarted elsewhere */
+    if (!container_state_is_running(container->state) && seen != NULL && seen->found == HOST_RUNNING &&
+        seen->incarnation <= container->incarnation)
+        kill_forgotten(core, seen, ret);
     switch (container->state) {
     case CONTAINER_RUNNING:
     case CONTAINER_STOPPING:
@@ -148,7 +164,7 @@ static void recover_container(struct core *core, const struct container *contain
             follow_exit(core, container->id, host_restarted, now_ns, ret);
         break;
     case CONTAINER_RESTARTING:
-        recover_restarting(core, container, seen, ret);
+        recover_restarting(core, container, seen, now_ns, ret);
         break;
     case CONTAINER_CREATED:
         /* its start failed, and the removal that should have followed was cut off */
@@ -163,17 +179,62 @@ static void recover_container(struct core *core, const struct container *contain
     }
 }
 
-static void destroy_orphan(struct core *core, const struct host_observation *seen, int64_t now_ns,
+static void destroy_orphan(struct core *core, const char *container_id, const char *what, int64_t now_ns,
                            struct decision *ret)
 {
     struct cause cause = cause_of_recovery(core);
     struct event event;
     event_init(&event, EVENT_NODE_ORPHAN_DESTROYED);
-    event.data.node_orphan_destroyed.container = core_strdup(core, seen->container_id);
-    event.data.node_orphan_destroyed.found = core_strdup(core, seen->what);
-    emit_take(core, ret, &event, seen->container_id, &cause, OUTCOME_NONE, now_ns);
+    event.data.node_orphan_destroyed.container = core_strdup(core, container_id);
+    event.data.node_orphan_destroyed.found = core_strdup(core, what);
+    emit_take(core, ret, &event, container_id, &cause, OUTCOME_NONE, now_ns);
     cause_release(&cause);
-    add_effect(core, ret, EFFECT_REMOVE, seen->container_id);
+    add_effect(core, ret, EFFECT_REMOVE, container_id);
+}
+
+static bool is_settled(const struct core *core, int64_t command_offset)
+{
+    return command_offset < core_commands_from(core) ||
+           node_state_is_answered(&core->state, command_offset, "");
+}
+
+void destroy_unclaimed(struct core *core, int64_t now_ns, struct decision *ret)
+{
+    for (struct unclaimed **at = &core->unclaimed; *at != NULL;) {
+        struct unclaimed *unclaimed = *at;
+        bool exists = node_state_container(&core->state, unclaimed->container_id) != NULL;
+        if (!exists && !is_settled(core, unclaimed->command_offset)) {
+            at = &unclaimed->next;
+            continue;
+        }
+        if (!exists)
+            destroy_orphan(core, unclaimed->container_id, unclaimed->what, now_ns, ret);
+        *at = unclaimed->next;
+        free(unclaimed);
+    }
+}
+
+void unclaimed_release(struct core *core)
+{
+    while (core->unclaimed != NULL) {
+        struct unclaimed *unclaimed = core->unclaimed;
+        core->unclaimed = unclaimed->next;
+        free(unclaimed);
+    }
+}
+
+static void keep_unclaimed(struct core *core, const struct host_observation *seen)
+{
+    struct unclaimed *unclaimed = calloc(1, sizeof(*unclaimed));
+    if (unclaimed == NULL) {
+        core->failed = true;
+        return;
+    }
+    memcpy(unclaimed->container_id, seen->container_id, sizeof(unclaimed->container_id));
+    memcpy(unclaimed->what, seen->what, sizeof(unclaimed->what));
+    unclaimed->command_offset = seen->command_offset;
+    unclaimed->next = core->unclaimed;
+    core->unclaimed = unclaimed;
 }
 
 void core_recover(struct core *core, int64_t now_ns, enum continuity continuity,
@@ -185,9 +246,8 @@ void core_recover(struct core *core, int64_t now_ns, enum continuity continuity,
                       now_ns, ret);
     for (size_t i = 0; i < n_observed; i++) {
         const struct host_observation *seen = &observed[i];
-        bool settled = seen->command_offset < core_commands_from(core) ||
-                       node_state_is_answered(&core->state, seen->command_offset, "");
-        if (node_state_container(&core->state, seen->container_id) == NULL && settled)
-            destroy_orphan(core, seen, now_ns, ret);
+        if (node_state_container(&core->state, seen->container_id) == NULL)
+            keep_unclaimed(core, seen);
     }
+    destroy_unclaimed(core, now_ns, ret);
 }

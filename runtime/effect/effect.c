@@ -182,6 +182,9 @@ static void run_remove(struct worker *worker, const struct effect *effect)
     struct pending_effect *pending = pending_new(worker, effect);
     if (pending == NULL)
         return;
+    /* of an orphan no exit will ever be on the log */
+    if (node_state_container(&worker->core.state, effect->container_id) == NULL)
+        host_forget_exit(worker->options.host, effect->container_id, HOST_ANY_INCARNATION);
     worker->options.on_remove(effect->container_id, worker->options.data);
     if (host_remove(worker->options.host, effect->container_id, on_removed, pending, &err) < 0)
         on_removed(&err, pending);
@@ -271,6 +274,7 @@ static void on_timer(uv_timer_t *handle)
     timer_try(timer);
 }
 
+/* A worker that is closing waits for none: the next start takes it up. */
 static void run_timer(struct worker *worker, const struct effect *effect)
 {
     if (worker->phase == WORKER_CLOSING)
