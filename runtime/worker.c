@@ -262,6 +262,7 @@ static void on_event_record(struct worker *worker, const struct log_record *reco
         give_up_beginning(worker);
     } else if (ours && event.envelope.epoch > worker->core.epoch) {
         struct err err = ERR_INIT;
+        worker_snapshot_drop(worker); /* also while closing: what we still append is fenced */
         err_set(&err, ERR_FENCED, "node '%s' was taken over by another runtime (epoch %lld, ours is %lld)",
                 worker->core.state.name, (long long)event.envelope.epoch, (long long)worker->core.epoch);
         worker_give_up(worker, &err);

@@ -145,6 +145,10 @@ void worker_snapshot_seen(struct worker *worker, int64_t offset);
 /* Takes one if it is time. */
 void worker_snapshot_if_due(struct worker *worker);
 
+/* Another runtime has taken the node over: our state is not the log's any more, and no snapshot is to be
+ * written. */
+void worker_snapshot_drop(struct worker *worker);
+
 /* The worker is closing: one more snapshot if there is anything new, as soon as the log has it all. */
 void worker_snapshot_close(struct worker *worker, bool was_serving);
 /* Whether that is done or given up. */

@@ -137,6 +137,13 @@ void worker_snapshot_close(struct worker *worker, bool was_serving)
         uv_timer_start(&worker->ask_again, on_patience_over, CLOSE_PATIENCE_MS, 0);
 }
 
+void worker_snapshot_drop(struct worker *worker)
+{
+    snapshot_release(&worker->snapshot.state);
+    worker->snapshot.taken = false;
+    worker->snapshot.at_end = false;
+}
+
 bool worker_snapshot_finished(struct worker *worker)
 {
     struct worker_snapshot *snapshot = &worker->snapshot;

@@ -197,7 +197,9 @@ static int add_bind(const struct oci_mounts_input *input, struct buf *plan, cons
 }
 
 /* v1: a small file system with a directory for each hierarchy, and links for the controllers that share one;
- * v2: the hierarchy itself. In each the container's own cgroup is the root. */
+ * v2: the hierarchy itself. In each the container's own cgroup is the root. (A process that is cloned into
+ * its cgroup and mounts from a cgroup namespace of its own just mounts cgroup2: there is nothing to add
+ * then.) */
 static int add_cgroups(const struct oci_mounts_input *input, struct buf *plan, const char *destination,
                        const struct options *options, struct err *err)
 {
@@ -260,7 +262,8 @@ static int add_mount(const struct oci_mounts_input *input, struct buf *plan, con
     int result = take_options(&options, mount, err);
     if (result == 0 && options.bind)
         result = add_bind(input, plan, mount, &options, err);
-    else if (result == 0 && (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0))
+    else if (result == 0 &&
+             (strcmp(type, "cgroup") == 0 || (strcmp(type, "cgroup2") == 0 && input->n_cgroups > 0)))
         result = add_cgroups(input, plan, destination, &options, err);
     else if (result == 0 && type[0] == '\0')
         result = err_set(err, ERR_INVALID, "the mount on '%s' has no type", destination);

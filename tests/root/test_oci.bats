@@ -141,6 +141,7 @@ CASES
         {destination: "/up/wharf-oci-escape", type: "tmpfs"}] | .root.readonly = false'
     command 'test -d /tmp/wharf-oci-escape && test -d /etc/wharf-oci-escape && echo confined'
     run $OCI run --bundle "$DIR/b" "$ID"
+    echo "$output"
     [ "$output" = confined ]
     [ ! -e /tmp/wharf-oci-escape ] && [ ! -e /etc/wharf-oci-escape ]
 }

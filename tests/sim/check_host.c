@@ -117,44 +117,6 @@ static void check_resources(const struct facts *facts, const struct machine *mac
         check_container(facts, machine, shim->id);
 }
 
-/* --- images --- */
-
-static bool image_is_wanted(const struct facts *facts, const char *digest)
-{
-    bool wanted = false;
-    for (size_t i = 0; i < facts->n && !wanted; i++) {
-        const struct fact *fact = &facts->items[i], *last;
-        if (!fact->counts)
-            continue;
-        if (fact_is(fact, "container.created") && strcmp(fact_text(fact, "image_digest"), digest) == 0)
-            wanted = strcmp(facts_state(facts, fact->subject, &last), "absent") != 0;
-        if (!fact_is(fact, "image.imported") || strcmp(fact_text(fact, "digest"), digest) != 0)
-            continue;
-        wanted = true;
-        for (size_t j = i + 1; j < facts->n; j++)
-            if (facts->items[j].counts && strncmp(facts->items[j].type, "image.", 6) == 0 &&
-                strcmp(fact_text(&facts->items[j], "reference"), fact_text(fact, "reference")) == 0)
-                wanted = false; /* replaced or removed; if replaced by itself, a later one says so */
-    }
-    return wanted;
-}
-
-__attribute__((unused)) static void check_images(const struct facts *facts, const struct machine *machine)
-{
-    for (const struct stored_image *image = machine->images; image != NULL && !sim_failed();
-         image = image->next)
-        if (!image_is_wanted(facts, image->digest))
-            sim_fail("the contents of image %.20s are there, but nothing needs them", image->digest);
-    for (size_t i = 0; i < facts->n && !sim_failed(); i++) {
-        const struct fact *fact = &facts->items[i];
-        if (!fact->counts || !fact_is(fact, "image.imported") || fact->machine != machine->number)
-            continue;
-        const char *digest = fact_text(fact, "digest");
-        if (image_is_wanted(facts, digest) && !machine_has_image(machine, digest))
-            sim_fail("the contents of image %.20s are needed and gone", digest);
-    }
-}
-
 /* --- restart policies --- */
 
 static const json_t *spec_of(const struct facts *facts, const char *id)

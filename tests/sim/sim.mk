@@ -22,8 +22,9 @@ sim: $(BUILD)/sim/sim ## simulated runs with faults: SEED=n for one (STEPS=n, KE
 sim-mutations: $(BUILD)/sim/sim ## every seeded bug of tests/sim/mutations is caught by the simulation
 	@tests/sim/mutate.sh $(BUILD) $(CC)
 
-sim-test: $(BUILD)/sim/sim ## the simulation: 1,000 seeds, replay, sanitizers
+sim-test: $(BUILD)/sim/sim ## the simulation: 20,000 seeds, replay, sanitizers, seeded bugs
 	@$< --twice=50
-	@$(MAKE) --no-print-directory SIM_SEEDS=1000 sim
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined OPT="-O1 -g" SIM_SEEDS=100 sim
+	@$(MAKE) --no-print-directory sim
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined OPT="-O1 -g" SIM_SEEDS=300 sim
+	@$(MAKE) --no-print-directory sim-mutations
 TEST_TARGETS += sim-test
