@@ -53,8 +53,8 @@ static void add_process(int64_t pid, struct usage *usage)
     auto_free char *io_text = read_proc(pid, "io", NULL);
     if (stat_text != NULL && proc_stat_parse(stat_text, &stat))
         usage->cpu_ns += ticks_to_ns(stat.cpu_ticks);
-    int64_t read_bytes = io_text != NULL ? proc_keyed_number(io_text, "read_bytes") : -1;
-    int64_t write_bytes = io_text != NULL ? proc_keyed_number(io_text, "write_bytes") : -1;
+    int64_t read_bytes = io_text != NULL ? proc_keyed_number(io_text, "read_bytes", ':') : -1;
+    int64_t write_bytes = io_text != NULL ? proc_keyed_number(io_text, "write_bytes", ':') : -1;
     usage->io_read_bytes += read_bytes > 0 ? read_bytes : 0;
     usage->io_write_bytes += write_bytes > 0 ? write_bytes : 0;
 }
@@ -130,7 +130,7 @@ static bool read_process(int64_t pid, int64_t booted_at_ns, struct usage_process
     *ret = (struct usage_process){
         .pid = pid,
         .parent_pid = stat.parent_pid,
-        .uid = proc_keyed_number(status, "Uid"),
+        .uid = proc_keyed_number(status, "Uid", ':'),
         .cpu_ns = ticks_to_ns(stat.cpu_ticks),
         .started_at_ns = booted_at_ns + ticks_to_ns(stat.started_ticks),
         .resident_bytes = stat.resident_pages * sysconf(_SC_PAGESIZE),

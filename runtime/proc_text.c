@@ -71,12 +71,12 @@ void proc_net_dev_sum(const char *text, int64_t *ret_received, int64_t *ret_sent
     }
 }
 
-int64_t proc_keyed_number(const char *text, const char *key)
+int64_t proc_keyed_number(const char *text, const char *key, char separator)
 {
     size_t size = strlen(key);
     for (const char *line = text; line != NULL && *line != '\0'; line = strchr(line, '\n')) {
         line += *line == '\n';
-        if (strncmp(line, key, size) == 0 && line[size] == ':')
+        if (strncmp(line, key, size) == 0 && line[size] == separator)
             return strtoll(line + size + 1, NULL, 10);
     }
     return -1;

@@ -25,7 +25,8 @@ bool proc_stat_parse(const char *text, struct proc_stat *ret);
 /* Bytes of all interfaces but loopback in the text of /proc/PID/net/dev. */
 void proc_net_dev_sum(const char *text, int64_t *ret_received, int64_t *ret_sent);
 
-/* The number behind "KEY:" at the beginning of a line (/proc/PID/status, /proc/PID/io), or -1. */
-int64_t proc_keyed_number(const char *text, const char *key);
+/* The number behind the key and `separator` at the beginning of a line, or -1: ':' in /proc/PID/status and
+ * /proc/PID/io, ' ' in a cgroup's memory.stat and cpu.stat. */
+int64_t proc_keyed_number(const char *text, const char *key, char separator);
 
 #endif

@@ -341,8 +341,8 @@ static int each_begin(const struct client *client, const struct api_each *each, 
     return rc;
 }
 
-static int each_finish(const struct api_each *each, const char *text, struct api_command *command, int begun,
-                       struct err *err)
+int api_command_conclude(struct api_command *command, int begun, const char *verb, const char *subject,
+                         struct err *err)
 {
     struct api_result result = {0};
     int rc = begun;
@@ -351,9 +351,9 @@ static int each_finish(const struct api_each *each, const char *text, struct api
     if (rc == 0 && !result.ok)
         rc = err_set(err, ERR_CONFLICT, "%s", result.message);
     if (rc < 0)
-        say_error("cannot %s '%s': %s", each->verb, text, err->message);
+        say_error("cannot %s '%s': %s", verb, subject, err->message);
     else
-        printf("%s\n", text);
+        printf("%s\n", subject);
     api_command_release(command);
     return rc;
 }
@@ -371,7 +371,7 @@ int api_for_each(const struct client *client, const struct api_each *each, int a
             begun[i] = each_begin(client, each, argv[first + i], &commands[i], &errs[i]);
         }
         for (int i = 0; i < n; i++)
-            if (each_finish(each, argv[first + i], &commands[i], begun[i], &errs[i]) < 0)
+            if (api_command_conclude(&commands[i], begun[i], each->verb, argv[first + i], &errs[i]) < 0)
                 code = 1;
     }
     return code;

@@ -94,6 +94,11 @@ int api_command_ask_outcome(struct api_command *command, struct api_result *ret,
 
 void api_command_release(struct api_command *command);
 
+/* The end of one of several commands, whose beginning gave `begun`: waits for the outcome, prints `subject`,
+ * or says why it could not be carried out ("cannot VERB 'SUBJECT': ..."), and releases the command. */
+int api_command_conclude(struct api_command *command, int begun, const char *verb, const char *subject,
+                         struct err *err);
+
 /* The same command for many references: sends them side by side, prints each reference that went well (unless
  * `quiet`), says what went wrong with the others. `make_data` gives the command's data for a container
  * reference. Returns the exit code: 0 or 1. */

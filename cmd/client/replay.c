@@ -361,23 +361,6 @@ static int start_begin(const struct client *client, const json_t *line, struct a
                                   json_pack("{s:s}", "container", container), key, version, err);
 }
 
-static int start_finish(const json_t *line, struct api_command *command, int begun, struct err *err)
-{
-    struct api_result result = {0};
-    const char *name = json_text(line, "name", "");
-    int rc = begun;
-    if (rc == 0)
-        rc = api_command_finish(command, &result, err);
-    if (rc == 0 && !result.ok)
-        rc = err_set(err, ERR_CONFLICT, "%s", result.message);
-    if (rc < 0)
-        say_error("cannot start '%s': %s", name, err->message);
-    else
-        printf("%s\n", name);
-    api_command_release(command);
-    return rc;
-}
-
 static int start_all(const struct client *client, const json_t *lines)
 {
     const json_t *batch[WINDOW];
@@ -398,7 +381,8 @@ static int start_all(const struct client *client, const json_t *lines)
             n++;
         }
         for (int i = 0; i < n; i++)
-            if (start_finish(batch[i], &commands[i], begun[i], &errs[i]) < 0)
+            if (api_command_conclude(&commands[i], begun[i], "start", json_text(batch[i], "name", ""),
+                                     &errs[i]) < 0)
                 code = 1;
     }
     return code;

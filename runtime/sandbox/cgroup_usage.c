@@ -10,21 +10,11 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "runtime/proc_text.h"
 
 #define TEXT_LIMIT (1u << 20)
 /* What v1 says where there is no limit, rounded to pages, is near the largest number; no machine has half. */
 #define NO_LIMIT (INT64_MAX / 2)
-
-int64_t cgroup_keyed_number(const char *text, const char *key)
-{
-    size_t size = strlen(key);
-    for (const char *line = text; line != NULL && *line != '\0'; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line, key, size) == 0 && line[size] == ' ')
-            return strtoll(line + size + 1, NULL, 10);
-    }
-    return -1;
-}
 
 int64_t cgroup_summed_number(const char *text, const char *key)
 {
@@ -74,7 +64,7 @@ static int64_t read_keyed(const struct cgroup_layout *layout, unsigned controlle
                           const char *file, const char *key)
 {
     auto_free char *text = read_text(layout, controller, name, file);
-    return text != NULL ? cgroup_keyed_number(text, key) : -1;
+    return text != NULL ? proc_keyed_number(text, key, ' ') : -1;
 }
 
 static int64_t without_cache(int64_t memory, int64_t inactive)

@@ -31,9 +31,6 @@ int cgroup_usage(const struct cgroup_layout *layout, const char *name, struct cg
 int cgroup_processes(const struct cgroup_layout *layout, const char *name, int64_t **ret, size_t *ret_n,
                      struct err *err);
 
-/* The number behind `key` at the beginning of a line ("inactive_file 4096"), or -1. */
-int64_t cgroup_keyed_number(const char *text, const char *key);
-
 /* The sum of what follows `key` in every word of every line ("8:0 rbytes=12 wbytes=3 ..."). */
 int64_t cgroup_summed_number(const char *text, const char *key);
 

@@ -46,12 +46,12 @@ static void loopback_does_not_count(void **state)
 static void numbers_are_found_by_their_keys(void **state)
 {
     (void)state;
-    assert_int_equal(proc_keyed_number("Name:\tx\nUid:\t1000\t0\t0\t0\n", "Uid"), 1000);
-    assert_int_equal(proc_keyed_number("rchar: 1\nread_bytes: 4096\n", "read_bytes"), 4096);
-    assert_int_equal(proc_keyed_number("rchar: 1\n", "read_bytes"), -1);
-    assert_int_equal(cgroup_keyed_number("active_file 7\ninactive_file 12\n", "inactive_file"), 12);
-    assert_int_equal(cgroup_keyed_number("total_inactive_file 12\n", "inactive_file"), -1);
-    assert_int_equal(cgroup_keyed_number("", "x"), -1);
+    assert_int_equal(proc_keyed_number("Name:\tx\nUid:\t1000\t0\t0\t0\n", "Uid", ':'), 1000);
+    assert_int_equal(proc_keyed_number("rchar: 1\nread_bytes: 4096\n", "read_bytes", ':'), 4096);
+    assert_int_equal(proc_keyed_number("rchar: 1\n", "read_bytes", ':'), -1);
+    assert_int_equal(proc_keyed_number("active_file 7\ninactive_file 12\n", "inactive_file", ' '), 12);
+    assert_int_equal(proc_keyed_number("total_inactive_file 12\n", "inactive_file", ' '), -1);
+    assert_int_equal(proc_keyed_number("", "x", ' '), -1);
     assert_int_equal(
         cgroup_summed_number("8:0 rbytes=5 wbytes=6 rios=1\n8:16 rbytes=50 wbytes=60\n", " rbytes="), 55);
     assert_int_equal(cgroup_summed_number("", " rbytes="), 0);
