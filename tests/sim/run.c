@@ -239,22 +239,31 @@ static void mend(void)
     }
 }
 
+/* NULL when nothing is left to happen by itself. */
+static const char *what_is_awaited(void)
+{
+    if (!sim->machines[0]->up)
+        return "the machine is not up";
+    if (!clients_are_done(sim->clients))
+        return "a client is not answered";
+    if (node_is_busy())
+        return "the node is busy";
+    return view_is_behind() ? "the view is behind" : NULL;
+}
+
 static void settle(void)
 {
     world_run(sim->now_ns + SECOND_NS); /* what is about to come back comes back */
     mend();
-    bool rests = false;
-    for (int i = 0; i < SETTLE_STEPS_MAX && !rests && !sim_failed(); i++) {
+    const char *awaited = "the plan has just ended";
+    for (int i = 0; i < SETTLE_STEPS_MAX && awaited != NULL && !sim_failed(); i++) {
         world_run(sim->now_ns + SETTLE_STEP_NS);
         if (i % 20 == 19)
             start_who_is_missing();
-        rests = clients_are_done(sim->clients) && !node_is_busy() && !view_is_behind();
+        awaited = what_is_awaited();
     }
-    if (!rests)
-        sim_fail("the world does not come to rest: %s", !clients_are_done(sim->clients)
-                                                            ? "a client is not answered"
-                                                        : node_is_busy() ? "the node is busy"
-                                                                         : "the view is behind");
+    if (awaited != NULL)
+        sim_fail("the world does not come to rest: %s", awaited);
 }
 
 /* --- the world --- */
