@@ -3,6 +3,7 @@
  * wharf-oci: the OCI runtime. Finds the verb, reads its options, and prints what went wrong; everything else
  * is in runtime/oci.
  */
+#include <limits.h>
 #include <linux/close_range.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@
 
 struct arguments {
     struct oci_options options;
+    struct option_list env, additional_gids, caps;
     const char *preserve_fds;
     const char *log;
     const char *log_format;
@@ -44,6 +46,9 @@ static struct {
     OPTION_ROW(arguments, member_, letter_, name_, argument_, OPTION_STRING, help_)
 #define FLAG(member_, letter_, name_, help_)                                                                 \
     OPTION_ROW(arguments, member_, letter_, name_, NULL, OPTION_FLAG, help_)
+
+#define LIST(member_, letter_, name_, argument_, help_)                                                      \
+    OPTION_ROW(arguments, member_, letter_, name_, argument_, OPTION_LIST, help_)
 
 static const struct option_row GLOBAL[] = {
     STRING(options.root, 0, "root", "DIR", "where the state of containers is (" DEFAULT_ROOT ")"),
@@ -67,6 +72,24 @@ static const struct option_row GLOBAL[] = {
 static const struct option_row CREATE[] = {CREATION, OPTION_END};
 static const struct option_row RUN[] = {
     CREATION, FLAG(options.detach, 'd', "detach", "do not wait for its end"), OPTION_END};
+static const struct option_row EXEC[] = {
+    STRING(options.process, 'p', "process", "FILE", "what to execute, as `process` of a config.json"),
+    STRING(options.pid_file, 0, "pid-file", "FILE", "write the process's pid to FILE"),
+    STRING(options.console_socket, 0, "console-socket", "PATH", "send the terminal's master there"),
+    STRING(preserve_fds, 0, "preserve-fds", "N", "leave N descriptors from 3 on to the process"),
+    FLAG(options.detach, 'd', "detach", "do not wait for its end"),
+    FLAG(options.tty, 't', "tty", "give it a terminal"),
+    STRING(options.cwd, 0, "cwd", "DIR", "its working directory in the container"),
+    LIST(env, 'e', "env", "KEY=VALUE", "a variable for its environment"),
+    STRING(options.user, 'u', "user", "UID[:GID]", "who it runs as"),
+    LIST(additional_gids, 'g', "additional-gids", "GID", "one more group"),
+    LIST(caps, 'c', "cap", "CAP_NAME", "one more capability"),
+    FLAG(options.no_new_privs, 0, "no-new-privs", "execve cannot give it more rights"),
+    STRING(options.apparmor, 0, "apparmor", "PROFILE", "its AppArmor profile"),
+    STRING(options.process_label, 0, "process-label", "LABEL", "its SELinux label"),
+    FLAG(options.ignore_paused, 0, "ignore-paused", "in a paused container, wait until it is resumed"),
+    OPTION_END,
+};
 static const struct option_row KILL[] = {
     FLAG(options.all, 'a', "all", "send it to all processes of the container"), OPTION_END};
 static const struct option_row DELETE[] = {FLAG(options.force, 'f', "force", "kill it first if it runs"),
@@ -89,6 +112,14 @@ static int start(const struct arguments *a, char **argv, int *code, struct err *
 static int run(const struct arguments *a, char **argv, int *code, struct err *err)
 {
     return oci_run(&a->options, argv[0], code, err);
+}
+static int exec(const struct arguments *a, char **argv, int *code, struct err *err)
+{
+    struct oci_options options = a->options;
+    options.env = (struct oci_texts){a->env.items, a->env.n};
+    options.additional_gids = (struct oci_texts){a->additional_gids.items, a->additional_gids.n};
+    options.caps = (struct oci_texts){a->caps.items, a->caps.n};
+    return oci_exec(&options, argv[0], argv + 1, code, err);
 }
 static int state(const struct arguments *a, char **argv, int *code, struct err *err)
 {
@@ -152,6 +183,7 @@ static const struct verb {
     {"create", "ID", "create a container from a bundle", 1, 1, CREATE, create},
     {"start", "ID", "execute the command of a created container", 1, 1, NONE, start},
     {"run", "ID", "create, start, wait and delete", 1, 1, RUN, run},
+    {"exec", "ID [COMMAND [ARG...]]", "execute a process in a container", 1, INT_MAX, EXEC, exec},
     {"state", "ID", "print a container's state as JSON", 1, 1, NONE, state},
     {"kill", "ID [SIGNAL]", "send a signal to a container's first process", 1, 2, KILL, signal_container},
     {"delete", "ID", "delete a stopped container", 1, 1, DELETE, delete_container},
@@ -241,11 +273,27 @@ static int check(struct arguments *arguments, struct err *err)
     return 0;
 }
 
+/* Options come before or behind the id; what a command of its own follows has its own. */
+static int parse(const struct verb *verb, struct arguments *arguments, int *argc, char **argv,
+                 struct err *err)
+{
+    const struct option_target targets[] = {{verb->rows, arguments}, {GLOBAL, arguments}};
+    bool command = verb->max_operands == INT_MAX;
+    if (options_parse(targets, 2, command, argc, argv, err) < 0)
+        return -1;
+    if (!command || *argc < 2)
+        return 0;
+    int rest = *argc - 1;
+    if (options_parse(targets, 2, true, &rest, argv + 1, err) < 0)
+        return -1;
+    *argc = rest + 1;
+    return 0;
+}
+
 static int execute(const struct verb *verb, struct arguments *arguments, int argc, char **argv, int *ret_code,
                    struct err *err)
 {
-    const struct option_target targets[] = {{verb->rows, arguments}, {GLOBAL, arguments}};
-    if (options_parse(targets, 2, false, &argc, argv, err) < 0)
+    if (parse(verb, arguments, &argc, argv, err) < 0)
         return err_wrap(err, "%s", verb->name);
     if (arguments->help)
         return print_help(verb);
@@ -285,6 +333,7 @@ int main(int argc, char **argv)
     int result = verb == NULL
                      ? err_set(&err, ERR_INVALID, "there is no verb '%s'; --help lists them", rest[0])
                      : execute(verb, &arguments, n - 1, rest + 1, &code, &err);
+    options_release(verb == NULL ? NULL : verb->rows, &arguments);
     if (result < 0) {
         say_error("%s", err.message);
         write_log("error", err.message);

@@ -258,6 +258,27 @@ json_t *oci_cgroups_document(const struct oci_cgroups *cgroups)
 
 /* --- by the paths that were recorded --- */
 
+int oci_cgroups_open(struct oci_cgroups *ret, const json_t *document, struct err *err)
+{
+    size_t i;
+    json_t *path;
+    *ret = (struct oci_cgroups){.n = 0};
+    json_array_foreach(json_object_get(document, "cgroups"), i, path)
+    {
+        int fd = i < OCI_HIERARCHIES ? open(json_string_value(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+        if (fd < 0) {
+            int cause = errno;
+            oci_cgroups_close(ret);
+            return cause == ENOENT ? err_set(err, ERR_NOT_FOUND, "the container's cgroup '%s' is gone",
+                                             json_string_value(path))
+                                   : err_sys(err, cause, "cannot open the container's cgroup '%s'",
+                                             json_string_value(path));
+        }
+        ret->items[ret->n++].fd = fd;
+    }
+    return 0;
+}
+
 static int open_freezer(const json_t *document)
 {
     size_t i;

@@ -47,6 +47,9 @@ int oci_cgroups_write(const struct oci_cgroups *cgroups, const json_t *values, s
 /* The paths as a JSON array; a new reference, or NULL. */
 json_t *oci_cgroups_document(const struct oci_cgroups *cgroups);
 
+/* Opens those of a state.json, for a process to join them; ERR_NOT_FOUND if one is gone. */
+int oci_cgroups_open(struct oci_cgroups *ret, const json_t *document, struct err *err);
+
 /* The rest works on the paths in a state.json. Those that are gone are no error. */
 bool oci_cgroups_frozen(const json_t *document);
 int oci_cgroups_freeze(const json_t *document, bool frozen, struct err *err);

@@ -25,6 +25,7 @@
 #include "base/fs.h"
 #include "base/timestamp.h"
 #include "runtime/oci/cgroups.h"
+#include "runtime/oci/console.h"
 #include "runtime/oci/hooks.h"
 #include "runtime/oci/launch.h"
 #include "runtime/oci/resources.h"
@@ -45,7 +46,9 @@ struct creation {
     char *bundle;
     char *text; /* of config.json */
     struct buf plan;
-    int start_fd, waiting_fd, console_fd;
+    struct oci_console console;
+    bool stays;
+    int start_fd, waiting_fd, master_fd;
 };
 
 /* --- what it is made from --- */
@@ -71,26 +74,12 @@ static int read_config(struct creation *creation, struct err *err)
     return oci_check(creation->config, err) < 0 ? err_wrap(err, "'%s'", path) : 0;
 }
 
-static int check_terminal(const struct creation *creation, struct err *err)
-{
-    bool terminal = oci_flag(json_object_get(creation->config, "process"), "terminal");
-    if (terminal && creation->options->console_socket == NULL)
-        return err_set(err, ERR_INVALID,
-                       "'process.terminal' is true: name a socket for the terminal with --console-socket");
-    if (!terminal && creation->options->console_socket != NULL)
-        return err_set(
-            err, ERR_INVALID,
-            "--console-socket was given, but 'process.terminal' is not true: there is no terminal");
-    return 0;
-}
-
 /* Pure from here to the container's directory: what is wrong is said before anything exists. */
 static int compile(struct creation *creation, const char *id, struct err *err)
 {
     const json_t *section = json_object_get(creation->config, "linux");
     struct oci_cgroup_dir dirs[OCI_HIERARCHIES];
-    if (check_terminal(creation, err) < 0 ||
-        oci_cgroups_plan(&creation->cgroups, oci_text(section, "cgroupsPath"), id, err) < 0)
+    if (oci_cgroups_plan(&creation->cgroups, oci_text(section, "cgroupsPath"), id, err) < 0)
         return -1;
     for (size_t i = 0; i < creation->cgroups.n; i++) {
         const struct oci_cgroup *cgroup = &creation->cgroups.items[i];
@@ -110,22 +99,6 @@ static int compile(struct creation *creation, const char *id, struct err *err)
 }
 
 /* --- what it needs --- */
-
-static int connect_console(struct creation *creation, struct err *err)
-{
-    const char *path = creation->options->console_socket;
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (path == NULL)
-        return 0;
-    if (strlen(path) >= sizeof(address.sun_path))
-        return err_set(err, ERR_INVALID, "the console socket's path '%s' is too long", path);
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    creation->console_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (creation->console_fd < 0 ||
-        connect(creation->console_fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-        return err_sys(err, errno, "cannot connect to the console socket '%s'", path);
-    return 0;
-}
 
 /* Its path may be longer than a socket's may be: it is named by the directory's descriptor. */
 static int make_start_socket(struct creation *creation, struct err *err)
@@ -171,8 +144,7 @@ static int prepare(struct creation *creation, struct err *err)
     if (oci_container_save(&creation->container, err) < 0 ||
         fs_write_file(creation->container.dir_fd, "config.json", 0600, creation->text, strlen(creation->text),
                       false, err) < 0 ||
-        make_start_socket(creation, err) < 0 || connect_console(creation, err) < 0 ||
-        oci_cgroups_make(&creation->cgroups, err) < 0)
+        make_start_socket(creation, err) < 0 || oci_cgroups_make(&creation->cgroups, err) < 0)
         return -1;
     return oci_cgroups_write(&creation->cgroups, creation->values, err);
 }
@@ -210,13 +182,11 @@ static int run_create_hooks(struct creation *creation, struct err *err)
     return oci_hooks_run(creation->config, "createRuntime", state, err);
 }
 
-static int write_pid_file(const struct creation *creation, struct err *err)
+int oci_pid_file(const char *path, pid_t pid, struct err *err)
 {
     char text[16];
-    snprintf(text, sizeof(text), "%d", creation->launch.pid);
-    if (creation->options->pid_file == NULL)
-        return 0;
-    return fs_write_file(AT_FDCWD, creation->options->pid_file, 0644, text, strlen(text), false, err);
+    snprintf(text, sizeof(text), "%d", pid);
+    return path == NULL ? 0 : fs_write_file(AT_FDCWD, path, 0644, text, strlen(text), false, err);
 }
 
 static int converse(struct creation *creation, struct err *err)
@@ -226,7 +196,8 @@ static int converse(struct creation *creation, struct err *err)
         record_pid(creation, err) < 0 || answer_with_state(creation, err) < 0 ||
         oci_launch_expect(launch, INIT_MOUNTED, err) < 0 || run_create_hooks(creation, err) < 0 ||
         answer_with_state(creation, err) < 0 || oci_launch_expect(launch, INIT_READY, err) < 0 ||
-        write_pid_file(creation, err) < 0)
+        oci_console_take(&creation->console, &creation->master_fd, err) < 0 ||
+        oci_pid_file(creation->options->pid_file, launch->pid, err) < 0)
         return -1;
     if (json_object_set_new(creation->container.document, "complete", json_true()) < 0)
         return err_nomem(err, "creating a container");
@@ -240,7 +211,7 @@ static int make(struct creation *creation, struct err *err)
     const struct oci_options *options = creation->options;
     if (prepare(creation, err) < 0 ||
         oci_launch_begin(&creation->launch, &creation->plan, creation->start_fd, creation->waiting_fd,
-                         creation->console_fd, &creation->cgroups, options->preserve_fds, err) < 0)
+                         creation->console.socket_fd, &creation->cgroups, options->preserve_fds, err) < 0)
         return -1;
     /* From here on it is held by wharf-init alone. */
     close(steal_fd(&creation->waiting_fd));
@@ -262,11 +233,12 @@ static void undo(struct creation *creation)
 
 static void release(struct creation *creation)
 {
-    const int fds[] = {creation->start_fd, creation->waiting_fd, creation->console_fd};
+    const int fds[] = {creation->start_fd, creation->waiting_fd, creation->master_fd};
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
         if (fds[i] >= 0)
             close(fds[i]);
     }
+    oci_console_close(&creation->console);
     oci_launch_close(&creation->launch);
     oci_cgroups_close(&creation->cgroups);
     oci_container_release(&creation->container);
@@ -277,22 +249,32 @@ static void release(struct creation *creation)
     free(creation->text);
 }
 
-int oci_make_container(const struct oci_options *options, const char *id, pid_t *ret_pid, struct err *err)
+static int open_console(struct creation *creation, struct err *err)
+{
+    bool terminal = oci_flag(json_object_get(creation->config, "process"), "terminal");
+    return oci_console_open(&creation->console, creation->options, terminal, creation->stays, err);
+}
+
+int oci_make_container(const struct oci_options *options, const char *id, bool stays, struct oci_made *ret,
+                       struct err *err)
 {
     struct creation creation = {.options = options,
+                                .stays = stays,
                                 .container = OCI_CONTAINER_INIT,
+                                .console = OCI_CONSOLE_INIT,
                                 .launch = OCI_LAUNCH_INIT,
                                 .start_fd = -1,
                                 .waiting_fd = -1,
-                                .console_fd = -1};
+                                .master_fd = -1};
     int result = -1;
     if (read_config(&creation, err) == 0 && compile(&creation, id, err) == 0 &&
+        open_console(&creation, err) == 0 &&
         oci_container_make(&creation.container, options->root, id, err) == 0) {
         result = make(&creation, err);
         if (result < 0)
             undo(&creation);
         else
-            *ret_pid = creation.launch.pid;
+            *ret = (struct oci_made){creation.launch.pid, steal_fd(&creation.master_fd)};
     }
     release(&creation);
     return result;
@@ -300,6 +282,6 @@ int oci_make_container(const struct oci_options *options, const char *id, pid_t 
 
 int oci_create(const struct oci_options *options, const char *id, struct err *err)
 {
-    pid_t pid;
-    return oci_make_container(options, id, &pid, err);
+    struct oci_made made;
+    return oci_make_container(options, id, false, &made, err);
 }

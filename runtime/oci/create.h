@@ -9,8 +9,17 @@
 
 #include "runtime/oci/oci.h"
 
-/* On failure nothing is left. */
-int oci_make_container(const struct oci_options *options, const char *id, pid_t *ret_pid, struct err *err);
+struct oci_made {
+    pid_t pid;
+    int master_fd; /* of the terminal if it is ours to serve, else -1 */
+};
+
+/* `stays`: the caller serves a terminal that has no console socket. On failure nothing is left. */
+int oci_make_container(const struct oci_options *options, const char *id, bool stays, struct oci_made *ret,
+                       struct err *err);
+
+/* Writes the pid to `path`, if it is not NULL, in one step. */
+int oci_pid_file(const char *path, pid_t pid, struct err *err);
 
 /* Kills what is left of a container and removes its cgroups and its directory. The caller has the lock. */
 struct oci_container;

@@ -86,7 +86,7 @@ int oci_launch_begin(struct oci_launch *ret, const struct buf *plan, int start_f
         [INIT_FD_PLAN] = plan_fd,
         [INIT_FD_SYNC] = pair[1],
         [INIT_FD_START] = start_fd,
-        [INIT_FD_WAITING] = waiting_fd,
+        [INIT_FD_WAITING] = waiting_fd < 0 ? null_fd : waiting_fd,
         [INIT_FD_CONSOLE] = console_fd < 0 ? null_fd : console_fd,
     };
     int n = INIT_FD_CGROUPS;
@@ -140,16 +140,33 @@ static void reap(pid_t *pid)
     *pid = -1;
 }
 
+static ssize_t receive(const struct oci_launch *launch, struct init_message *ret)
+{
+    ssize_t n;
+    do {
+        n = recv(launch->sync_fd, ret, sizeof(*ret), 0);
+    } while (n < 0 && errno == EINTR);
+    ret->failure.subject[sizeof(ret->failure.subject) - 1] = '\0';
+    return n;
+}
+
+int oci_launch_expect_execution(struct oci_launch *launch, struct err *err)
+{
+    struct init_message message;
+    ssize_t n = receive(launch, &message);
+    if (n == 0)
+        return 0;
+    if (n != (ssize_t)sizeof(message))
+        return err_set(err, ERR_PROTOCOL, "the process ended before its command ran");
+    return oci_launch_explain(&message.failure, err);
+}
+
 int oci_launch_expect(struct oci_launch *launch, enum init_event event, struct err *err)
 {
     struct init_message message;
-    ssize_t n;
-    do {
-        n = recv(launch->sync_fd, &message, sizeof(message), 0);
-    } while (n < 0 && errno == EINTR);
+    ssize_t n = receive(launch, &message);
     if (n != (ssize_t)sizeof(message))
         return err_set(err, ERR_UNAVAILABLE, "the container's first process ended while it was being made");
-    message.failure.subject[sizeof(message.failure.subject) - 1] = '\0';
     if (message.event == INIT_FAILED)
         return oci_launch_explain(&message.failure, err);
     if (message.event != event)

@@ -25,12 +25,17 @@ struct oci_launch {
         .sync_fd = -1, .launcher = -1                                                                        \
     }
 
-/* Starts wharf-init; `console_fd` may be -1. It waits for oci_launch_answer. */
+/* Starts wharf-init. It waits for oci_launch_answer. `start_fd` is the socket that it is started by, or, for
+ * a process that joins a container, the pidfd of that container's first process; `waiting_fd` and
+ * `console_fd` may be -1. */
 int oci_launch_begin(struct oci_launch *ret, const struct buf *plan, int start_fd, int waiting_fd,
                      int console_fd, const struct oci_cgroups *cgroups, int preserve_fds, struct err *err);
 
 /* Waits for the event; what else comes is the failure in `err`. */
 int oci_launch_expect(struct oci_launch *launch, enum init_event event, struct err *err);
+
+/* After the last answer to a process that joins: waits for it to execute its command. */
+int oci_launch_expect_execution(struct oci_launch *launch, struct err *err);
 
 /* Lets it go on; `state` is what hooks are told. */
 int oci_launch_answer(const struct oci_launch *launch, const char *state, struct err *err);

@@ -16,6 +16,11 @@
 
 #define OCI_VERSION "1.2.0"
 
+struct oci_texts {
+    const char **items;
+    size_t n;
+};
+
 /* What the command line says; what a verb does not take is unset. */
 struct oci_options {
     const char *root; /* where the containers' state directories are */
@@ -30,6 +35,18 @@ struct oci_options {
     bool detach;
     bool quiet;
     const char *format;
+    /* exec: */
+    const char *process; /* file with the process as JSON; NULL: the config's with other arguments */
+    bool tty;
+    const char *cwd;
+    const char *user; /* UID[:GID] */
+    struct oci_texts env;
+    struct oci_texts additional_gids;
+    struct oci_texts caps;
+    bool no_new_privs;
+    const char *apparmor;
+    const char *process_label;
+    bool ignore_paused;
     /* Called with what goes on although it failed, as a poststop hook may. */
     void (*warn)(const char *message);
 };
@@ -38,6 +55,10 @@ int oci_create(const struct oci_options *options, const char *id, struct err *er
 int oci_start(const struct oci_options *options, const char *id, struct err *err);
 /* Creates and starts; unless detached it waits, deletes, and gives the exit code. */
 int oci_run(const struct oci_options *options, const char *id, int *ret_exit_code, struct err *err);
+/* One more process in a container. `argv`: its arguments, empty with a process file. Unless detached it waits
+ * and gives the exit code. */
+int oci_exec(const struct oci_options *options, const char *id, char *const *argv, int *ret_exit_code,
+             struct err *err);
 /* ERR_NOT_FOUND when there is no such container. */
 int oci_state(const struct oci_options *options, const char *id, FILE *out, struct err *err);
 /* `signal`: a name with or without SIG, or a number. */

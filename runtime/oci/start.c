@@ -5,8 +5,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -14,6 +12,7 @@
 #include "runtime/oci/hooks.h"
 #include "runtime/oci/launch.h"
 #include "runtime/oci/state.h"
+#include "runtime/oci/wait.h"
 
 static int connect_to_init(const struct oci_container *container, struct err *err)
 {
@@ -74,44 +73,33 @@ int oci_start(const struct oci_options *options, const char *id, struct err *err
 
 /* --- run --- */
 
-static int wait_for_end(pid_t pid, struct err *err)
+static int run(const struct oci_options *options, const char *id, struct oci_wait *wait, int *ret_exit_code,
+               struct err *err)
 {
-    static const int FORWARDED[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
-    sigset_t set;
-    sigemptyset(&set);
-    for (size_t i = 0; i < sizeof(FORWARDED) / sizeof(FORWARDED[0]); i++)
-        sigaddset(&set, FORWARDED[i]);
-    sigaddset(&set, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    for (;;) {
-        int status, signal;
-        pid_t ended = waitpid(pid, &status, WNOHANG);
-        if (ended == pid)
-            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-        if (ended < 0)
-            return err_sys(err, errno, "cannot wait for the container");
-        if (sigwait(&set, &signal) == 0 && signal != SIGCHLD)
-            kill(pid, signal); /* our child, not waited for: the number is its own */
-    }
-}
-
-int oci_run(const struct oci_options *options, const char *id, int *ret_exit_code, struct err *err)
-{
-    pid_t pid;
+    struct oci_made made = {.master_fd = -1};
     struct oci_options forced = *options;
     forced.force = true;
-    *ret_exit_code = 0;
-    if (oci_make_container(options, id, &pid, err) < 0)
+    if (oci_wait_begin(wait, err) < 0 || oci_make_container(options, id, !options->detach, &made, err) < 0)
         return -1;
+    auto_fd int master_fd = made.master_fd;
     if (oci_start(options, id, err) < 0) {
         oci_delete(&forced, id, NULL);
         return -1;
     }
     if (options->detach)
         return 0;
-    int code = wait_for_end(pid, err);
+    int code = oci_wait_end(wait, made.pid, master_fd, err);
     if (code < 0)
         return -1;
     *ret_exit_code = code;
     return oci_delete(&forced, id, err);
+}
+
+int oci_run(const struct oci_options *options, const char *id, int *ret_exit_code, struct err *err)
+{
+    struct oci_wait wait = OCI_WAIT_INIT;
+    *ret_exit_code = 0;
+    int result = run(options, id, &wait, ret_exit_code, err);
+    oci_wait_close(&wait);
+    return result;
 }

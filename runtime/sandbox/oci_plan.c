@@ -345,12 +345,20 @@ static int read_root_propagation(const json_t *section, bool init, struct plan_h
 
 static void read_flags(const json_t *config, struct plan_header *header)
 {
-    const json_t *process = json_object_get(config, "process");
-    const json_t *size = json_object_get(process, "consoleSize"), *score;
     if ((header->clone_flags & CLONE_NEWNET) != 0)
         header->flags |= PLAN_LOOPBACK;
     if (oci_flag(json_object_get(config, "root"), "readonly"))
         header->flags |= PLAN_READ_ONLY_ROOT;
+}
+
+/* What a process is, whether it is the first or one more. */
+static int read_process(const json_t *process, struct plan_header *header, struct err *err)
+{
+    const json_t *user = json_object_get(process, "user");
+    const json_t *size = json_object_get(process, "consoleSize"), *score;
+    header->uid = (uint32_t)oci_number(user, "uid");
+    header->gid = (uint32_t)oci_number(user, "gid");
+    header->umask = json_object_get(user, "umask") == NULL ? 022 : (uint32_t)oci_number(user, "umask") & 0777;
     if (oci_flag(process, "noNewPrivileges"))
         header->flags |= PLAN_NO_NEW_PRIVS;
     if (oci_flag(process, "terminal")) {
@@ -363,21 +371,29 @@ static void read_flags(const json_t *config, struct plan_header *header)
         header->flags |= PLAN_OOM_SCORE;
         header->oom_score_adj = (int32_t)json_integer_value(score);
     }
+    return read_capabilities(process, header, err);
+}
+
+static int add_process(struct buf *plan, const json_t *process, struct err *err)
+{
+    plan_add_string(plan, PLAN_WORKDIR, process == NULL ? "/" : oci_text(process, "cwd"));
+    add_strings(plan, PLAN_ARG, json_object_get(process, "args"));
+    add_strings(plan, PLAN_ENV, json_object_get(process, "env"));
+    if (add_groups(plan, json_object_get(process, "user"), err) < 0)
+        return -1;
+    return add_rlimits(plan, process, err);
 }
 
 static int make_header(const struct oci_plan_input *input, struct buf *plan, struct plan_header *header,
                        uint64_t *ret_own, struct err *err)
 {
     const json_t *process = json_object_get(input->config, "process");
-    const json_t *section = json_object_get(input->config, "linux"), *user = json_object_get(process, "user");
+    const json_t *section = json_object_get(input->config, "linux");
     bool init = input->bundle != NULL;
     uint64_t joined = 0;
-    header->uid = (uint32_t)oci_number(user, "uid");
-    header->gid = (uint32_t)oci_number(user, "gid");
-    header->umask = json_object_get(user, "umask") == NULL ? 022 : (uint32_t)oci_number(user, "umask") & 0777;
     if (read_namespaces(plan, section, &header->clone_flags, &joined, err) < 0 ||
         (!init && check_shim_namespaces(&header->clone_flags, joined, err) < 0) ||
-        read_capabilities(process, header, err) < 0 || read_root_propagation(section, init, header, err) < 0)
+        read_process(process, header, err) < 0 || read_root_propagation(section, init, header, err) < 0)
         return -1;
     *ret_own = header->clone_flags | joined;
     read_flags(input->config, header);
@@ -427,19 +443,24 @@ static int add_for_shim(const struct oci_plan_input *input, struct buf *plan, st
     return 0;
 }
 
+static int add_filter(struct buf *plan, const json_t *section, struct plan_header *header, struct err *err)
+{
+    const json_t *seccomp = json_object_get(section, "seccomp");
+    auto_buf struct buf program = BUF_INIT;
+    if (!json_is_object(seccomp))
+        return 0;
+    if (oci_seccomp(seccomp, &program, &header->seccomp_flags, err) < 0)
+        return -1;
+    plan_add(plan, PLAN_SECCOMP, program.data, program.size);
+    return 0;
+}
+
 static int add_for_init(const struct oci_plan_input *input, struct buf *plan, struct plan_header *header,
                         uint64_t own, struct err *err)
 {
     const json_t *section = json_object_get(input->config, "linux");
-    const json_t *seccomp = json_object_get(section, "seccomp"),
-                 *hooks = json_object_get(input->config, "hooks");
-    auto_buf struct buf program = BUF_INIT;
-    if (json_is_object(seccomp)) {
-        if (oci_seccomp(seccomp, &program, &header->seccomp_flags, err) < 0)
-            return -1;
-        plan_add(plan, PLAN_SECCOMP, program.data, program.size);
-    }
-    if (add_sysctls(plan, section, own, err) < 0 ||
+    const json_t *hooks = json_object_get(input->config, "hooks");
+    if (add_filter(plan, section, header, err) < 0 || add_sysctls(plan, section, own, err) < 0 ||
         add_hooks(plan, json_object_get(hooks, "createContainer"), PLAN_HOOK_CREATE_CONTAINER, err) < 0)
         return -1;
     return add_hooks(plan, json_object_get(hooks, "startContainer"), PLAN_HOOK_START_CONTAINER, err);
@@ -459,14 +480,62 @@ int oci_plan(const struct oci_plan_input *input, struct buf *ret_plan, struct cg
         (input->bundle == NULL ? add_for_shim(input, ret_plan, err)
                                : add_for_init(input, ret_plan, &header, own, err)) < 0)
         return -1;
-    plan_add_string(ret_plan, PLAN_WORKDIR, process == NULL ? "/" : oci_text(process, "cwd"));
-    add_strings(ret_plan, PLAN_ARG, json_object_get(process, "args"));
-    add_strings(ret_plan, PLAN_ENV, json_object_get(process, "env"));
-    if (add_names(ret_plan, input->config, own, err) < 0 ||
-        add_groups(ret_plan, json_object_get(process, "user"), err) < 0 ||
-        add_rlimits(ret_plan, process, err) < 0 || oci_mounts(&mounts, ret_plan, err) < 0)
+    if (add_process(ret_plan, process, err) < 0 || add_names(ret_plan, input->config, own, err) < 0 ||
+        oci_mounts(&mounts, ret_plan, err) < 0)
         return -1;
     if (ret_limits != NULL)
         read_limits(json_object_get(input->config, "linux"), ret_limits);
+    return plan_finish(ret_plan, header, err);
+}
+
+/* --- one more process --- */
+
+/* The container's config as if the process were its first: the shape of both is checked at once. */
+static int check_process(const struct oci_process_input *input, struct err *err)
+{
+    json_auto_t *config = json_copy((json_t *)(uintptr_t)input->config); /* shallow: not changed */
+    if (config == NULL || json_object_set(config, "process", (json_t *)(uintptr_t)input->process) < 0)
+        return err_nomem(err, "reading a process");
+    if (oci_check(config, err) < 0)
+        return -1;
+    if (json_array_size(json_object_get(input->process, "args")) == 0)
+        return err_set(err, ERR_INVALID, "'process.args' is empty");
+    return 0;
+}
+
+/* Those that the container shares with the host are the host's already. */
+static uint64_t namespaces_of(const json_t *section)
+{
+    uint64_t flags = 0;
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(section, "namespaces"), i, item)
+    {
+        for (size_t at = 0; at < COUNT(NAMESPACES); at++)
+            flags |= strcmp(NAMESPACES[at].name, oci_text(item, "type")) == 0 ? NAMESPACES[at].flag : 0;
+    }
+    return flags;
+}
+
+int oci_plan_process(const struct oci_process_input *input, struct buf *ret_plan, struct err *err)
+{
+    const json_t *section = json_object_get(input->config, "linux");
+    const char *annotation = oci_text(json_object_get(input->config, "annotations"), "io.wharf.seccomp");
+    struct plan_header header = {
+        .flags = PLAN_INIT | PLAN_JOIN | input->flags,
+        .n_cgroups = input->n_cgroup_fds,
+        .oom_cgroup = input->n_cgroup_fds,
+        .clone_flags = namespaces_of(section),
+    };
+    if (!json_is_object(input->process))
+        return err_set(err, ERR_INVALID, "the process must be an object");
+    if (check_process(input, err) < 0)
+        return -1;
+    plan_begin(ret_plan);
+    if (read_process(input->process, &header, err) < 0 || add_filter(ret_plan, section, &header, err) < 0 ||
+        add_process(ret_plan, input->process, err) < 0)
+        return -1;
+    if (annotation[0] != '\0' && input->seccomp != NULL)
+        plan_add(ret_plan, PLAN_SECCOMP, input->seccomp->data, input->seccomp->size);
     return plan_finish(ret_plan, header, err);
 }

@@ -40,4 +40,15 @@ struct oci_plan_input {
 int oci_plan(const struct oci_plan_input *input, struct buf *ret_plan, struct cgroup_limits *ret_limits,
              struct err *err);
 
+struct oci_process_input {
+    const json_t *config;      /* of the container: its namespaces and system call filter */
+    const json_t *process;     /* as `process` of a config.json (config.md, "Process") */
+    uint32_t n_cgroup_fds;     /* directories to join */
+    uint32_t flags;            /* PLAN_KEEP_KEYRING */
+    const struct buf *seccomp; /* the default program, for configs that are annotated with it; or NULL */
+};
+
+/* The plan of one more process in a container (../shim/join.h), for wharf-init. ERR_INVALID as above. */
+int oci_plan_process(const struct oci_process_input *input, struct buf *ret_plan, struct err *err);
+
 #endif

@@ -43,6 +43,8 @@ enum init_fd {
     INIT_FD_WAITING, /* a file whose flock(2) is held until the command is executed */
     INIT_FD_CONSOLE, /* socket that gets the terminal's master; /dev/null without PLAN_TERMINAL */
     INIT_FD_CGROUPS, /* n_cgroups directories: the container's cgroups themselves */
+    /* with PLAN_JOIN there is nothing to start or to wait for, but: */
+    INIT_FD_TARGET = INIT_FD_START, /* pidfd of the container's first process */
 };
 
 enum plan_flag {
@@ -55,7 +57,8 @@ enum plan_flag {
     PLAN_NO_PIVOT = 1 << 6,     /* chroot(2) into a moved root, for roots that cannot be pivoted to */
     PLAN_KEEP_KEYRING = 1 << 7, /* no session keyring of its own */
     PLAN_OOM_SCORE = 1 << 8,    /* oom_score_adj is meant */
-    PLAN_FLAGS = (1 << 9) - 1,
+    PLAN_JOIN = 1 << 9,         /* with PLAN_INIT: one more process in a container that there is; no steps */
+    PLAN_FLAGS = (1 << 10) - 1,
 };
 
 struct plan_header {
@@ -63,7 +66,8 @@ struct plan_header {
     uint32_t version;
     uint32_t size; /* of the whole plan in bytes */
     uint32_t flags;
-    uint64_t clone_flags; /* namespaces for clone3(2); the cgroup one is made after joining */
+    uint64_t clone_flags; /* namespaces for clone3(2); the cgroup one is made after joining. With PLAN_JOIN
+                             those of the container that are joined */
     uint64_t cap_bounding;
     uint64_t cap_permitted;
     uint64_t cap_effective;
@@ -281,6 +285,9 @@ struct init_message {
     int32_t pid;
     struct plan_failure failure;
 };
+
+/* A process that joins sends INIT_CLONED, and waits for one answer; then it executes its command, of which
+ * end of file is the proof, or sends INIT_FAILED. */
 
 /* Back, and from who starts it: the container's state as hooks get it, as text without its NUL. */
 #define INIT_STATE_MAX 65536

@@ -9,7 +9,7 @@
  * sibling goes on: mounts, an answer, hooks, the new root, the terminal, an answer, and a wait for somebody
  * to connect to the socket that `wharf oci start` knows. Only then it gives up its rights and executes the
  * command: an end of file on that connection is the proof that the command runs, and a message says why it
- * does not.
+ * does not. With PLAN_JOIN it becomes one more process of a container that there is (join.h).
  *
  * Failure modes: while the creator has not confirmed what was reported last, its end ends this process, and
  * with it the container. It runs from a sealed copy in memory, so that nothing in the container can reach a
@@ -36,11 +36,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "runtime/shim/join.h"
 #include "runtime/shim/shim.h"
-
-#ifndef TIOCGPTPEER
-#define TIOCGPTPEER _IO('T', 0x41) /* ioctl_tty(2); not in musl's headers of Debian 12 */
-#endif
 
 struct init {
     int base;
@@ -68,6 +65,7 @@ static int load_plan(struct init *init)
     if (why == NULL && (init->plan.header.flags & PLAN_INIT) == 0)
         why = "it is for a shim";
     errno = EINVAL;
+    close(fd);
     return why == NULL ? 0 : fail(&init->failure, PLAN_STAGE_PLAN, why);
 }
 
@@ -97,21 +95,6 @@ static void hear(struct init *init, int fd)
 
 /* --- before the clone --- */
 
-static int join_cgroups(struct init *init)
-{
-    for (uint32_t i = 0; i < init->plan.header.n_cgroups; i++) {
-        int dir_fd = init_fd(init, INIT_FD_CGROUPS) + (int)i;
-        int fd = openat(dir_fd, "tasks", O_WRONLY | O_CLOEXEC); /* v1; v2 has no such file */
-        if (fd < 0)
-            fd = openat(dir_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-        if (fd < 0 || write(fd, "0", 1) != 1)
-            return fail(&init->failure, PLAN_STAGE_CGROUP, "");
-        close(fd);
-        close(dir_fd);
-    }
-    return 0;
-}
-
 static int join_namespaces(struct init *init)
 {
     struct plan_join join;
@@ -137,18 +120,6 @@ static int set_names(struct init *init)
     return 0;
 }
 
-static int write_proc(const char *path, const char *value)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    ssize_t n = write(fd, value, strlen(value));
-    int cause = errno;
-    close(fd);
-    errno = cause;
-    return n == (ssize_t)strlen(value) ? 0 : -1;
-}
-
 /* Through the host's /proc, which shows each process its own namespaces, while it is still there. */
 static int set_sysctls(struct init *init)
 {
@@ -157,14 +128,10 @@ static int set_sysctls(struct init *init)
     char path[512];
     while (plan_next_sysctl(&init->plan, &cursor, &sysctl)) {
         snprintf(path, sizeof(path), "/proc/sys/%s", sysctl.path);
-        if (write_proc(path, sysctl.value) < 0)
+        if (process_write_file(path, sysctl.value) < 0)
             return fail(&init->failure, PLAN_STAGE_SYSCTL, sysctl.path);
     }
-    char score[16];
-    snprintf(score, sizeof(score), "%d", init->plan.header.oom_score_adj);
-    if ((init->plan.header.flags & PLAN_OOM_SCORE) != 0 && write_proc("/proc/self/oom_score_adj", score) < 0)
-        return fail(&init->failure, PLAN_STAGE_SYSCTL, "oom_score_adj");
-    return 0;
+    return process_set_oom_score(&init->plan, &init->failure);
 }
 
 static int run_hooks(struct init *init, enum plan_hook_stage stage)
@@ -181,66 +148,11 @@ static int run_hooks(struct init *init, enum plan_hook_stage stage)
     return 0;
 }
 
-static int send_descriptor(int to_fd, int fd)
-{
-    char name[] = "/dev/ptmx";
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec iov = {.iov_base = name, .iov_len = sizeof(name) - 1};
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof(control.bytes)};
-    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-    head->cmsg_level = SOL_SOCKET;
-    head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(head), &fd, sizeof(int));
-    return sendmsg(to_fd, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
-}
-
-/* The terminal is the container's own, and its other end is opened through the first, by no path. */
 static int open_terminal(struct init *init, int root_fd)
 {
-    const struct plan_header *header = &init->plan.header;
-    int unlocked = 0;
-    if ((header->flags & PLAN_TERMINAL) == 0)
+    if ((init->plan.header.flags & PLAN_TERMINAL) == 0)
         return 0;
-    int master = open_in_root(root_fd, "/dev/pts/ptmx", O_RDWR | O_NOCTTY);
-    if (master < 0 || ioctl(master, TIOCSPTLCK, &unlocked) < 0)
-        return fail(&init->failure, PLAN_STAGE_TERMINAL, "/dev/pts/ptmx");
-    int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    struct winsize size = {.ws_row = header->console_rows, .ws_col = header->console_columns};
-    if (slave < 0 || (size.ws_row != 0 && ioctl(slave, TIOCSWINSZ, &size) < 0) ||
-        fchown(slave, header->uid, (gid_t)-1) < 0)
-        return fail(&init->failure, PLAN_STAGE_TERMINAL, "/dev/pts");
-    int console_fd = open_file_in_root(root_fd, "/dev/console");
-    int tree_fd = console_fd < 0 ? -1
-                                 : (int)syscall(SYS_open_tree, slave, "",
-                                                OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-    if (tree_fd < 0 || mount_move(tree_fd, console_fd) < 0)
-        return fail(&init->failure, PLAN_STAGE_TERMINAL, "/dev/console");
-    if (send_descriptor(init_fd(init, INIT_FD_CONSOLE), master) < 0)
-        return fail(&init->failure, PLAN_STAGE_TERMINAL, "console socket");
-    if (ioctl(slave, TIOCSCTTY, 0) < 0 || dup2(slave, 0) < 0 || dup2(slave, 1) < 0 || dup2(slave, 2) < 0)
-        return fail(&init->failure, PLAN_STAGE_TERMINAL, "standard streams");
-    close(tree_fd);
-    close(console_fd);
-    close(slave);
-    close(master);
-    return 0;
-}
-
-/* The container's user may open its streams again through /dev/stdout. What cannot change hands stays. */
-static void give_streams(const struct init *init)
-{
-    struct stat st;
-    for (int fd = 0; fd < 3 && init->plan.header.uid != 0; fd++) {
-        if (fstat(fd, &st) == 0 && !S_ISCHR(st.st_mode) && fchown(fd, init->plan.header.uid, (gid_t)-1) < 0)
-            continue;
-    }
+    return terminal_open(&init->plan, root_fd, true, init_fd(init, INIT_FD_CONSOLE), &init->failure);
 }
 
 static int build(struct init *init)
@@ -260,7 +172,7 @@ static int build(struct init *init)
     if (run_hooks(init, PLAN_HOOK_CREATE_CONTAINER) < 0 || open_terminal(init, work.root_fd) < 0 ||
         mounts_enter(&work) < 0)
         return -1;
-    give_streams(init);
+    process_give_streams(&init->plan);
     if (init->plan.argv[0] != NULL && process_find_command(&init->plan) < 0)
         return fail(&init->failure, PLAN_STAGE_EXEC, init->plan.argv[0]);
     return 0;
@@ -300,7 +212,7 @@ static int become_command(struct init *init)
     return fail(&init->failure, PLAN_STAGE_EXEC, init->plan.argv[0]);
 }
 
-static _Noreturn void container(struct init *init)
+static void container(struct init *init)
 {
     int sync_fd = init_fd(init, INIT_FD_SYNC);
     hear(init, sync_fd);
@@ -315,6 +227,14 @@ static _Noreturn void container(struct init *init)
     end_failed(init, fd);
 }
 
+static void joined(struct init *init)
+{
+    int sync_fd = init_fd(init, INIT_FD_SYNC);
+    hear(init, sync_fd);
+    join_become(&init->plan, init->base, init_fd(init, INIT_FD_CONSOLE), &init->failure);
+    end_failed(init, sync_fd);
+}
+
 static void settle(int base)
 {
     sigset_t none;
@@ -327,6 +247,21 @@ static void settle(int base)
     syscall(SYS_close_range, (unsigned)base, ~0u, CLOSE_RANGE_CLOEXEC);
 }
 
+/* The sibling goes on with `go_on`; this process ends. */
+static int clone_sibling(struct init *init, uint64_t flags, void (*go_on)(struct init *init))
+{
+    int sync_fd = init_fd(init, INIT_FD_SYNC);
+    struct clone_args args = {.flags = flags | CLONE_PARENT};
+    int pid = (int)syscall(SYS_clone3, &args, sizeof(args));
+    if (pid == 0)
+        go_on(init);
+    if (pid < 0) {
+        fail(&init->failure, PLAN_STAGE_CLONE, "");
+        end_failed(init, sync_fd);
+    }
+    return tell(init, sync_fd, INIT_CLONED, pid) < 0 ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
     static struct init init;
@@ -336,15 +271,18 @@ int main(int argc, char **argv)
     settle(init.base);
     int sync_fd = init_fd(&init, INIT_FD_SYNC);
     hear(&init, sync_fd); /* the cgroups are ready */
-    if (load_plan(&init) < 0 || join_cgroups(&init) < 0 || join_namespaces(&init) < 0)
+    if (load_plan(&init) < 0)
         end_failed(&init, sync_fd);
-    struct clone_args args = {.flags = init.plan.header.clone_flags | CLONE_PARENT};
-    int pid = (int)syscall(SYS_clone3, &args, sizeof(args));
-    if (pid == 0)
-        container(&init);
-    if (pid < 0) {
-        fail(&init.failure, PLAN_STAGE_CLONE, "");
-        end_failed(&init, sync_fd);
+    const struct plan *plan = &init.plan;
+    /* Whatever else a caller left open. */
+    syscall(SYS_close_range, (unsigned)init_fd(&init, INIT_FD_CGROUPS) + plan->header.n_cgroups, ~0u, 0);
+    if ((plan->header.flags & PLAN_JOIN) != 0) {
+        if (join_enter(plan, init_fd(&init, INIT_FD_TARGET), init_fd(&init, INIT_FD_CGROUPS), &init.failure) <
+            0)
+            end_failed(&init, sync_fd);
+        return clone_sibling(&init, 0, joined);
     }
-    return tell(&init, sync_fd, INIT_CLONED, pid) < 0 ? 1 : 0;
+    if (join_cgroups(plan, init_fd(&init, INIT_FD_CGROUPS), &init.failure) < 0 || join_namespaces(&init) < 0)
+        end_failed(&init, sync_fd);
+    return clone_sibling(&init, plan->header.clone_flags, container);
 }

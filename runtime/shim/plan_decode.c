@@ -252,11 +252,15 @@ static const char *collect_strings(struct plan *plan, const struct counts *count
     return NULL;
 }
 
-/* Who has no shim has no record and no named cgroup either. */
+/* Who has no shim has no record and no named cgroup either; who joins finds everything made. */
 static const char *check_whole(const struct plan *plan, const struct counts *counts)
 {
-    bool init = (plan->header.flags & PLAN_INIT) != 0;
-    if (plan->workdir == NULL || plan->workdir[0] != '/' || counts->steps == 0)
+    bool init = (plan->header.flags & PLAN_INIT) != 0, joins = (plan->header.flags & PLAN_JOIN) != 0;
+    if (joins && (counts->steps > 0 || !init))
+        return "who joins a container makes no part of it";
+    if (plan->workdir == NULL || plan->workdir[0] != '/' || (counts->steps == 0 && !joins))
+        return "something required is missing";
+    if (joins && counts->args == 0)
         return "something required is missing";
     if (!init && (counts->args == 0 || plan->boot_id == NULL || plan->cgroup == NULL))
         return "something required is missing";

@@ -3,6 +3,7 @@
  * From the container's root to its command: limits, user, capabilities, filter, execve(2).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -28,6 +29,37 @@ int fail(struct plan_failure *ret, enum plan_stage stage, const char *subject)
     ret->stage = (uint32_t)stage;
     snprintf(ret->subject, sizeof(ret->subject), "%s", subject);
     return -1;
+}
+
+int process_write_file(const char *path, const char *value)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    ssize_t n = write(fd, value, strlen(value));
+    int cause = errno;
+    close(fd);
+    errno = cause;
+    return n == (ssize_t)strlen(value) ? 0 : -1;
+}
+
+int process_set_oom_score(const struct plan *plan, struct plan_failure *failure)
+{
+    char score[16];
+    snprintf(score, sizeof(score), "%d", plan->header.oom_score_adj);
+    if ((plan->header.flags & PLAN_OOM_SCORE) != 0 &&
+        process_write_file("/proc/self/oom_score_adj", score) < 0)
+        return fail(failure, PLAN_STAGE_SYSCTL, "oom_score_adj");
+    return 0;
+}
+
+void process_give_streams(const struct plan *plan)
+{
+    struct stat st;
+    for (int fd = 0; fd < 3 && plan->header.uid != 0; fd++) {
+        if (fstat(fd, &st) == 0 && !S_ISCHR(st.st_mode) && fchown(fd, plan->header.uid, (gid_t)-1) < 0)
+            continue;
+    }
 }
 
 int process_bring_loopback_up(struct plan_failure *failure)

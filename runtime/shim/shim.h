@@ -5,7 +5,8 @@
  * main.c is the shim: the parent of a managed container's first process, which runs container.c. init.c is
  * wharf-init: the first process of a container that wharf-oci makes. Both do the same to become the command:
  * mounts.c (with paths.c) makes the root, process.c gives up what the command is not to have; hook.c runs
- * programs that the config names.
+ * programs that the config names. join.c (join.h) is for one more process in a container, terminal.c for any
+ * that has a terminal.
  *
  * One thread. Nothing here allocates after the plan was decoded.
  */
@@ -68,6 +69,10 @@ int make_parent_in_root(int root_fd, const char *path, const char **ret_name);
 
 /* --- process.c, in the order in which they are needed --- */
 
+/* Writes all of `value`, as files of the kernel want it; -1 with errno. */
+int process_write_file(const char *path, const char *value);
+/* Through the host's /proc. */
+int process_set_oom_score(const struct plan *plan, struct plan_failure *failure);
 int process_set_limits(const struct plan *plan, struct plan_failure *failure);
 /* Session keyring, groups, user, capabilities, no_new_privs, umask. What execve(2) takes away anyhow is kept
  * until then, so that the filter can still be loaded. */
@@ -78,6 +83,18 @@ int process_bring_loopback_up(struct plan_failure *failure);
 void process_execute(const struct plan *plan);
 /* 0 if process_execute would find something to execute, whoever the user is; otherwise -1 with errno. */
 int process_find_command(const struct plan *plan);
+
+/* Hands standard streams that are no terminals to the command's user, who can open them again through
+ * /dev/stdout then. What cannot change hands stays. */
+void process_give_streams(const struct plan *plan);
+
+/* --- terminal.c --- */
+
+/* Opens a new terminal of the container's own devpts, as the controlling one of this session and as the
+ * standard streams, with the size and owner that the plan says. With `console` it is mounted on the root's
+ * /dev/console too. Its master goes to `socket_fd` (SCM_RIGHTS, one message "/dev/ptmx"). */
+int terminal_open(const struct plan *plan, int root_fd, bool console, int socket_fd,
+                  struct plan_failure *failure);
 
 /* --- hook.c --- */
 

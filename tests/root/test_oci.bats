@@ -2,37 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # wharf-oci: containers from bundles, on the real kernel.
 
-setup() {
-    DIR=$(mktemp -d)
-    OCI="${WHARF_BUILD:-build}/wharf-oci --root $DIR/root"
-    ID=wharf-test-$$-$BATS_TEST_NUMBER
-    mkdir -p "$DIR/b/rootfs"/{bin,etc,proc,sys,dev,tmp}
-    cp /bin/busybox "$DIR/b/rootfs/bin/"
-    for applet in sh cat ls id true sleep mount grep readlink echo touch stat env ulimit hostname dirname test; do
-        ln -s busybox "$DIR/b/rootfs/bin/$applet"
-    done
-    $OCI spec --bundle "$DIR/b"
-    config '.process.terminal = false'
-}
-
-teardown() {
-    for left in "$DIR"/root/*; do
-        [ -e "$left" ] && $OCI delete --force "${left##*/}"
-    done
-    rm -rf --one-file-system "$DIR"
-    for hierarchy in /sys/fs/cgroup/*; do
-        [ ! -e "$hierarchy/wharf-oci/$ID" ]
-    done
-}
-
-config() {
-    jq "$@" "$DIR/b/config.json" >"$DIR/new.json"
-    mv "$DIR/new.json" "$DIR/b/config.json"
-}
-command() { config --arg c "$1" '.process.args = ["sh", "-c", $c]'; }
-status_of() { $OCI state "$1" | jq -r .status; }
-# Ends when the process does, however it is related to us.
-wait_for_end() { timeout 10 tail --pid="$1" -f /dev/null; }
+load oci
 
 @test "run gives the command's output and exit code, and leaves nothing" {
     command 'echo out; echo err >&2; exit 7'
@@ -282,7 +252,6 @@ poststop stopped $ID" ]
 @test "a terminal is the container's own, and its other end arrives at the socket" {
     config '.process.terminal = true | .process.consoleSize = {height: 33, width: 44} | .root.readonly = false'
     command 'test -t 0 && test -t 1 && stty size; readlink /proc/self/fd/0; echo done >/tmp/done'
-    ln -s busybox "$DIR/b/rootfs/bin/stty"
     python3 - "$DIR/console" >"$DIR/shown" <<'PY' &
 import array, os, socket, sys
 listener = socket.socket(socket.AF_UNIX)

@@ -117,11 +117,84 @@ static void what_is_wrong_is_named(void **state)
     }
 }
 
+static int compile_process(const char *config_text, const char *process_text, struct buf *bytes,
+                           struct plan *plan, struct err *err)
+{
+    json_auto_t *config = json_loads(config_text, 0, NULL);
+    json_auto_t *process = json_loads(process_text, JSON_DECODE_ANY, NULL);
+    assert_non_null(config);
+    assert_non_null(process);
+    struct oci_process_input input = {.config = config, .process = process, .n_cgroup_fds = 3};
+    if (oci_plan_process(&input, bytes, err) < 0)
+        return -1;
+    const char *why = plan_decode(plan, bytes->data, bytes->size);
+    if (why != NULL)
+        fail_msg("%s", why);
+    return 0;
+}
+
+static void one_more_process(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct plan plan;
+    auto_buf struct buf bytes = BUF_INIT;
+    const char *config =
+        "{" BASE ",\"sysctl\":{\"net.x\":\"1\"},\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\"}},"
+        "\"hostname\":\"h\"}";
+    const char *process = "{\"cwd\":\"/w\",\"args\":[\"y\",\"z\"],\"env\":[\"A=b\"],\"terminal\":true,"
+                          "\"user\":{\"uid\":5,\"gid\":6,\"additionalGids\":[7]},\"noNewPrivileges\":true,"
+                          "\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":1,\"hard\":2}]}";
+    if (compile_process(config, process, &bytes, &plan, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(plan.header.flags, PLAN_INIT | PLAN_JOIN | PLAN_TERMINAL | PLAN_NO_NEW_PRIVS);
+    assert_true(plan.header.clone_flags == (CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET));
+    assert_int_equal(plan.header.n_cgroups, 3);
+    assert_int_equal(plan.header.uid, 5);
+    assert_int_equal(plan.groups[0], 7);
+    assert_string_equal(plan.argv[1], "z");
+    assert_string_equal(plan.workdir, "/w");
+    assert_null(plan.hostname);
+    assert_true(plan.n_seccomp > 0);
+    struct plan_sysctl sysctl;
+    struct plan_rlimit limit;
+    size_t cursor = 0;
+    assert_false(plan_next_sysctl(&plan, &cursor, &sysctl));
+    cursor = 0;
+    assert_true(plan_next_rlimit(&plan, &cursor, &limit));
+    plan_release(&plan);
+}
+
+static void what_is_no_process(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *why;
+    } CASES[] = {
+        {"7", "the process must be an object"},
+        {"{\"cwd\":\"/\",\"args\":[]}", "'process.args' is empty"},
+        {"{\"cwd\":\"w\",\"args\":[\"y\"]}", "'process.cwd' must be an absolute path"},
+        {"{\"args\":[\"y\"]}", "'process.cwd' is missing"},
+        {"{\"cwd\":\"/\",\"args\":\"y\"}", "'process.args' must be a list of texts without NUL bytes"},
+        {"{\"cwd\":\"/\",\"args\":[\"y\"],\"capabilities\":{\"bounding\":[\"CAP_X\"]}}",
+         "unknown capability 'CAP_X'"},
+    };
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct err err = ERR_INIT;
+        struct plan plan;
+        auto_buf struct buf bytes = BUF_INIT;
+        assert_int_equal(compile_process("{" BASE "}}", CASES[i].text, &bytes, &plan, &err), -1);
+        assert_string_equal(err.message, CASES[i].why);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_hooks_and_namespaces),
         cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(one_more_process),
+        cmocka_unit_test(what_is_no_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

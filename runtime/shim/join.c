@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/shim/join.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "runtime/shim/shim.h"
+
+int join_cgroups(const struct plan *plan, int first_fd, struct plan_failure *failure)
+{
+    for (uint32_t i = 0; i < plan->header.n_cgroups; i++) {
+        int dir_fd = first_fd + (int)i;
+        int fd = openat(dir_fd, "tasks", O_WRONLY | O_CLOEXEC); /* v1; v2 has no such file */
+        if (fd < 0)
+            fd = openat(dir_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || write(fd, "0", 1) != 1)
+            return fail(failure, PLAN_STAGE_CGROUP, "");
+        close(fd);
+        close(dir_fd);
+    }
+    return 0;
+}
+
+static int stay_hidden(struct plan_failure *failure)
+{
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? fail(failure, PLAN_STAGE_SHIM, "dumpable") : 0;
+}
+
+/* The host's root is nobody in the container's user namespace, and what it makes there would be nobody's. A
+ * namespace without a user 0 leaves it at that. */
+static int become_root(struct plan_failure *failure)
+{
+    if ((syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0) && errno != EINVAL)
+        return fail(failure, PLAN_STAGE_CREDENTIALS, "root of the user namespace");
+    return 0;
+}
+
+/* All at once: the kernel takes the user namespace first, and none if one fails (setns(2)). */
+static int join_namespaces(const struct plan *plan, int pidfd, struct plan_failure *failure)
+{
+    uint64_t flags = plan->header.clone_flags;
+    if (flags == 0)
+        return 0;
+    if (setns(pidfd, (int)flags) < 0)
+        return fail(failure, PLAN_STAGE_NAMESPACE, "of the container's first process");
+    return (flags & CLONE_NEWUSER) != 0 ? become_root(failure) : 0;
+}
+
+int join_enter(const struct plan *plan, int pidfd, int first_cgroup_fd, struct plan_failure *failure)
+{
+    if (stay_hidden(failure) < 0 || process_set_oom_score(plan, failure) < 0 ||
+        join_cgroups(plan, first_cgroup_fd, failure) < 0 || join_namespaces(plan, pidfd, failure) < 0)
+        return -1;
+    close(pidfd);
+    return stay_hidden(failure);
+}
+
+/* A directory that is not below the root has a name that does not begin with '/' (getcwd(2)). */
+static int enter_directory(const struct plan *plan, int root_fd, struct plan_failure *failure)
+{
+    char name[PATH_MAX];
+    int fd = open_in_root(root_fd, plan->workdir, O_PATH | O_DIRECTORY);
+    if (fd < 0 || fchdir(fd) < 0)
+        return fail(failure, PLAN_STAGE_WORKDIR, plan->workdir);
+    close(fd);
+    long size = syscall(SYS_getcwd, name, sizeof(name));
+    if (size > 0 && name[0] == '/')
+        return 0;
+    errno = ENOENT;
+    return fail(failure, PLAN_STAGE_WORKDIR, plan->workdir);
+}
+
+int join_become(const struct plan *plan, int base, int console_fd, struct plan_failure *failure)
+{
+    if (setsid() < 0 && errno != EPERM)
+        return fail(failure, PLAN_STAGE_SHIM, "session");
+    int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root_fd < 0)
+        return fail(failure, PLAN_STAGE_ROOT, "/");
+    if ((plan->header.flags & PLAN_TERMINAL) != 0 &&
+        terminal_open(plan, root_fd, false, console_fd, failure) < 0)
+        return -1;
+    close(console_fd);
+    if (enter_directory(plan, root_fd, failure) < 0)
+        return -1;
+    close(root_fd);
+    process_give_streams(plan);
+    if (process_set_limits(plan, failure) < 0)
+        return -1;
+    if (syscall(SYS_close_range, (unsigned)base, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+        return fail(failure, PLAN_STAGE_SHIM, "descriptors");
+    if (process_become_user(plan, failure) < 0 || stay_hidden(failure) < 0 ||
+        process_load_filter(plan, failure) < 0)
+        return -1;
+    process_execute(plan);
+    return fail(failure, PLAN_STAGE_EXEC, plan->argv[0]);
+}

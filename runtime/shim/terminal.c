@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A terminal of the container's own. What is at /dev/pts is the container's word: the directory is looked at
+ * before anything in it is opened, and neither links nor mounts are followed from there (CVE-2025-52565), so
+ * that what is opened is a devpts's ptmx. The other end comes from the kernel, by no path (TIOCGPTPEER).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "runtime/shim/shim.h"
+
+#ifndef TIOCGPTPEER
+#define TIOCGPTPEER _IO('T', 0x41) /* ioctl_tty(2); not in musl's headers of Debian 12 */
+#endif
+
+static int open_master(int root_fd)
+{
+    struct open_how how = {.flags = O_RDWR | O_NOCTTY | O_CLOEXEC,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
+    struct statfs about;
+    int dir_fd = open_in_root(root_fd, "/dev/pts", O_RDONLY | O_DIRECTORY);
+    if (dir_fd < 0)
+        return -1;
+    int fd = -1;
+    errno = ENODEV;
+    if (fstatfs(dir_fd, &about) == 0 && about.f_type == DEVPTS_SUPER_MAGIC)
+        fd = (int)syscall(SYS_openat2, dir_fd, "ptmx", &how, sizeof(how));
+    int cause = errno;
+    close(dir_fd);
+    errno = cause;
+    return fd;
+}
+
+static int send_descriptor(int to_fd, int fd)
+{
+    char name[] = "/dev/ptmx";
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec iov = {.iov_base = name, .iov_len = sizeof(name) - 1};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(head), &fd, sizeof(int));
+    return sendmsg(to_fd, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+static int mount_console(int root_fd, int slave)
+{
+    int console_fd = open_file_in_root(root_fd, "/dev/console");
+    if (console_fd < 0)
+        return -1;
+    int tree_fd = (int)syscall(SYS_open_tree, slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    int result = tree_fd < 0 ? -1 : mount_move(tree_fd, console_fd);
+    int cause = errno;
+    if (tree_fd >= 0)
+        close(tree_fd);
+    close(console_fd);
+    errno = cause;
+    return result;
+}
+
+int terminal_open(const struct plan *plan, int root_fd, bool console, int socket_fd,
+                  struct plan_failure *failure)
+{
+    const struct plan_header *header = &plan->header;
+    struct winsize size = {.ws_row = header->console_rows, .ws_col = header->console_columns};
+    int unlocked = 0;
+    int master = open_master(root_fd);
+    if (master < 0 || ioctl(master, TIOCSPTLCK, &unlocked) < 0)
+        return fail(failure, PLAN_STAGE_TERMINAL, "/dev/pts/ptmx");
+    int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (slave < 0 || (size.ws_row != 0 && ioctl(slave, TIOCSWINSZ, &size) < 0) ||
+        fchown(slave, header->uid, (gid_t)-1) < 0)
+        return fail(failure, PLAN_STAGE_TERMINAL, "/dev/pts");
+    if (console && mount_console(root_fd, slave) < 0)
+        return fail(failure, PLAN_STAGE_TERMINAL, "/dev/console");
+    if (send_descriptor(socket_fd, master) < 0)
+        return fail(failure, PLAN_STAGE_TERMINAL, "console socket");
+    if (ioctl(slave, TIOCSCTTY, 0) < 0 || dup2(slave, 0) < 0 || dup2(slave, 1) < 0 || dup2(slave, 2) < 0)
+        return fail(failure, PLAN_STAGE_TERMINAL, "standard streams");
+    close(slave);
+    close(master);
+    return 0;
+}
