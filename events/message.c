@@ -118,6 +118,17 @@ SCHEMA_END
 #include "events/def_end.h"
 /* clang-format on */
 
+enum standing envelope_standing(const struct envelope *envelope, int64_t *epoch, int64_t *nodeseq)
+{
+    if (envelope->epoch < *epoch)
+        return STANDING_FENCED;
+    if (envelope->nodeseq <= *nodeseq)
+        return STANDING_STALE;
+    *epoch = envelope->epoch;
+    *nodeseq = envelope->nodeseq;
+    return STANDING_COUNTS;
+}
+
 void envelope_init(struct envelope *envelope)
 {
     *envelope = (struct envelope){.streamversion = SCHEMA_ABSENT,

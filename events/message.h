@@ -124,6 +124,17 @@ struct event {
     } data;
 };
 
+/* Whether an event counts for those who follow its node. */
+enum standing {
+    STANDING_COUNTS,
+    STANDING_FENCED, /* of a runtime that was taken over before it reached the log (DESIGN.md, section 6) */
+    STANDING_STALE,  /* its number is taken: as of two runtimes that began at the same time */
+};
+
+/* By the epoch and the number of the node's newest event that counted (0 and 0 before the first), which are
+ * moved on if this one does. Everybody who reads events goes by this. */
+enum standing envelope_standing(const struct envelope *envelope, int64_t *epoch, int64_t *nodeseq);
+
 void envelope_init(struct envelope *envelope);
 void envelope_release(struct envelope *envelope);
 

@@ -529,19 +529,18 @@ enum apply_result node_state_apply(struct node_state *state, const struct event 
     const struct envelope *envelope = &event->envelope;
     if (strcmp(envelope->node, state->name) != 0)
         return APPLY_FOREIGN;
-    if (envelope->epoch < state->epoch) {
+    enum standing standing = envelope_standing(envelope, &state->epoch, &state->nodeseq);
+    if (standing == STANDING_FENCED) {
         state->events_fenced++;
         return APPLY_FENCED;
     }
-    if (envelope->nodeseq <= state->nodeseq) {
+    if (standing == STANDING_STALE) {
         state->events_illegal++;
         return APPLY_ILLEGAL;
     }
     /* An illegal event is still a link of the chain, and still settles its command. */
     buf_reset(&state->newest);
     buf_add(&state->newest, bytes, size);
-    state->epoch = envelope->epoch;
-    state->nodeseq = envelope->nodeseq;
     if (state->newest.failed || (envelope->outcome != OUTCOME_NONE && remember_answer(state, envelope) < 0))
         return APPLY_NOMEM;
     enum apply_result result = evolve(state, event);

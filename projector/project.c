@@ -382,19 +382,15 @@ static enum project_result dispatch(struct view *view, struct view_node *node, c
     return PROJECT_ILLEGAL;
 }
 
-/* The rules of node_state_apply: the epoch first, then the node's own count. */
 static enum project_result apply(struct view *view, const struct event *event, int64_t offset,
                                  struct ops *ret)
 {
     struct view_node *node = view_ensure_node(view, event->envelope.node);
     if (node == NULL)
         return PROJECT_NOMEM;
-    if (event->envelope.epoch < node->epoch)
-        return PROJECT_FENCED;
-    if (event->envelope.nodeseq <= node->nodeseq)
-        return PROJECT_STALE;
-    node->epoch = event->envelope.epoch;
-    node->nodeseq = event->envelope.nodeseq;
+    enum standing standing = envelope_standing(&event->envelope, &node->epoch, &node->nodeseq);
+    if (standing != STANDING_COUNTS)
+        return standing == STANDING_FENCED ? PROJECT_FENCED : PROJECT_STALE;
     node->changed = true;
     return dispatch(view, node, event, offset, ret);
 }

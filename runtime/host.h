@@ -184,6 +184,9 @@ int host_image_import(struct host *host, const char *source, host_imported_cb cb
 /* Deletes an image's contents; nothing there is fine. */
 int host_image_remove(struct host *host, const char *digest, host_done_cb cb, void *data, struct err *err);
 
+/* Adds the digests of all contents in the store. Blocking. */
+int host_images(const struct host *host, struct strings *ret, struct err *err);
+
 /* True if the contents are in the store. */
 bool host_image_exists(const struct host *host, const char *digest);
 

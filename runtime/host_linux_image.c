@@ -6,6 +6,7 @@
  */
 #include "runtime/host_linux.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -187,6 +188,21 @@ int host_image_remove(struct host *host, const char *digest, host_done_cb cb, vo
     snprintf(removal->hex, sizeof(removal->hex), "%s", strchr(digest, ':') + 1);
     host->n_busy++;
     uv_queue_work(host->loop, &removal->work, run_image_removal, done_image_removal);
+    return 0;
+}
+
+int host_images(const struct host *host, struct strings *ret, struct err *err)
+{
+    char digest[7 + SHA256_HEX_SIZE];
+    int fd = openat(host->images_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (dir == NULL)
+        return err_sys(err, errno, "cannot list the images in '%s/images'", host->state_dir);
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        int length = snprintf(digest, sizeof(digest), "sha256:%s", entry->d_name);
+        if (length == (int)sizeof(digest) - 1 && check_digest(digest) == NULL && strings_add(ret, digest) < 0)
+            return err_nomem(err, "listing the images");
+    }
     return 0;
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/fs.h"
 #include "base/timestamp.h"
 #include "runtime/host_linux.h"
@@ -43,8 +44,10 @@ static void run_write(uv_work_t *work)
 {
     struct snapshot_write *write = work->data;
     char path[PATH_MAX];
+    FAULT_POINT(SNAPSHOT_BEGUN);
     if (snapshot_path(write->host, path, &write->err) == 0)
         fs_write_file(AT_FDCWD, path, 0600, write->bytes, write->size, true, &write->err);
+    FAULT_POINT(SNAPSHOT_WRITTEN);
 }
 
 static void done_write(uv_work_t *work, int status)

@@ -157,6 +157,17 @@ static void keep_exits(struct worker *worker, const struct decision *decision)
     }
 }
 
+/* Contents that cannot be listed take space until a later start, and no more. */
+static void collect_images(struct worker *worker, struct decision *decision)
+{
+    struct strings digests = {0};
+    struct err err = ERR_INIT;
+    if (host_images(worker->options.host, &digests, &err) < 0)
+        say_warning("%s: contents that nothing needs any more are not deleted", err.message);
+    core_collect(&worker->core, &digests, decision);
+    strings_release(&digests);
+}
+
 static void recover(struct worker *worker)
 {
     struct host_observation *observed = NULL;
@@ -173,6 +184,7 @@ static void recover(struct worker *worker)
     core_recover(&worker->core, clock_realtime_ns(), worker->continuity, observed, n, &decision);
     free(observed);
     keep_exits(worker, &decision);
+    collect_images(worker, &decision);
     worker_carry_out(worker, &decision);
     worker->claim_due = worker->identity != HOST_CLAIMED;
     worker->claim_batches = worker->decided_batches;

@@ -18,39 +18,38 @@
 
 static void ask_partitions(struct follow *follow);
 
-static bool contains(const struct log_record *record, const char *text)
+static void settle(struct follow_partition *partition, const struct event *event,
+                   const struct log_record *record)
 {
-    return memmem(record->value, record->value_size, text, strlen(text)) != NULL;
+    struct writer *writer = partition->writer;
+    struct err err = ERR_INIT;
+    struct pending_command *settled = pending_settle(&writer->pending, event, record->partition,
+                                                     record->offset, record->value, record->value_size, &err);
+    if (settled != NULL)
+        commands_settled(writer, settled);
+    else if (err.code != ERR_NONE)
+        writer_fail(writer, &err);
 }
 
-/* Whether the record can be of interest, before it is decoded, which takes most of the time that reading a
- * long log takes: one that settles a command, or that placement_apply looks at. */
-static bool is_of_interest(const struct log_record *record)
-{
-    return contains(record, "outcome") || contains(record, "container.created") ||
-           contains(record, "container.removed") || contains(record, "node.joined");
-}
-
+/* What the placement's file knows already is read for its outcomes only. */
 static void apply_event(struct follow_partition *partition, const struct log_record *record)
 {
     struct writer *writer = partition->writer;
     struct event event;
     struct err err = ERR_INIT;
-    if (record->damage == NULL && !is_of_interest(record))
-        return;
+    bool counts = true;
     if (record->damage != NULL || event_decode(&event, record->value, record->value_size, &err) < 0) {
         writer->metrics.records_skipped++;
         return;
     }
     bool known = record->offset < partition->mark.next_offset;
-    int applied = known ? 0 : placement_apply(&writer->placement, &event, &err);
-    struct pending_command *settled = pending_settle(&writer->pending, &event, record->partition,
-                                                     record->offset, record->value, record->value_size, &err);
-    event_release(&event);
-    if (applied < 0 || (settled == NULL && err.code != ERR_NONE))
+    if (!known && placement_apply(&writer->placement, &event, &counts, &err) < 0)
         writer_fail(writer, &err);
-    else if (settled != NULL)
-        commands_settled(writer, settled);
+    else if (counts)
+        settle(partition, &event, record);
+    else
+        writer->metrics.events_fenced++;
+    event_release(&event);
 }
 
 static void apply_command(struct writer *writer, const struct log_record *record)

@@ -40,6 +40,9 @@ void metrics_format(const struct writer *writer, struct buf *ret)
                "Records read that were damaged or unknown.");
     buf_printf(ret, "wharf_writer_records_skipped_total %llu\n",
                (unsigned long long)metrics->records_skipped);
+    add_header(ret, "wharf_writer_events_fenced_total", "counter",
+               "Events passed over, since their runtime had been taken over.");
+    buf_printf(ret, "wharf_writer_events_fenced_total %llu\n", (unsigned long long)metrics->events_fenced);
     add_header(ret, "wharf_writer_nodes", "gauge", "Nodes that have joined.");
     buf_printf(ret, "wharf_writer_nodes %u\n", HASH_COUNT(writer->placement.nodes));
     add_header(ret, "wharf_writer_recent_commands", "gauge", "Commands whose outcome is kept or awaited.");

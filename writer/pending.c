@@ -118,13 +118,16 @@ struct pending_command *pending_settle(struct pending *pending, const struct eve
         err_nomem(err, "noting an outcome");
         return NULL;
     }
-    if (entry->outcome != OUTCOME_NONE) {
+    if (entry->outcome != OUTCOME_NONE && event->envelope.epoch <= entry->epoch) {
         free(copy);
         return entry;
     }
+    pending->event_bytes -= entry->event_size;
+    free(entry->event);
     memcpy(copy, bytes, size);
     copy[size] = '\0';
     entry->outcome = event->envelope.outcome;
+    entry->epoch = event->envelope.epoch;
     entry->event = copy;
     entry->event_size = size;
     entry->event_offset = offset;

@@ -14,23 +14,23 @@ static struct placement_node *find_node(const struct placement *placement, const
     return node;
 }
 
-int placement_add_node(struct placement *placement, const char *name, uint32_t partition, struct err *err)
+struct placement_node *placement_add_node(struct placement *placement, const char *name, uint32_t partition,
+                                          struct err *err)
 {
-    if (find_node(placement, name) != NULL)
-        return 0;
-    struct placement_node *node = calloc(1, sizeof(*node));
-    if (node == NULL || (node->name = strdup(name)) == NULL) {
-        free(node);
-        return err_nomem(err, "noting a node");
-    }
-    node->partition = partition;
-    HASH_ADD_KEYPTR(hh, placement->nodes, node->name, strlen(node->name), node);
-    if (node->hh.tbl == NULL) { /* HASH_NONFATAL_OOM: it could not be added */
+    struct placement_node *node = find_node(placement, name);
+    if (node != NULL)
+        return node;
+    node = calloc(1, sizeof(*node));
+    if (node != NULL && (node->name = strdup(name)) != NULL) {
+        node->partition = partition;
+        HASH_ADD_KEYPTR(hh, placement->nodes, node->name, strlen(node->name), node);
+        if (node->hh.tbl != NULL) /* HASH_NONFATAL_OOM: it may be that it could not be added */
+            return node;
         free(node->name);
-        free(node);
-        return err_nomem(err, "noting a node");
     }
-    return 0;
+    free(node);
+    err_nomem(err, "noting a node");
+    return NULL;
 }
 
 static void free_container(struct placement_container *container)
@@ -73,18 +73,29 @@ int placement_add_container(struct placement *placement, const char *id, const c
     return 0;
 }
 
-int placement_apply(struct placement *placement, const struct event *event, struct err *err)
+/* False if the event does not count. A node that has not joined yet has nothing to compare with. */
+static bool follow_epoch(struct placement *placement, const struct event *event)
 {
-    if (event->envelope.node == NULL || event->envelope.subject == NULL)
+    struct placement_node *node = find_node(placement, event->envelope.node);
+    return node == NULL ||
+           envelope_standing(&event->envelope, &node->epoch, &node->nodeseq) == STANDING_COUNTS;
+}
+
+int placement_apply(struct placement *placement, const struct event *event, bool *ret_counts, struct err *err)
+{
+    const struct envelope *envelope = &event->envelope;
+    if (event->type == EVENT_NODE_JOINED &&
+        placement_add_node(placement, envelope->node, (uint32_t)event->data.node_joined.partition, err) ==
+            NULL)
+        return -1;
+    *ret_counts = follow_epoch(placement, event);
+    if (!*ret_counts)
         return 0;
-    if (event->type == EVENT_NODE_JOINED)
-        return placement_add_node(placement, event->envelope.node,
-                                  (uint32_t)event->data.node_joined.partition, err);
     if (event->type == EVENT_CONTAINER_CREATED)
-        return placement_add_container(placement, event->envelope.subject, event->data.container_created.name,
-                                       event->envelope.node, err);
+        return placement_add_container(placement, envelope->subject, event->data.container_created.name,
+                                       envelope->node, err);
     if (event->type == EVENT_CONTAINER_REMOVED)
-        remove_container(placement, event->envelope.subject);
+        remove_container(placement, envelope->subject);
     return 0;
 }
 

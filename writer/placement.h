@@ -15,6 +15,8 @@
 struct placement_node {
     char *name; /* key */
     uint32_t partition;
+    int64_t epoch; /* of its newest event that counted, and that event's number */
+    int64_t nodeseq;
     size_t n_containers;
     UT_hash_handle hh;
 };
@@ -38,13 +40,16 @@ struct placement {
 
 void placement_release(struct placement *placement);
 
-/* Takes note of node.joined, container.created and container.removed; others change nothing. A node keeps the
- * partition it was given first. -1 when memory runs out. */
-int placement_apply(struct placement *placement, const struct event *event, struct err *err);
+/* Takes note of node.joined, container.created and container.removed; others only move their node's epoch and
+ * number on. A node keeps the partition it was given first. What does not count (envelope_standing) changes
+ * nothing, and so says ret_counts. -1 when memory runs out. */
+int placement_apply(struct placement *placement, const struct event *event, bool *ret_counts,
+                    struct err *err);
 
-/* The two additions behind it, for placement_file.h: what is there keeps its partition, or is replaced; a
- * container of a node that is not there is not added. -1 when memory runs out. */
-int placement_add_node(struct placement *placement, const char *name, uint32_t partition, struct err *err);
+/* The two additions behind it, for placement_file.h: a node that is there stays as it is, a container is
+ * replaced; a container of a node that is not there is not added. -1, or NULL, when memory runs out. */
+struct placement_node *placement_add_node(struct placement *placement, const char *name, uint32_t partition,
+                                          struct err *err);
 int placement_add_container(struct placement *placement, const char *id, const char *name,
                             const char *node_name, struct err *err);
 

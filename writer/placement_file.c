@@ -35,7 +35,8 @@ int placement_encode(const struct placement *placement, const struct placement_m
         add_line_take(&text, json_pack("[I, I, s]", (json_int_t)marks[i].next_offset,
                                        (json_int_t)marks[i].outcomes_from, marks[i].newest));
     for (const struct placement_node *node = placement->nodes; node != NULL; node = node->hh.next)
-        add_line_take(&text, json_pack("[s, I]", node->name, (json_int_t)node->partition));
+        add_line_take(&text, json_pack("[s, I, I, I]", node->name, (json_int_t)node->partition,
+                                       (json_int_t)node->epoch, (json_int_t)node->nodeseq));
     for (const struct placement_container *each = placement->containers; each != NULL; each = each->hh.next)
         add_line_take(&text, json_pack("[s, s, s]", each->id, each->name, each->node->name));
     seal_add(&text);
@@ -82,10 +83,17 @@ static bool take_mark(struct lines *lines, struct placement_mark *ret)
 static bool take_node(struct lines *lines, struct placement *placement, struct err *err)
 {
     json_auto_t *line = next_line(lines);
-    json_int_t partition = -1;
+    json_int_t partition = -1, epoch = -1, nodeseq = -1;
     const char *name = NULL;
-    return json_unpack(line, "[s, I!]", &name, &partition) == 0 && partition >= 0 &&
-           partition <= PARTITIONS_MAX && placement_add_node(placement, name, (uint32_t)partition, err) == 0;
+    if (json_unpack(line, "[s, I, I, I!]", &name, &partition, &epoch, &nodeseq) < 0 || partition < 0 ||
+        partition > PARTITIONS_MAX || epoch < 0 || nodeseq < 0)
+        return false;
+    struct placement_node *node = placement_add_node(placement, name, (uint32_t)partition, err);
+    if (node == NULL)
+        return false;
+    node->epoch = epoch;
+    node->nodeseq = nodeseq;
+    return true;
 }
 
 static bool take_container(struct lines *lines, struct placement *placement, struct err *err)

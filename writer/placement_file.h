@@ -16,7 +16,7 @@
 #include "writer/placement.h"
 
 /* Of the format, and of what placement_apply makes of events. */
-#define PLACEMENT_FILE_VERSION 1
+#define PLACEMENT_FILE_VERSION 2
 
 /* How far a partition had been read. */
 struct placement_mark {

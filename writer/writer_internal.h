@@ -36,6 +36,7 @@ struct writer_metrics {
     uint64_t appends;
     uint64_t append_ns;
     uint64_t records_skipped; /* damaged or not to be understood */
+    uint64_t events_fenced;   /* of runtimes that had been taken over */
 };
 
 /* One partition that is read. */

@@ -61,6 +61,7 @@ struct image_operation {
     char command_id[UUID_TEXT_SIZE]; /* key */
     struct cause cause;
     struct image_import_command command;
+    bool begun; /* false while contents are being deleted */
     UT_hash_handle hh;
 };
 
@@ -155,8 +156,15 @@ void decide_image_remove(struct core *core, const struct command *command, const
 void decide_imported(struct core *core, const struct input *input, struct decision *ret);
 void image_operations_release(struct core *core);
 
-/* Deletes an image's contents if neither a reference nor a container needs them any more. */
+/* Begins the imports that waited. */
+void image_operations_begin(struct core *core, struct decision *ret);
+
+/* collect.c: an image's contents are to be deleted if neither a reference nor a container needs them any
+ * more; now; one of them is; an import is over. */
 void collect_image(struct core *core, const char *digest, struct decision *ret);
+void collect_due(struct core *core, struct decision *ret);
+void collect_deleted(struct core *core, struct decision *ret);
+void collect_import_ended(struct core *core, struct decision *ret);
 
 /* container_name.c: a name made from the id's digits, with more of them after it if it is taken. */
 void container_name_make(const struct node_state *state, const char *container_id, char *ret, size_t size);

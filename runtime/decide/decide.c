@@ -270,6 +270,10 @@ static void step_removed(struct core *core, const struct input *input, struct de
 static void step_timer(struct core *core, const struct input *input, struct decision *ret)
 {
     const char *id = input->timer.container_id;
+    if (input->timer.kind == TIMER_COLLECT) {
+        collect_due(core, ret);
+        return;
+    }
     const struct container *container = node_state_container(&core->state, id);
     struct operation *operation = operation_find(core, id);
     if (container == NULL || container->incarnation != input->timer.incarnation)
@@ -333,6 +337,9 @@ void core_step(struct core *core, const struct input *input, struct decision *re
         break;
     case INPUT_IMPORTED:
         decide_imported(core, input, ret);
+        break;
+    case INPUT_IMAGE_DELETED:
+        collect_deleted(core, ret);
         break;
     }
     destroy_unclaimed(core, input->now_ns, ret);

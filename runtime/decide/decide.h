@@ -31,12 +31,20 @@ struct unclaimed;
 struct image_operation;
 struct cause;
 
+/* Image contents to be deleted (collect.c). */
+struct collection {
+    struct strings noted; /* digests that may be unwanted */
+    bool asked;           /* a timer for them is out */
+    size_t n_deleting;
+};
+
 struct core {
     struct node_state state;
     int64_t epoch; /* of this runtime; 0 until core_begin */
     uint8_t seed[DECIDE_SEED_SIZE];
     struct operation *operations;             /* under way, uthash by container id */
     struct image_operation *image_operations; /* imports under way, uthash by command id */
+    struct collection collection;
     struct unclaimed *unclaimed; /* found at recovery, perhaps of a command that is yet to be decided again */
     int64_t commands_repeated;   /* deliveries of commands that were settled or under way already */
     bool failed;                 /* out of memory: start again */
@@ -59,12 +67,13 @@ enum effect_kind {
     EFFECT_REMOVE,       /* host_remove; answer with INPUT_REMOVED */
     EFFECT_TIMER,        /* answer with INPUT_TIMER at the time, once every event decided so far is durable */
     EFFECT_IMPORT,       /* host_image_import; answer with INPUT_IMPORTED */
-    EFFECT_IMAGE_REMOVE, /* host_image_remove; no answer */
+    EFFECT_IMAGE_REMOVE, /* host_image_remove; answer with INPUT_IMAGE_DELETED */
 };
 
 enum timer_kind {
     TIMER_STOP_DEADLINE, /* the stop signal has not worked in time */
     TIMER_RESTART_DUE,   /* the back-off of the restart policy is over */
+    TIMER_COLLECT,       /* at once: of no container */
 };
 
 struct effect {
@@ -100,6 +109,7 @@ enum input_kind {
     INPUT_REMOVED,
     INPUT_TIMER,
     INPUT_IMPORTED,
+    INPUT_IMAGE_DELETED, /* or not: the next start finds what is left */
 };
 
 struct input {
@@ -172,6 +182,10 @@ enum continuity core_continuity(const struct core *core, const char *boot_id, bo
  * adopts, records exits, destroys orphans, resumes waiting for restarts. */
 void core_recover(struct core *core, int64_t now_ns, enum continuity continuity,
                   const struct host_observation *observed, size_t n_observed, struct decision *ret);
+
+/* After core_recover: the digests of all contents in the host's store, of which those that nothing refers to
+ * are deleted. */
+void core_collect(struct core *core, const struct strings *digests, struct decision *ret);
 
 /* One input. Appends to `ret`. */
 void core_step(struct core *core, const struct input *input, struct decision *ret);

@@ -22,38 +22,40 @@ void image_operations_release(struct core *core)
     image_operation_free(core, operation);
 }
 
+static void begin_import(struct core *core, struct image_operation *operation, struct decision *ret)
+{
+    struct effect *effect = add_effect(core, ret, EFFECT_IMPORT, "");
+    if (effect == NULL)
+        return;
+    memcpy(effect->command_id, operation->command_id, sizeof(effect->command_id));
+    effect->source = core_strdup(core, operation->command.source);
+    operation->begun = true;
+}
+
+void image_operations_begin(struct core *core, struct decision *ret)
+{
+    for (struct image_operation *each = core->image_operations; each != NULL; each = each->hh.next)
+        if (!each->begun)
+            begin_import(core, each, ret);
+}
+
 void decide_image_import(struct core *core, const struct command *command, struct cause *cause_take,
                          struct decision *ret)
 {
     struct image_operation *operation = calloc(1, sizeof(*operation));
-    struct effect *effect = add_effect(core, ret, EFFECT_IMPORT, "");
-    if (operation == NULL || effect == NULL ||
-        schema_copy(command_types[COMMAND_IMAGE_IMPORT].schema(), &operation->command,
-                    &command->data.image_import) < 0) {
+    if (operation == NULL || schema_copy(command_types[COMMAND_IMAGE_IMPORT].schema(), &operation->command,
+                                         &command->data.image_import) < 0) {
         free(operation);
         core->failed = true;
         return;
     }
     memcpy(operation->command_id, command->envelope.id, sizeof(operation->command_id));
-    memcpy(effect->command_id, command->envelope.id, sizeof(effect->command_id));
-    effect->source = core_strdup(core, command->data.image_import.source);
     operation->cause = *cause_take;
     *cause_take = (struct cause){.command_offset = -1};
     HASH_ADD_STR(core->image_operations, command_id, operation);
     core->failed = core->failed || operation->hh.tbl == NULL;
-}
-
-void collect_image(struct core *core, const char *digest, struct decision *ret)
-{
-    for (const struct image *each = core->state.images; each != NULL; each = each->hh.next)
-        if (strcmp(each->digest, digest) == 0)
-            return;
-    for (const struct container *each = core->state.containers; each != NULL; each = each->hh.next)
-        if (strcmp(each->image_digest, digest) == 0)
-            return;
-    struct effect *effect = add_effect(core, ret, EFFECT_IMAGE_REMOVE, "");
-    if (effect != NULL)
-        effect->digest = core_strdup(core, digest);
+    if (core->collection.n_deleting == 0)
+        begin_import(core, operation, ret);
 }
 
 static void emit_imported(struct core *core, struct image_operation *operation,
@@ -101,6 +103,7 @@ void decide_imported(struct core *core, const struct input *input, struct decisi
         free(replaced);
     }
     image_operation_free(core, operation);
+    collect_import_ended(core, ret);
 }
 
 /* A container that stands in the way of removing the image, a running one first. */

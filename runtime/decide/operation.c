@@ -131,6 +131,7 @@ void core_release(struct core *core)
     HASH_ITER(hh, core->operations, operation, next)
     operation_free(core, operation);
     image_operations_release(core);
+    strings_release(&core->collection.noted);
     unclaimed_release(core);
     node_state_release(&core->state);
 }

@@ -214,11 +214,14 @@ static void run_import(struct worker *worker, const struct effect *effect)
         on_imported(NULL, &err, pending);
 }
 
-static void on_image_removed(const struct err *err, void *data)
+static void on_image_deleted(const struct err *err, void *data)
 {
+    struct pending_effect *pending = data;
+    struct input input = {.kind = INPUT_IMAGE_DELETED};
     if (err != NULL)
-        say_warning("cannot delete an image's contents: %s", err->message);
-    pending_end(data);
+        say_warning("cannot delete an image's contents: %s; the next start tries again", err->message);
+    worker_step(pending->worker, &input);
+    pending_end(pending);
 }
 
 static void run_image_remove(struct worker *worker, const struct effect *effect)
@@ -227,8 +230,8 @@ static void run_image_remove(struct worker *worker, const struct effect *effect)
     struct pending_effect *pending = pending_new(worker, effect);
     if (pending == NULL)
         return;
-    if (host_image_remove(worker->options.host, effect->digest, on_image_removed, pending, &err) < 0)
-        on_image_removed(&err, pending);
+    if (host_image_remove(worker->options.host, effect->digest, on_image_deleted, pending, &err) < 0)
+        on_image_deleted(&err, pending);
 }
 
 /* --- timers --- */

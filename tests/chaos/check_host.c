@@ -187,9 +187,8 @@ void check_files(struct report *report, const struct stack *stack)
     report_left(report, "files", "there is no container, but there are files", &left);
     snprintf(path, sizeof(path), "%s/state/images", stack->dir);
     list(path, count_entry, &images);
-    /* More may be there: contents that a killed runtime had still to delete. */
-    if (images.size < 1)
-        report_fail(report, "files", "an image is on the log, but the store has none");
+    if (images.size != 1)
+        report_fail(report, "files", "one image is on the log, but the store has %zu", images.size);
 }
 
 /* --- mounts and network --- */

@@ -100,6 +100,7 @@ static void make_environment(const struct stack *stack, const struct armed *arme
     add_variable(ret, "PATH", getenv("PATH"));
     add_variable(ret, "WHARF_LOG", stack->log_url);
     add_variable(ret, "WHARF_NODE", stack->node);
+    add_variable(ret, "WHARF_SNAPSHOT_EVERY", "40"); /* often enough for its crash points */
     add_variable(ret, "WHARF_CGROUP_PARENT", stack->cgroup_parent);
     snprintf(value, sizeof(value), "unix:%s", stack->redis_socket);
     add_variable(ret, "WHARF_REDIS", value);

@@ -106,6 +106,11 @@ static void make_image(struct fixture *f)
         fail_msg("%s", f->done_err.message);
     f->image.reference = strdup("busybox:latest");
     f->image.digest = strdup(f->imported.digest);
+    struct strings store = {0};
+    assert_int_equal(host_images(f->host, &store, &err), 0);
+    assert_int_equal(store.n, 1);
+    assert_string_equal(store.items[0], f->image.digest);
+    strings_release(&store);
 }
 
 int fixture_setup(void **state)

@@ -117,6 +117,61 @@ static void check_resources(const struct facts *facts, const struct machine *mac
         check_container(facts, machine, shim->id);
 }
 
+/* --- images --- */
+
+/* The newest reference that was made to the digest, or NULL; whether it still stands. */
+static const struct fact *newest_import(const struct facts *facts, const char *digest, bool *ret_stands)
+{
+    const struct fact *newest = NULL;
+    *ret_stands = false;
+    for (size_t i = 0; i < facts->n; i++) {
+        const struct fact *fact = &facts->items[i];
+        if (!fact->counts || !fact_is(fact, "image.imported") ||
+            strcmp(fact_text(fact, "digest"), digest) != 0)
+            continue;
+        newest = fact;
+        bool stands = true;
+        for (size_t j = i + 1; j < facts->n; j++)
+            if (facts->items[j].counts && strncmp(facts->items[j].type, "image.", 6) == 0 &&
+                strcmp(fact_text(&facts->items[j], "reference"), fact_text(fact, "reference")) == 0)
+                stands = false; /* replaced or removed; if replaced by itself, a later one says so */
+        *ret_stands = *ret_stands || stands;
+    }
+    return newest;
+}
+
+static bool has_container(const struct facts *facts, const char *digest)
+{
+    for (size_t i = 0; i < facts->n; i++) {
+        const struct fact *fact = &facts->items[i], *last;
+        if (fact->counts && fact_is(fact, "container.created") &&
+            strcmp(fact_text(fact, "image_digest"), digest) == 0 &&
+            strcmp(facts_state(facts, fact->subject, &last), "absent") != 0)
+            return true;
+    }
+    return false;
+}
+
+static void check_images(const struct facts *facts, const struct machine *machine)
+{
+    bool stands;
+    for (const struct stored_image *image = machine->images; image != NULL && !sim_failed();
+         image = image->next) {
+        newest_import(facts, image->digest, &stands);
+        if (!stands && !has_container(facts, image->digest))
+            sim_fail("the contents of image %.20s are there, but nothing needs them", image->digest);
+    }
+    for (size_t i = 0; i < facts->n && !sim_failed(); i++) {
+        const struct fact *fact = &facts->items[i];
+        if (!fact->counts || !fact_is(fact, "image.imported") || fact->machine != machine->number)
+            continue;
+        const char *digest = fact_text(fact, "digest");
+        const struct fact *newest = newest_import(facts, digest, &stands);
+        if (newest == fact && (stands || has_container(facts, digest)) && !machine_has_image(machine, digest))
+            sim_fail("the contents of image %.20s are needed and gone", digest);
+    }
+}
+
 /* --- restart policies --- */
 
 static const json_t *spec_of(const struct facts *facts, const char *id)
@@ -180,7 +235,8 @@ void check_host(void)
 {
     struct facts facts;
     const struct process *runtime = role_find(ROLE_RUNTIME, NULL);
-    void (*const checks[])(const struct facts *, const struct machine *) = {check_resources, check_policies};
+    void (*const checks[])(const struct facts *, const struct machine *) = {check_resources, check_images,
+                                                                            check_policies};
     facts_read(&facts);
     check_exits(&facts);
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && !sim_failed(); i++)

@@ -170,12 +170,11 @@ static const struct stored *find_command(const struct store_partition *commands,
     return NULL;
 }
 
-/* Also what a runtime wrote that had been taken over: the writer, which does not follow epochs, believes it.
- */
 static bool was_written(const struct facts *facts, const struct client *client)
 {
     for (size_t i = 0; i < facts->n; i++)
-        if (facts->items[i].outcome != NULL && strcmp(facts->items[i].cause, client->id) == 0 &&
+        if (facts->items[i].counts && facts->items[i].outcome != NULL &&
+            strcmp(facts->items[i].cause, client->id) == 0 &&
             strcmp(facts->items[i].outcome, client->outcome) == 0)
             return true;
     return false;

@@ -278,6 +278,16 @@ int host_image_remove(struct host *host, const char *digest, host_done_cb cb, vo
     return 0;
 }
 
+int host_images(const struct host *host, struct strings *ret, struct err *err)
+{
+    if (!process_point(host->process))
+        return err_set(err, ERR_UNAVAILABLE, "the process is dead");
+    for (const struct stored_image *image = host->machine->images; image != NULL; image = image->next)
+        if (strings_add(ret, image->digest) < 0)
+            return err_nomem(err, "listing the images");
+    return 0;
+}
+
 bool host_image_exists(const struct host *host, const char *digest)
 {
     return machine_has_image(host->machine, digest);

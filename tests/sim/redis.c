@@ -37,6 +37,13 @@ struct redis {
     void *on_closed_data;
 };
 
+/* What a process that died had sent, and the server has not read yet. */
+struct late {
+    struct redis connection;
+    struct task task;
+    struct late *next;
+};
+
 struct redis_server *redis_server_new(void)
 {
     struct redis_server *server = sim_alloc(sizeof(*server));
@@ -44,8 +51,37 @@ struct redis_server *redis_server_new(void)
     return server;
 }
 
+static void request_free(struct request *request)
+{
+    freeReplyObject(request->command);
+    if (request->reply != NULL)
+        freeReplyObject(request->reply);
+    free(request);
+}
+
+static void late_free(struct late *late)
+{
+    struct late **at = &late->connection.server->late;
+    while (*at != late)
+        at = &(*at)->next;
+    *at = late->next;
+    task_cancel(&late->task);
+    for (struct request *request; (request = late->connection.requests) != NULL;) {
+        late->connection.requests = request->next;
+        request_free(request);
+    }
+    free(late);
+}
+
+static void late_free_all(struct redis_server *server)
+{
+    while (server->late != NULL)
+        late_free(server->late);
+}
+
 void redis_server_free(struct redis_server *server)
 {
+    late_free_all(server);
     redis_store_clear(server);
     for (size_t i = 0; i < server->n_written; i++)
         freeReplyObject(server->written[i].command);
@@ -112,14 +148,6 @@ static redisReply *carry_out(struct redis *redis, redisReply *command)
 }
 
 /* --- requests --- */
-
-static void request_free(struct request *request)
-{
-    freeReplyObject(request->command);
-    if (request->reply != NULL)
-        freeReplyObject(request->reply);
-    free(request);
-}
 
 static struct request *take_first(struct redis *redis)
 {
@@ -295,6 +323,7 @@ void redis_server_down(struct redis_server *server)
 {
     sim_note("Redis goes away");
     server->up = false;
+    late_free_all(server);
     for (struct process *process = sim->processes; process != NULL; process = process->next)
         if (!process->dead && process->redis != NULL && process->redis->server == server &&
             process->redis->up) {
@@ -374,14 +403,49 @@ void redis_close(struct redis *redis, void (*on_closed)(void *data), void *data)
     task_schedule(&redis->connect, redis->process, 0, finish_close, redis);
 }
 
-/* What had been sent may still be carried out. */
+static void on_late(void *data)
+{
+    struct late *late = data;
+    carry_some(&late->connection, true);
+    late_free(late);
+}
+
+/* Takes over the connection as it is, with all that a transaction still needs. */
+static void leave_behind(struct redis *redis)
+{
+    struct late *late = sim_alloc(sizeof(*late));
+    late->connection = *redis;
+    late->next = redis->server->late;
+    redis->server->late = late;
+    struct request **end = &late->connection.requests;
+    *end = NULL;
+    late->connection.n_queued = redis->n_queued < 0 ? -1 : 0;
+    for (const struct request *from = redis->requests; from != NULL; from = from->next) {
+        struct request *request = sim_alloc(sizeof(*request));
+        *request = (struct request){.command = command_copy(from->command)};
+        for (int i = 0; i < redis->n_queued; i++)
+            if (redis->queued[i] == from->command)
+                late->connection.queued[late->connection.n_queued++] = request->command;
+        if (from->reply != NULL)
+            request->reply = reply_text("");
+        *end = request;
+        end = &request->next;
+    }
+    task_schedule(&late->task, NULL, rng_between(&redis->process->rng, 0, 100) * MS_NS, on_late, late);
+}
+
+/* What had been sent may still be carried out, at once or when the next process is there. */
 bool sim_redis_bury(struct process *process)
 {
     struct redis *redis = process->redis;
     if (redis == NULL)
         return false;
-    if (redis->up && redis->server->up)
-        carry_some(redis, rng_chance(&process->rng, 50));
+    if (redis->up && redis->server->up) {
+        if (rng_chance(&process->rng, 50))
+            leave_behind(redis);
+        else
+            carry_some(redis, rng_chance(&process->rng, 50));
+    }
     redis->up = false;
     if (fail_one(redis))
         return true;

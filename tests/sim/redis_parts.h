@@ -29,8 +29,11 @@ struct written {
     bool ends; /* a transaction, or a command of its own */
 };
 
+struct late;
+
 struct redis_server {
     bool up;
+    struct late *late;
     struct redis_key *keys;
     uint64_t version; /* counts changes */
     struct written *written;

@@ -315,6 +315,8 @@ redisReply *redis_store_do(struct redis_server *server, const redisReply *comman
         return load(server, command);
     if (strcmp(verb, "HSET") == 0)
         return hset(server, command);
+    if (strcmp(verb, "HGET") == 0)
+        return reply_text(field_of(server, key, command->element[2]->str));
     if (strcmp(verb, "HDEL") == 0 || strcmp(verb, "SREM") == 0 || strcmp(verb, "ZREM") == 0)
         return remove_members(server, command);
     if (strcmp(verb, "DEL") == 0)

@@ -18,18 +18,25 @@ static const char *id_of(int i)
     return id;
 }
 
-static struct pending_command *settle(struct pending *pending, int i, enum outcome outcome, const char *bytes)
+static struct pending_command *settle_of(struct pending *pending, int64_t epoch, int i, enum outcome outcome,
+                                         const char *bytes)
 {
     struct event event;
     struct err err = ERR_INIT;
     event_init(&event, EVENT_COMMAND_DONE);
     event.envelope.node = (char *)(uintptr_t) "n1";
+    event.envelope.epoch = epoch;
     event.envelope.outcome = outcome;
     event.envelope.commandoffset = 40 + i;
     snprintf(event.envelope.causationid, UUID_TEXT_SIZE, "%s", id_of(i));
     struct pending_command *entry = pending_settle(pending, &event, 2, 100 + i, bytes, strlen(bytes), &err);
     assert_int_equal(err.code, ERR_NONE);
     return entry;
+}
+
+static struct pending_command *settle(struct pending *pending, int i, enum outcome outcome, const char *bytes)
+{
+    return settle_of(pending, 1, i, outcome, bytes);
 }
 
 static void fill(struct pending *pending, int i, int64_t offset)
@@ -58,6 +65,10 @@ static void test_outcome_after_record(void **state)
     assert_int_equal(entry->outcome, OUTCOME_REFUSED);
     assert_string_equal(entry->event, "{1}");
     assert_int_equal(pending.event_bytes, 3);
+    settle_of(&pending, 2, 1, OUTCOME_OK, "{newer}"); /* the first was fenced */
+    assert_int_equal(entry->outcome, OUTCOME_OK);
+    assert_string_equal(entry->event, "{newer}");
+    assert_int_equal(pending.event_bytes, 7);
     assert_null(settle(&pending, 2, OUTCOME_NONE, "{}"));
     assert_null(pending_find(&pending, id_of(2)));
     pending_release(&pending);

@@ -15,19 +15,30 @@
 #define B "bbbb000000000000000000000000000000000000000000000000000000000000"
 #define C "bbcc000000000000000000000000000000000000000000000000000000000000"
 
-static void apply(struct placement *placement, enum event_type type, const char *node, const char *subject,
-                  const char *name, int64_t partition)
+static bool apply_of(struct placement *placement, int64_t epoch, int64_t nodeseq, enum event_type type,
+                     const char *node, const char *subject, const char *name, int64_t partition)
 {
     struct event event;
+    bool counts = false;
     struct err err = ERR_INIT;
     event_init(&event, type);
+    event.envelope.epoch = epoch;
+    event.envelope.nodeseq = nodeseq;
     event.envelope.node = (char *)(uintptr_t)node;
     event.envelope.subject = (char *)(uintptr_t)subject;
     if (type == EVENT_NODE_JOINED)
         event.data.node_joined.partition = partition;
     if (type == EVENT_CONTAINER_CREATED)
         event.data.container_created.name = (char *)(uintptr_t)name;
-    assert_int_equal(placement_apply(placement, &event, &err), 0);
+    assert_int_equal(placement_apply(placement, &event, &counts, &err), 0);
+    return counts;
+}
+
+static void apply(struct placement *placement, enum event_type type, const char *node, const char *subject,
+                  const char *name, int64_t partition)
+{
+    static int64_t nodeseq;
+    assert_true(apply_of(placement, 1, ++nodeseq, type, node, subject, name, partition));
 }
 
 static void joined(struct placement *placement, const char *node, int64_t partition)
@@ -104,8 +115,23 @@ static void test_several_nodes(void **state)
     placement_release(&placement);
 }
 
+static void test_fenced(void **state)
+{
+    (void)state;
+    struct placement placement = PLACEMENT_INIT;
+    assert_true(apply_of(&placement, 1, 1, EVENT_NODE_JOINED, "n1", "n1", NULL, 0));
+    assert_true(apply_of(&placement, 2, 2, EVENT_NODE_STARTED, "n1", "n1", NULL, 0));
+    assert_false(apply_of(&placement, 1, 2, EVENT_CONTAINER_CREATED, "n1", A, "late", 0));
+    assert_false(
+        apply_of(&placement, 3, 2, EVENT_NODE_STARTED, "n1", "n1", NULL, 0)); /* its place is taken */
+    assert_true(apply_of(&placement, 2, 3, EVENT_CONTAINER_CREATED, "n1", B, "web", 0));
+    assert_int_equal(placement.nodes->n_containers, 1);
+    placement_release(&placement);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_node), cmocka_unit_test(test_several_nodes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_node), cmocka_unit_test(test_several_nodes),
+                                       cmocka_unit_test(test_fenced)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

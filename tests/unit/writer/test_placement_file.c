@@ -24,8 +24,11 @@ static struct buf encoded(void)
     struct placement placement = PLACEMENT_INIT;
     struct buf text = BUF_INIT;
     struct err err = ERR_INIT;
-    assert_int_equal(placement_add_node(&placement, "n1", 0, &err), 0);
-    assert_int_equal(placement_add_node(&placement, "n2", 1, &err), 0);
+    assert_non_null(placement_add_node(&placement, "n1", 0, &err));
+    struct placement_node *second = placement_add_node(&placement, "n2", 1, &err);
+    assert_non_null(second);
+    second->epoch = 7;
+    second->nodeseq = 70;
     assert_int_equal(placement_add_container(&placement, A, "web", "n2", &err), 0);
     assert_int_equal(placement_add_container(&placement, B, "db\" \\", "n2", &err), 0);
     assert_int_equal(placement_encode(&placement, marks, 2, &text, &err), 0);
@@ -52,6 +55,8 @@ static void test_there_and_back(void **state)
     assert_string_equal(second->name, "n2");
     assert_int_equal(second->partition, 1);
     assert_int_equal(second->n_containers, 2);
+    assert_int_equal(second->epoch, 7);
+    assert_int_equal(second->nodeseq, 70);
     assert_int_equal(placement_encode(&placement, back, n, &again, &err), 0);
     assert_string_equal(again.data, text.data);
     placement_release(&placement);
@@ -85,15 +90,17 @@ static void test_members(void **state)
     static const struct {
         const char *from, *to, *why;
     } edits[] = {
-        {"\"version\":1", "\"version\":2", "is of another version"},
+        {"\"version\":2", "\"version\":3", "is of another version"},
         {"wharf.placement", "wharf.snapshot", "is of another version"},
         {"\"partitions\":2", "\"partitions\":1", "cannot be"},
         {"\"nodes\":2", "\"nodes\":1", "cannot be"},
         {"\"containers\":2", "\"containers\":3", "cannot be"},
         {"[70,12,", "[70,71,", "cannot be"},
         {"[70,12,", "[0,0,", "cannot be"},
-        {"[\"n2\",1]", "[\"n1\",1]", "cannot be"},
-        {"[\"n2\",1]", "[\"n2\",-1]", "cannot be"},
+        {"[\"n2\",1,", "[\"n1\",1,", "cannot be"},
+        {"[\"n2\",1,", "[\"n2\",-1,", "cannot be"},
+        {"1,7,70]", "1,-7,70]", "cannot be"},
+        {"1,7,70]", "1,7,-70]", "cannot be"},
         {"\"web\",\"n2\"", "\"web\",\"n3\"", "cannot be"},
         {"[\"bbbb", "[\"bbbB", "cannot be"},
     };

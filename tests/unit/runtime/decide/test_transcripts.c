@@ -105,6 +105,8 @@ static void describe_effect(struct story *story, const struct effect *effect)
         buf_printf(&story->output, " incarnation %" PRId64, effect->incarnation);
     else if (effect->kind == EFFECT_SIGNAL)
         buf_printf(&story->output, " %d", effect->signal);
+    else if (effect->kind == EFFECT_TIMER && effect->timer == TIMER_COLLECT)
+        buf_add_string(&story->output, " collect");
     else if (effect->kind == EFFECT_TIMER)
         buf_printf(&story->output, " %s in %" PRId64 " ms",
                    effect->timer == TIMER_STOP_DEADLINE ? "stop-deadline" : "restart-due",
@@ -212,6 +214,29 @@ static void do_import(struct story *story, const char *reference)
     step(story, &input);
 }
 
+/* > deleted: the contents of an image are. */
+static void do_deleted(struct story *story)
+{
+    struct input input = {.kind = INPUT_IMAGE_DELETED};
+    step(story, &input);
+}
+
+/* > store REFERENCE...: recovery finds the contents of these images. */
+static void do_store(struct story *story, char *references)
+{
+    struct strings digests = {0};
+    char digest[7 + SHA256_HEX_SIZE] = "sha256:", *save = NULL;
+    for (const char *each = strtok_r(references, " ", &save); each != NULL;
+         each = strtok_r(NULL, " ", &save)) {
+        sha256_hex(digest + 7, each, strlen(each));
+        assert_int_equal(strings_add(&digests, digest), 0);
+    }
+    struct decision decision = {0};
+    core_collect(&story->core, &digests, &decision);
+    strings_release(&digests);
+    conclude(story, &decision);
+}
+
 static void do_launched(struct story *story, const char *name, int64_t incarnation, int64_t pid)
 {
     struct host_launched launched = {.incarnation = incarnation,
@@ -271,11 +296,12 @@ static void do_timer(struct story *story, const char *name, const char *kind, in
 {
     char id[CONTAINER_ID_SIZE];
     id_of(name, id);
-    struct input input = {
-        .kind = INPUT_TIMER,
-        .timer = {.container_id = id,
-                  .kind = strcmp(kind, "stop") == 0 ? TIMER_STOP_DEADLINE : TIMER_RESTART_DUE,
-                  .incarnation = incarnation}};
+    struct input input = {.kind = INPUT_TIMER,
+                          .timer = {.container_id = id,
+                                    .kind = strcmp(kind, "stop") == 0      ? TIMER_STOP_DEADLINE
+                                            : strcmp(kind, "collect") == 0 ? TIMER_COLLECT
+                                                                           : TIMER_RESTART_DUE,
+                                    .incarnation = incarnation}};
     step(story, &input);
 }
 
@@ -409,6 +435,10 @@ static void run_input(struct story *story, char *line)
         lose_events(story, (size_t)atoll(name));
     else if (strcmp(verb, "unstarted") == 0)
         do_image_missing(story, name, atoll(word));
+    else if (strcmp(verb, "deleted") == 0)
+        do_deleted(story);
+    else if (strcmp(verb, "store") == 0)
+        do_store(story, rest);
     else if (strcmp(verb, "interrupted") == 0)
         list_interrupted(story);
     else
