@@ -28,7 +28,7 @@ struct pending_command {
     bool appending; /* the acknowledgement is outstanding */
     enum outcome outcome;
     int64_t epoch; /* of the runtime that wrote it */
-    char *event; /* the stored envelope of the outcome, once there is one */
+    char *event;   /* the stored envelope of the outcome, once there is one */
     int64_t event_offset;
     size_t event_size;
     size_t n_waiting; /* kept up by the shell, with `waiting` */
@@ -56,8 +56,8 @@ int pending_fill(struct pending_command *entry, const struct command *command, u
                  int64_t offset, struct err *err);
 
 /* Takes note of an event that settles a command, stored at `offset` with the bytes `bytes`. The first outcome
- * stands, unless a newer epoch's shows that it was a fenced one. Returns the command's entry, or NULL if the event settles none; on failure NULL with the err
- * filled. */
+ * stands, unless a newer epoch's shows that it was a fenced one. Returns the command's entry, or NULL if the
+ * event settles none; on failure NULL with the err filled. */
 struct pending_command *pending_settle(struct pending *pending, const struct event *event, uint32_t partition,
                                        int64_t offset, const void *bytes, size_t size, struct err *err);
 
