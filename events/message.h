@@ -170,11 +170,27 @@ const char *check_label_key(const char *text);
 const char *check_user(const char *text);
 const char *check_absolute_path(const char *text);
 const char *check_hostname(const char *text);
+const char *check_group(const char *text);
+const char *check_capability(const char *text);
+const char *check_seccomp(const char *text);
+const char *check_ulimit(const char *text);
+const char *check_sysctl(const char *text);
+const char *check_device(const char *text);
+const char *check_add_host(const char *text);
 const char *check_restart_policy(const char *text);
 const char *check_network(const char *text);
 const char *check_signal(const char *text);
 const char *check_exit_reason(const char *text);
 const char *check_time(const char *text);
+
+/* The longest system call filter that a spec carries, in bytes. */
+#define SECCOMP_PROFILE_MAX 131072
+
+/* "nofile" to its RLIMIT_* name, "RLIMIT_NOFILE"; NULL if there is none. */
+const char *ulimit_by_name(const char *name, size_t size);
+
+/* Why these members cannot be together in one spec, or NULL. */
+const char *container_spec_conflict(const struct container_spec *spec);
 
 /* Signal names with and without SIG, any case, or a number 1..64; -1 if it is none. */
 int signal_by_name(const char *text);

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/capability.h"
 #include "base/cleanup.h"
 #include "base/fault.h"
 #include "base/fs.h"
@@ -152,6 +154,14 @@ static void clear_store(const struct host *host)
     }
 }
 
+static void read_capabilities(struct host *host)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{0}, {0}};
+    syscall(SYS_capget, &head, data); /* of ourselves: cannot fail (capget(2)) */
+    host->capabilities = ((uint64_t)data[1].permitted << 32 | data[0].permitted) & CAPABILITY_ALL;
+}
+
 static int prepare(struct host *host, const struct host_options *options, struct err *err)
 {
     if (geteuid() != 0)
@@ -166,7 +176,8 @@ static int prepare(struct host *host, const struct host_options *options, struct
         return -1;
     clear_trash(host);
     clear_store(host);
-    return seccomp_default_program(&host->seccomp, err);
+    read_capabilities(host);
+    return seccomp_default_program(0, &host->seccomp, err);
 }
 
 /* Only what is there. */

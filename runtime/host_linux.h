@@ -8,6 +8,7 @@
  * - host_linux_exit.c: watching shims by pidfd, reading records, telling of exits
  * - host_linux_observe.c: what a former runtime left
  * - host_linux_image.c: the image store
+ * - host_linux_devices.c: the node's devices that a container asks for
  * - host_linux_identity.c: whose state directory it is
  * - host_linux_snapshot.c: the snapshot's file
  *
@@ -25,6 +26,7 @@
 #include "base/buf.h"
 #include "runtime/host.h"
 #include "runtime/sandbox/cgroup.h"
+#include "runtime/sandbox/oci_rights.h"
 #include "runtime/sandbox/plan.h"
 #include "runtime/shim/record.h"
 
@@ -81,6 +83,7 @@ struct host {
     char boot_id[RECORD_BOOT_ID_SIZE];
     struct cgroup_layout cgroups;
     struct buf seccomp;
+    uint64_t capabilities; /* our own, which are all that can be given; a bit each */
     /* The loop thread's: */
     struct host_container *containers;
     size_t n_busy; /* operations, watches and imports that still have a callback to come */
@@ -135,6 +138,19 @@ bool host_read_exit_record(int dir_fd, int64_t incarnation, struct exit_record *
 void host_exit_from_record(struct host_exit *ret, const char *id, const struct exit_record *record);
 /* An end that nobody recorded. */
 void host_exit_unseen(struct host_exit *ret, const char *id, int64_t incarnation, const char *reason);
+
+/* host_linux_devices.c */
+
+struct host_devices {
+    struct oci_device *items;
+    size_t n;
+};
+void host_devices_release(struct host_devices *devices);
+
+/* The devices that the container asks for, and all there are for a privileged one; to be released whatever
+ * the answer. For pool threads. */
+int host_find_devices(const struct host *host, const struct container_spec *spec, struct host_devices *ret,
+                      struct err *err);
 
 /* host_linux.c: kills what still runs of a container and waits for it; for pool threads. */
 void host_kill_container(const struct host *host, const char *id);

@@ -22,6 +22,7 @@
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -246,10 +247,24 @@ static int find_user(struct launch_op *launch, int image_fd, struct user *ret)
     auto_free char *passwd = read_either(upper_fd, image_fd, "etc/passwd");
     auto_free char *group = read_either(upper_fd, image_fd, "etc/group");
     const char *user = launch->spec.user != NULL ? launch->spec.user : launch->image.user;
-    if (user_resolve(ret, user, passwd, group, &launch->err) == 0)
+    if (user_resolve(ret, user, passwd, group, &launch->err) == 0 &&
+        user_add_groups(ret, launch->spec.group_add.items, launch->spec.group_add.n, group, &launch->err) ==
+            0)
         return 0;
     launch->code = "unknown-user";
     return -1;
+}
+
+/* The text, and a line for each NAME:ADDRESS. */
+static int write_hosts(int etc_fd, const char *text, const struct strings *more)
+{
+    auto_buf struct buf hosts = BUF_INIT;
+    buf_add_string(&hosts, text);
+    for (size_t i = 0; i < more->n; i++) {
+        const char *colon = strchr(more->items[i], ':'); /* check_add_host has seen it */
+        buf_printf(&hosts, "%s\t%.*s\n", colon + 1, (int)(colon - more->items[i]), more->items[i]);
+    }
+    return hosts.failed ? -1 : write_new(etc_fd, "hosts", hosts.data, hosts.size, 0644);
 }
 
 /* /etc/hostname, /etc/hosts and, with the host's network, /etc/resolv.conf go into the upper layer. The
@@ -274,17 +289,15 @@ static int write_etc(struct launch_op *launch, int image_fd)
         if (fs_read_file(AT_FDCWD, "/etc/resolv.conf", PASSWD_LIMIT, &resolv, &size, NULL) == 0 &&
             write_new(etc_fd, "resolv.conf", resolv, size, 0644) < 0)
             return -1;
-        if (fs_read_file(AT_FDCWD, "/etc/hosts", PASSWD_LIMIT, &hosts, &size, NULL) == 0 &&
-            write_new(etc_fd, "hosts", hosts, size, 0644) < 0)
-            return -1;
-        return 0;
+        if (fs_read_file(AT_FDCWD, "/etc/hosts", PASSWD_LIMIT, &hosts, &size, NULL) < 0)
+            return 0;
+        return write_hosts(etc_fd, hosts, &launch->spec.add_hosts);
     }
-    int size = snprintf(text, sizeof(text),
-                        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t%s\n",
-                        hostname);
-    if (write_new(etc_fd, "hosts", text, (size_t)size, 0644) < 0)
+    snprintf(text, sizeof(text),
+             "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t%s\n", hostname);
+    if (write_hosts(etc_fd, text, &launch->spec.add_hosts) < 0)
         return -1;
-    size = snprintf(text, sizeof(text), "%s\n", hostname);
+    int size = snprintf(text, sizeof(text), "%s\n", hostname);
     return write_new(etc_fd, "hostname", text, (size_t)size, 0644);
 }
 
@@ -303,10 +316,14 @@ static json_t *make_config(struct launch_op *launch, int image_fd)
 {
     struct host *host = launch->op.host;
     struct user user;
+    struct utsname kernel;
+    __attribute__((cleanup(host_devices_release))) struct host_devices devices = {0};
     char overlay[256];
     const char *hex = strchr(launch->image.digest, ':');
-    if (find_user(launch, image_fd, &user) < 0)
+    if (find_user(launch, image_fd, &user) < 0 ||
+        host_find_devices(host, &launch->spec, &devices, &launch->err) < 0)
         return NULL;
+    uname(&kernel);
     /* `volatile`: what is removed afterwards need not be synced when it is unmounted. */
     snprintf(overlay, sizeof(overlay), "lowerdir=../../images/%s/rootfs,upperdir=upper,workdir=work%s",
              hex + 1, launch->spec.auto_remove ? ",volatile" : "");
@@ -319,6 +336,10 @@ static json_t *make_config(struct launch_op *launch, int image_fd)
         .cgroup_parent = host->cgroups.parent,
         .overlay_options = overlay,
         .cgroup2 = host->cgroups.v2,
+        .devices = devices.items,
+        .n_devices = devices.n,
+        .capabilities = host->capabilities,
+        .kernel = kernel.release,
     };
     return oci_config(&input, &launch->err);
 }
@@ -482,7 +503,7 @@ static int prepare_and_launch(struct launch_op *launch)
         .log_files = LOG_FILES,
     };
     auto_buf struct buf plan = BUF_INIT;
-    struct cgroup_limits limits;
+    __attribute__((cleanup(cgroup_limits_release))) struct cgroup_limits limits = {0};
     if (oci_plan(&input, &plan, &limits, &launch->err) < 0)
         return -1;
     return launch_shim(launch, image_fd, config, &plan, &limits);

@@ -82,7 +82,7 @@ void listing_age(char *ret, size_t size, const json_t *object, const char *membe
     snprintf(ret, size, "%s%s", duration, duration[0] != '\0' ? " ago" : "");
 }
 
-void listing_status(char *ret, size_t size, const json_t *container, int64_t now_ns)
+static void status(char *ret, size_t size, const json_t *container, int64_t now_ns)
 {
     const char *state = json_text(container, "state", "");
     const json_t *code = json_object_get(container, "exit_code");
@@ -105,6 +105,14 @@ void listing_status(char *ret, size_t size, const json_t *container, int64_t now
         snprintf(ret, size, "Created");
     else
         snprintf(ret, size, "%s", state);
+}
+
+void listing_status(char *ret, size_t size, const json_t *container, int64_t now_ns)
+{
+    status(ret, size, container, now_ns);
+    size_t used = strlen(ret);
+    if (json_is_true(json_object_get(json_object_get(container, "spec"), "privileged")))
+        snprintf(ret + used, size - used, " PRIVILEGED");
 }
 
 static void add_words(struct buf *text, const json_t *words)

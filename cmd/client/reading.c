@@ -145,6 +145,8 @@ static void add_data(struct buf *text, const json_t *data)
     const json_t *spec = json_object_get(data, "spec");
     if (spec != NULL)
         add_value(text, "image", json_object_get(spec, "image"));
+    if (json_is_true(json_object_get(spec, "privileged")))
+        buf_add_string(text, " PRIVILEGED"); /* not to be overlooked */
     const char *message = json_text(data, "message", NULL);
     if (message != NULL)
         buf_printf(text, ": %s", message);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "cmd/client/spec_values.h"
 #include "cmd/client/values.h"
 
 #define ROW(letter_, name_, argument_, kind_, member_, help_)                                                \
@@ -18,9 +19,15 @@
         ROW(0, "env-file", "FILE", OPTION_LIST, env_files, "read environment variables from a file"),        \
         ROW('l', "label", "KEY=VALUE", OPTION_LIST, labels, "label to select the container by"),             \
         ROW('m', "memory", "SIZE", OPTION_STRING, memory, "memory limit, such as 512m or 1.5g"),             \
+        ROW(0, "memory-swap", "SIZE", OPTION_STRING, memory_swap,                                            \
+            "limit on memory and swap together; -1 without limit"),                                          \
+        ROW(0, "memory-reservation", "SIZE", OPTION_STRING, memory_reservation,                              \
+            "memory that is left to it when memory gets scarce"),                                            \
+        ROW('c', "cpu-shares", "N", OPTION_STRING, cpu_shares, "its weight among those that compete"),       \
         ROW(0, "cpus", "N", OPTION_STRING, cpus, "cpu limit, such as 1.5"),                                  \
         ROW(0, "pids-limit", "N", OPTION_STRING, pids_limit, "limit on processes and threads"),              \
         ROW('u', "user", "USER[:GROUP]", OPTION_STRING, user, "user of the command, by name or number"),     \
+        ROW(0, "group-add", "GROUP", OPTION_LIST, group_add, "supplementary group, by name or number"),      \
         ROW('w', "workdir", "DIR", OPTION_STRING, workdir, "working directory of the command"),              \
         ROW('h', "hostname", "NAME", OPTION_STRING, hostname, "host name; the short id by default"),         \
         {.name = "restart",                                                                                  \
@@ -39,14 +46,26 @@
         ROW(0, "entrypoint", "PATH", OPTION_STRING, entrypoint, "replace the image's entrypoint"),           \
         ROW(0, "stop-signal", "SIGNAL", OPTION_STRING, stop_signal, "signal that asks it to end"),           \
         ROW(0, "stop-timeout", "SECONDS", OPTION_STRING, stop_timeout, "seconds from there to SIGKILL"),     \
+        ROW(0, "init", NULL, OPTION_FLAG, init, "a minimal init forwards signals and reaps orphans"),        \
+        ROW(0, "privileged", NULL, OPTION_FLAG, privileged,                                                  \
+            "every right and device there is: root on the node"),                                            \
+        ROW(0, "cap-add", "CAPABILITY", OPTION_LIST, cap_add, "a capability beyond the default, or ALL"),    \
+        ROW(0, "cap-drop", "CAPABILITY", OPTION_LIST, cap_drop, "a capability to go without, or ALL"),       \
+        ROW(0, "security-opt", "OPTION", OPTION_LIST, security,                                              \
+            "seccomp=FILE, seccomp=unconfined or no-new-privileges=false"),                                  \
+        ROW(0, "ulimit", "NAME=SOFT[:HARD]", OPTION_LIST, ulimits, "resource limit, such as nofile=1024"),   \
+        ROW(0, "sysctl", "NAME=VALUE", OPTION_LIST, sysctls, "kernel parameter of its own namespaces"),      \
+        ROW(0, "oom-score-adj", "N", OPTION_STRING, oom_score_adj, "how soon it is killed, -1000 to 1000"),  \
+        ROW(0, "device", "PATH[:PATH[:rwm]]", OPTION_LIST, devices, "a device of the node"),                 \
+        ROW(0, "shm-size", "SIZE", OPTION_STRING, shm_size, "size of /dev/shm; 64m by default"),             \
+        ROW(0, "add-host", "NAME:ADDRESS", OPTION_LIST, add_hosts, "a line for /etc/hosts"),                 \
         ROW(0, "rm", NULL, OPTION_FLAG, rm, "remove the container when it has exited"),                      \
         ROW(0, "node", "NODE", OPTION_STRING, node, "node to place it on"),                                  \
         UNSUPPORTED('i', "interactive", "there is no standard input yet"),                                   \
         UNSUPPORTED('t', "tty", "there is no terminal yet"),                                                 \
         UNSUPPORTED('v', "volume", "there are no volumes yet"),                                              \
         UNSUPPORTED('p', "publish", "there are no ports yet; '--network host' shares the host's"),           \
-        UNSUPPORTED(0, "mount", "there are no volumes yet"),                                                 \
-        UNSUPPORTED(0, "privileged", "containers always run confined"), OPTION_END
+        UNSUPPORTED(0, "mount", "there are no volumes yet"), OPTION_END
 
 const struct option_row run_option_rows[] = {
     ROW('d', "detach", NULL, OPTION_FLAG, detach, "print the id once it has started, and leave it running"),
@@ -88,6 +107,54 @@ static int set_limits(json_t *spec, const struct spec_options *options, struct e
          set(spec, "stop_timeout_s", json_integer(value), err) < 0))
         return -1;
     return 0;
+}
+
+static int set_number(json_t *spec, const char *member, const char *text, const char *what, int64_t min,
+                      int64_t max, struct err *err)
+{
+    int64_t value = 0;
+    if (text == NULL)
+        return 0;
+    return value_int(text, what, min, max, &value, err) < 0 ? -1
+                                                            : set(spec, member, json_integer(value), err);
+}
+
+static int set_size(json_t *spec, const char *member, const char *text, struct err *err)
+{
+    int64_t value = 0;
+    if (text == NULL)
+        return 0;
+    return value_memory(text, &value, err) < 0 ? -1 : set(spec, member, json_integer(value), err);
+}
+
+static int set_more_limits(json_t *spec, const struct spec_options *options, struct err *err)
+{
+    bool any_swap = options->memory_swap != NULL && strcmp(options->memory_swap, "-1") == 0;
+    if (any_swap && set(spec, "memory_swap", json_integer(-1), err) < 0)
+        return -1;
+    if (set_size(spec, "memory_swap", any_swap ? NULL : options->memory_swap, err) < 0 ||
+        set_size(spec, "memory_reservation", options->memory_reservation, err) < 0 ||
+        set_size(spec, "shm_size", options->shm_size, err) < 0 ||
+        set_number(spec, "cpu_shares", options->cpu_shares, "cpu shares", 2, 262144, err) < 0)
+        return -1;
+    return set_number(spec, "oom_score_adj", options->oom_score_adj, "OOM score adjustment", -1000, 1000,
+                      err);
+}
+
+static int set_rights(json_t *spec, const struct spec_options *options, struct err *err)
+{
+    if (set_true(spec, "init", options->init, err) < 0 ||
+        set_true(spec, "privileged", options->privileged, err) < 0 ||
+        spec_set_list(spec, "group_add", &options->group_add, spec_text, err) < 0 ||
+        spec_set_list(spec, "cap_add", &options->cap_add, spec_capability, err) < 0 ||
+        spec_set_list(spec, "cap_drop", &options->cap_drop, spec_capability, err) < 0 ||
+        spec_set_list(spec, "ulimits", &options->ulimits, spec_ulimit, err) < 0 ||
+        spec_set_list(spec, "devices", &options->devices, spec_device, err) < 0 ||
+        spec_set_list(spec, "add_hosts", &options->add_hosts, spec_text, err) < 0)
+        return -1;
+    if (spec_set_sysctls(spec, &options->sysctls, err) < 0)
+        return -1;
+    return spec_set_security(spec, &options->security, err);
 }
 
 static int set_restart(json_t *spec, const struct spec_options *options, struct err *err)
@@ -171,7 +238,8 @@ int spec_make(const struct spec_options *options, int argc, char **argv, bool at
         set_text(spec, "stop_signal", options->stop_signal, err) < 0 ||
         set_true(spec, "read_only", options->read_only, err) < 0 ||
         set_true(spec, "auto_remove", options->rm, err) < 0 || set_true(spec, "attach", attach, err) < 0 ||
-        set_limits(spec, options, err) < 0 || set_restart(spec, options, err) < 0 ||
+        set_limits(spec, options, err) < 0 || set_more_limits(spec, options, err) < 0 ||
+        set_rights(spec, options, err) < 0 || set_restart(spec, options, err) < 0 ||
         set_env(spec, options, err) < 0 || set_labels(spec, options, err) < 0)
         return -1;
     *ret = json_incref(spec);

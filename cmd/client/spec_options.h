@@ -13,6 +13,8 @@ struct spec_options {
     bool detach;
     bool rm;
     bool read_only;
+    bool init;
+    bool privileged;
     const char *name;
     const char *node;
     struct option_list env;
@@ -29,6 +31,19 @@ struct spec_options {
     const char *entrypoint;
     const char *stop_signal;
     const char *stop_timeout;
+    const char *memory_swap;
+    const char *memory_reservation;
+    const char *cpu_shares;
+    const char *shm_size;
+    const char *oom_score_adj;
+    struct option_list group_add;
+    struct option_list cap_add;
+    struct option_list cap_drop;
+    struct option_list security;
+    struct option_list ulimits;
+    struct option_list sysctls;
+    struct option_list devices;
+    struct option_list add_hosts;
 };
 
 extern const struct option_row run_option_rows[];

@@ -68,6 +68,8 @@ static bool refuse_create(struct deciding *d, const struct image *image, const c
         REFUSE(d, id, "duplicate-name",
                "the name '%s' is taken by container '%.12s': remove it or choose another name", name,
                node_state_by_name(&d->core->state, name)->id);
+    else if (container_spec_conflict(spec) != NULL)
+        REFUSE(d, id, "bad-spec", "%s", container_spec_conflict(spec));
     else if (!says_what_to_run(spec, image))
         REFUSE(d, id, "no-command", "neither the command line nor the image '%s' says what to run",
                spec->image);

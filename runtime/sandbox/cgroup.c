@@ -133,13 +133,21 @@ void cgroup_layout_close(struct cgroup_layout *layout)
     }
 }
 
+void cgroup_limits_release(struct cgroup_limits *limits)
+{
+    free(limits->devices);
+    *limits = (struct cgroup_limits){0};
+}
+
 /* As docker: any node may be made, only these may be used. */
-static int allow_devices(int cgroup_fd, struct err *err)
+static int allow_devices(int cgroup_fd, const struct cgroup_limits *limits, struct err *err)
 {
     static const char *const RULES[] = {
         "c *:* m",   "b *:* m",   "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm",
         "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm",
     };
+    if (limits->any_device)
+        return set_value(cgroup_fd, "devices.allow", err, "a");
     if (set_value(cgroup_fd, "devices.deny", err, "a") < 0)
         return -1;
     auto_fd int fd = openat(cgroup_fd, "devices.allow", O_WRONLY | O_CLOEXEC);
@@ -149,24 +157,49 @@ static int allow_devices(int cgroup_fd, struct err *err)
         if (write(fd, RULES[i], strlen(RULES[i])) < 0)
             return err_sys(err, errno, "cannot allow the device '%s'", RULES[i]);
     }
+    for (size_t i = 0; i < limits->n_devices; i++) {
+        const char *rule = limits->devices[i].rule;
+        if (write(fd, rule, strlen(rule)) < 0)
+            return err_sys(err, errno, "cannot allow the device '%s'", rule);
+    }
     return 0;
 }
 
-static int limit_memory(bool v2, int cgroup_fd, int64_t bytes, struct err *err)
+/* The files are absent on a kernel without swap accounting: that matters only to who asks for swap. */
+static int limit_swap(bool v2, int cgroup_fd, const struct cgroup_limits *limits, struct err *err)
 {
-    if (v2) {
-        if (set_value(cgroup_fd, "memory.max", err, "%lld", (long long)bytes) < 0)
-            return -1;
-        write_value(cgroup_fd, "memory.swap.max", "0"); /* absent on a kernel without swap accounting */
-        return 0;
-    }
-    if (set_value(cgroup_fd, "memory.limit_in_bytes", err, "%lld", (long long)bytes) < 0)
-        return -1;
-    /* Memory and swap together; absent on a kernel without swap accounting. */
     char value[32];
-    snprintf(value, sizeof(value), "%lld", (long long)bytes);
-    write_value(cgroup_fd, "memory.memsw.limit_in_bytes", value);
+    const char *file = v2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes";
+    int64_t both = limits->memory_swap_bytes == 0 ? limits->memory_bytes : limits->memory_swap_bytes;
+    if (both < 0)
+        snprintf(value, sizeof(value), "%s", v2 ? "max" : "-1");
+    else
+        snprintf(value, sizeof(value), "%lld", (long long)(v2 ? both - limits->memory_bytes : both));
+    if (write_value(cgroup_fd, file, value) < 0 && limits->memory_swap_bytes != 0)
+        return err_sys(err, errno, "cannot set the cgroup's '%s' to '%s'", file, value);
     return 0;
+}
+
+static int limit_memory(bool v2, int cgroup_fd, const struct cgroup_limits *limits, struct err *err)
+{
+    if (limits->memory_reservation_bytes > 0 &&
+        set_value(cgroup_fd, v2 ? "memory.low" : "memory.soft_limit_in_bytes", err, "%lld",
+                  (long long)limits->memory_reservation_bytes) < 0)
+        return -1;
+    if (limits->memory_bytes == 0)
+        return 0;
+    if (set_value(cgroup_fd, v2 ? "memory.max" : "memory.limit_in_bytes", err, "%lld",
+                  (long long)limits->memory_bytes) < 0)
+        return -1;
+    return limit_swap(v2, cgroup_fd, limits, err);
+}
+
+/* v2 counts from 1 to 10000 what v1 counts from 2 to 262144; the conversion is the OCI runtimes' own. */
+static int limit_shares(bool v2, int cgroup_fd, int64_t shares, struct err *err)
+{
+    if (v2)
+        shares = 1 + (shares - 2) * 9999 / 262142;
+    return set_value(cgroup_fd, v2 ? "cpu.weight" : "cpu.shares", err, "%lld", (long long)shares);
 }
 
 static int limit_cpu(bool v2, int cgroup_fd, const struct cgroup_limits *limits, struct err *err)
@@ -183,8 +216,10 @@ static int configure(const struct cgroup_layout *layout, const struct cgroup_hie
                      int cgroup_fd, const struct cgroup_limits *limits, struct err *err)
 {
     unsigned controllers = hierarchy->controllers;
-    if ((controllers & CGROUP_MEMORY) != 0 && limits->memory_bytes > 0 &&
-        limit_memory(layout->v2, cgroup_fd, limits->memory_bytes, err) < 0)
+    if ((controllers & CGROUP_MEMORY) != 0 && limit_memory(layout->v2, cgroup_fd, limits, err) < 0)
+        return -1;
+    if ((controllers & CGROUP_CPU) != 0 && limits->cpu_shares > 0 &&
+        limit_shares(layout->v2, cgroup_fd, limits->cpu_shares, err) < 0)
         return -1;
     if ((controllers & CGROUP_CPU) != 0 && limits->cpu_quota_us > 0 &&
         limit_cpu(layout->v2, cgroup_fd, limits, err) < 0)
@@ -192,7 +227,7 @@ static int configure(const struct cgroup_layout *layout, const struct cgroup_hie
     if ((controllers & CGROUP_PIDS) != 0 && limits->pids > 0 &&
         set_value(cgroup_fd, "pids.max", err, "%lld", (long long)limits->pids) < 0)
         return -1;
-    if ((controllers & CGROUP_DEVICES) != 0 && !layout->v2 && allow_devices(cgroup_fd, err) < 0)
+    if ((controllers & CGROUP_DEVICES) != 0 && !layout->v2 && allow_devices(cgroup_fd, limits, err) < 0)
         return -1;
     return 0;
 }
@@ -200,9 +235,10 @@ static int configure(const struct cgroup_layout *layout, const struct cgroup_hie
 static bool needs_configuration(const struct cgroup_layout *layout, const struct cgroup_hierarchy *hierarchy,
                                 const struct cgroup_limits *limits)
 {
-    unsigned wanted = (limits->memory_bytes > 0 ? CGROUP_MEMORY : 0u) |
-                      (limits->cpu_quota_us > 0 ? CGROUP_CPU : 0u) | (limits->pids > 0 ? CGROUP_PIDS : 0u) |
-                      (layout->v2 ? 0u : CGROUP_DEVICES);
+    bool memory = limits->memory_bytes > 0 || limits->memory_reservation_bytes > 0;
+    bool cpu = limits->cpu_quota_us > 0 || limits->cpu_shares > 0;
+    unsigned wanted = (memory ? CGROUP_MEMORY : 0u) | (cpu ? CGROUP_CPU : 0u) |
+                      (limits->pids > 0 ? CGROUP_PIDS : 0u) | (layout->v2 ? 0u : CGROUP_DEVICES);
     return (hierarchy->controllers & wanted) != 0;
 }
 

@@ -44,12 +44,26 @@ struct cgroup_layout {
     char parent[128];
 };
 
+#define CGROUP_DEVICES_MAX 512
+
+/* A device that may be used: "c 10:200 rwm" (Documentation/admin-guide/cgroup-v1/devices.rst). */
+struct cgroup_device {
+    char rule[40];
+};
+
 struct cgroup_limits {
-    int64_t memory_bytes; /* 0: none */
-    int64_t cpu_quota_us; /* in each period; 0: none */
+    int64_t memory_bytes;      /* 0: none */
+    int64_t memory_swap_bytes; /* with memory_bytes: both together; 0: no swap; -1: as much as there is */
+    int64_t memory_reservation_bytes; /* 0: none */
+    int64_t cpu_shares;               /* as v1 counts; 0: the kernel's default */
+    int64_t cpu_quota_us;             /* in each period; 0: none */
     int64_t cpu_period_us;
     int64_t pids; /* 0: none */
+    bool any_device;
+    size_t n_devices;              /* beyond those that every container has */
+    struct cgroup_device *devices; /* owned */
 };
+void cgroup_limits_release(struct cgroup_limits *limits);
 
 /* Chooses hierarchies from the text of /proc/self/mountinfo and, for the v2 mount in it if there is one, the
  * text of its cgroup.controllers ("" if unknown). ERR_NOT_FOUND when memory, cpu or pids is nowhere. */

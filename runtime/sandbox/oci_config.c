@@ -6,19 +6,13 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/capability.h"
 #include "base/cleanup.h"
+#include "runtime/sandbox/seccomp_profile.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define SHORT_ID 12
-#define OPEN_FILES_SOFT 1024
-#define OPEN_FILES_HARD 524288
-
-/* What docker leaves a container by default. */
-static const char *const CAPABILITIES[] = {
-    "CAP_CHOWN",      "CAP_DAC_OVERRIDE",     "CAP_FSETID", "CAP_FOWNER",      "CAP_MKNOD",
-    "CAP_NET_RAW",    "CAP_SETGID",           "CAP_SETUID", "CAP_SETFCAP",     "CAP_SETPCAP",
-    "CAP_SYS_CHROOT", "CAP_NET_BIND_SERVICE", "CAP_KILL",   "CAP_AUDIT_WRITE",
-};
+#define SHM_SIZE (64 << 20)
 
 static const char *const MASKED[] = {
     "/proc/acpi",
@@ -45,9 +39,7 @@ static const struct {
     {"/proc", "proc", "proc", "nosuid,noexec,nodev"},
     {"/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k"},
     {"/dev/pts", "devpts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"},
-    {"/dev/shm", "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777,size=65536k"},
     {"/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev"},
-    {"/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro"},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -144,21 +136,6 @@ static json_t *environment(const struct oci_config_input *input)
     return env;
 }
 
-/* Without a devices cgroup (v2) nothing would keep a made node from opening any device. */
-static json_t *capabilities(bool may_make_nodes)
-{
-    json_t *array = json_array();
-    for (size_t i = 0; i < COUNT(CAPABILITIES); i++) {
-        if (!may_make_nodes && strcmp(CAPABILITIES[i], "CAP_MKNOD") == 0)
-            continue;
-        if (json_array_append_new(array, json_string(CAPABILITIES[i])) < 0) {
-            json_decref(array);
-            return NULL;
-        }
-    }
-    return array;
-}
-
 static json_t *user_object(const struct user *user)
 {
     json_t *groups = json_array();
@@ -172,16 +149,27 @@ static json_t *user_object(const struct user *user)
                      "umask", 022, "additionalGids", groups);
 }
 
+static bool may_gain_privileges(const struct container_spec *spec)
+{
+    return spec->privileged || spec->new_privileges;
+}
+
 static json_t *process(const struct oci_config_input *input)
 {
-    json_t *caps = capabilities(!input->cgroup2);
-    const char *cwd = input->spec->workdir != NULL ? input->spec->workdir : input->image->workdir;
-    return json_pack("{s:b, s:o, s:o, s:o, s:s, s:{s:O, s:O, s:o}, s:[{s:s, s:I, s:I}], s:b}", "terminal", 0,
-                     "user", user_object(input->user), "args", arguments(input->spec, input->image), "env",
-                     environment(input), "cwd", cwd == NULL || cwd[0] == '\0' ? "/" : cwd, "capabilities",
-                     "bounding", caps, "effective", caps, "permitted", caps, "rlimits", "type",
-                     "RLIMIT_NOFILE", "soft", (json_int_t)OPEN_FILES_SOFT, "hard",
-                     (json_int_t)OPEN_FILES_HARD, "noNewPrivileges", 1);
+    const struct container_spec *spec = input->spec;
+    json_t *caps = oci_capability_names(oci_capability_mask(spec, input->cgroup2, input->capabilities));
+    const char *cwd = spec->workdir != NULL ? spec->workdir : input->image->workdir;
+    json_t *object = json_pack("{s:b, s:o, s:o, s:o, s:s, s:{s:O, s:O, s:o}, s:o, s:b}", "terminal", 0,
+                               "user", user_object(input->user), "args", arguments(spec, input->image), "env",
+                               environment(input), "cwd", cwd == NULL || cwd[0] == '\0' ? "/" : cwd,
+                               "capabilities", "bounding", caps, "effective", caps, "permitted", caps,
+                               "rlimits", oci_rlimits(spec), "noNewPrivileges", !may_gain_privileges(spec));
+    if (spec->oom_score_adj != SCHEMA_ABSENT &&
+        json_object_set_new(object, "oomScoreAdj", json_integer(spec->oom_score_adj)) < 0) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
 }
 
 static json_t *mount_object(const char *destination, const char *type, const char *source,
@@ -191,16 +179,37 @@ static json_t *mount_object(const char *destination, const char *type, const cha
                      "options", split(options));
 }
 
-static json_t *mounts(bool cgroup2)
+static json_t *shm_mount(const struct container_spec *spec)
+{
+    char options[96];
+    long long size = spec->shm_size == SCHEMA_ABSENT ? SHM_SIZE : (long long)spec->shm_size;
+    snprintf(options, sizeof(options), "nosuid,noexec,nodev,mode=1777,size=%lld", size);
+    return mount_object("/dev/shm", "tmpfs", "shm", options);
+}
+
+/* Who is root on the host anyhow may write there. */
+static const char *read_only_or_not(const struct container_spec *spec, const char *options)
+{
+    return spec->privileged ? options + strlen("ro,") : options;
+}
+
+static json_t *mounts(const struct oci_config_input *input)
 {
     json_t *array = json_array();
+    const struct container_spec *spec = input->spec;
     int result = 0;
     for (size_t i = 0; i < COUNT(MOUNTS) && result == 0; i++)
         result = json_array_append_new(
             array, mount_object(MOUNTS[i].destination, MOUNTS[i].type, MOUNTS[i].source, MOUNTS[i].options));
-    if (cgroup2 && result == 0)
+    if (result == 0)
+        result = json_array_append_new(array, shm_mount(spec));
+    if (result == 0)
         result = json_array_append_new(
-            array, mount_object("/sys/fs/cgroup", "cgroup2", "cgroup", "ro,nosuid,noexec,nodev,relatime"));
+            array, mount_object("/sys", "sysfs", "sysfs", read_only_or_not(spec, "ro,nosuid,noexec,nodev")));
+    if (input->cgroup2 && result == 0)
+        result = json_array_append_new(
+            array, mount_object("/sys/fs/cgroup", "cgroup2", "cgroup",
+                                read_only_or_not(spec, "ro,nosuid,noexec,nodev,relatime")));
     if (result < 0) {
         json_decref(array);
         return NULL;
@@ -226,23 +235,50 @@ static json_t *cpu_limit(int64_t cpu_millis)
     return json_pack("{s:I, s:I}", "quota", (json_int_t)cpu_millis * period / 1000, "period", period);
 }
 
-static json_t *resources(const struct container_spec *spec)
+/* Sets the member if it was asked for; adds to the failures. */
+static void set_number(json_t *object, const char *name, int64_t value, int *result)
+{
+    if (value != SCHEMA_ABSENT)
+        *result |= json_object_set_new(object, name, json_integer(value));
+}
+
+static json_t *cpu(const struct container_spec *spec)
+{
+    json_t *object = spec->cpu_millis != SCHEMA_ABSENT ? cpu_limit(spec->cpu_millis) : json_object();
+    int result = 0;
+    set_number(object, "shares", spec->cpu_shares, &result);
+    if (result == 0)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+static json_t *memory(const struct container_spec *spec)
 {
     json_t *object = json_object();
     int result = 0;
-    if (spec->memory != SCHEMA_ABSENT)
-        result |=
-            json_object_set_new(object, "memory", json_pack("{s:I}", "limit", (json_int_t)spec->memory));
-    if (spec->cpu_millis != SCHEMA_ABSENT)
-        result |= json_object_set_new(object, "cpu", cpu_limit(spec->cpu_millis));
+    set_number(object, "limit", spec->memory, &result);
+    set_number(object, "swap", spec->memory_swap, &result);
+    set_number(object, "reservation", spec->memory_reservation, &result);
+    if (result == 0)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+static json_t *resources(const struct oci_config_input *input)
+{
+    const struct container_spec *spec = input->spec;
+    json_t *object = json_pack("{s:o, s:o, s:o}", "memory", memory(spec), "cpu", cpu(spec), "devices",
+                               oci_device_rules(spec, input->devices, input->n_devices));
+    int result = 0;
     if (spec->pids_limit != SCHEMA_ABSENT)
-        result |=
+        result =
             json_object_set_new(object, "pids", json_pack("{s:I}", "limit", (json_int_t)spec->pids_limit));
-    if (result != 0) {
-        json_decref(object);
-        return NULL;
-    }
-    return object;
+    if (result == 0)
+        return object;
+    json_decref(object);
+    return NULL;
 }
 
 static bool has_own_network(const struct container_spec *spec)
@@ -253,11 +289,49 @@ static bool has_own_network(const struct container_spec *spec)
 static json_t *linux_section(const struct oci_config_input *input)
 {
     char cgroup[256];
+    const struct container_spec *spec = input->spec;
     snprintf(cgroup, sizeof(cgroup), "/%s/%s", input->cgroup_parent, input->container_id);
-    return json_pack("{s:o, s:o, s:s, s:o, s:o}", "namespaces", namespaces(has_own_network(input->spec)),
-                     "resources", resources(input->spec), "cgroupsPath", cgroup, "maskedPaths",
-                     string_array(MASKED, COUNT(MASKED)), "readonlyPaths",
-                     string_array(READ_ONLY, COUNT(READ_ONLY)));
+    return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "namespaces", namespaces(has_own_network(spec)),
+                     "resources", resources(input), "cgroupsPath", cgroup, "devices",
+                     oci_devices(input->devices, input->n_devices), "sysctl", oci_sysctls(spec),
+                     "maskedPaths", string_array(MASKED, spec->privileged ? 0 : COUNT(MASKED)),
+                     "readonlyPaths", string_array(READ_ONLY, spec->privileged ? 0 : COUNT(READ_ONLY)));
+}
+
+static json_t *annotations(const struct oci_config_input *input)
+{
+    json_t *object = json_pack("{s:s, s:o, s:s}", "io.wharf.container", input->container_id,
+                               "io.wharf.incarnation", json_sprintf("%lld", (long long)input->incarnation),
+                               "io.wharf.overlay", input->overlay_options);
+    int result = 0;
+    if (input->spec->seccomp == NULL && !input->spec->privileged)
+        result |= json_object_set_new(object, "io.wharf.seccomp", json_string("default"));
+    if (input->spec->init)
+        result |= json_object_set_new(object, "io.wharf.init", json_string("true"));
+    if (result == 0)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+/* A filter of one's own; there is none beside it, and none at all for "unconfined". */
+static int add_seccomp(const struct oci_config_input *input, json_t *config, struct err *err)
+{
+    const char *text = input->spec->seccomp;
+    const struct seccomp_situation situation = {
+        .capabilities = oci_capability_mask(input->spec, input->cgroup2, input->capabilities),
+        .kernel = input->kernel,
+        .machine = SECCOMP_MACHINE,
+        .scmp_arch = SECCOMP_ARCH,
+    };
+    if (text == NULL || strcmp(text, "unconfined") == 0)
+        return 0;
+    json_t *section = seccomp_profile(text, &situation, err);
+    if (section == NULL)
+        return -1;
+    if (json_object_set_new(json_object_get(config, "linux"), "seccomp", section) < 0)
+        return err_nomem(err, "writing the container's configuration");
+    return 0;
 }
 
 bool oci_hostname(const struct container_spec *spec, const char *container_id, char ret[256])
@@ -271,15 +345,29 @@ bool oci_hostname(const struct container_spec *spec, const char *container_id, c
     return true;
 }
 
+/* What is part of the default and cannot be given is found by the kernel. */
+static int check_capabilities(const struct oci_config_input *input, struct err *err)
+{
+    const struct strings *added = &input->spec->cap_add;
+    for (size_t i = 0; i < added->n; i++) {
+        int number = capability_by_name(added->items[i]);
+        if (number >= 0 && (input->capabilities >> number & 1) == 0)
+            return err_set(err, ERR_INVALID,
+                           "the capability '%s' cannot be given: wharf itself runs without it on this node",
+                           added->items[i]);
+    }
+    return 0;
+}
+
 json_t *oci_config(const struct oci_config_input *input, struct err *err)
 {
     char hostname[256];
-    json_auto_t *config = json_pack(
-        "{s:s, s:o, s:{s:s, s:b}, s:o, s:o, s:{s:s, s:o, s:s, s:s}}", "ociVersion", "1.2.0", "process",
-        process(input), "root", "path", "rootfs", "readonly", (int)input->spec->read_only, "mounts",
-        mounts(input->cgroup2), "linux", linux_section(input), "annotations", "io.wharf.container",
-        input->container_id, "io.wharf.incarnation", json_sprintf("%lld", (long long)input->incarnation),
-        "io.wharf.overlay", input->overlay_options, "io.wharf.seccomp", "default");
+    if (check_capabilities(input, err) < 0)
+        return NULL;
+    json_auto_t *config =
+        json_pack("{s:s, s:o, s:{s:s, s:b}, s:o, s:o, s:o}", "ociVersion", "1.2.0", "process", process(input),
+                  "root", "path", "rootfs", "readonly", (int)input->spec->read_only, "mounts", mounts(input),
+                  "linux", linux_section(input), "annotations", annotations(input));
     if (config == NULL)
         return err_nomem(err, "writing the container's configuration"), NULL;
     if (oci_hostname(input->spec, input->container_id, hostname) &&
@@ -287,5 +375,5 @@ json_t *oci_config(const struct oci_config_input *input, struct err *err)
         return err_nomem(err, "writing the container's configuration"), NULL;
     if (json_array_size(json_object_get(json_object_get(config, "process"), "args")) == 0)
         return err_set(err, ERR_INVALID, "no command: neither the container nor its image names one"), NULL;
-    return json_incref(config);
+    return add_seccomp(input, config, err) < 0 ? NULL : json_incref(config);
 }

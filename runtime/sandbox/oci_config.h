@@ -4,8 +4,8 @@
  *
  * The only place where Wharf's own vocabulary meets the runtime-spec: oci_plan.c sees the config and nothing
  * else. What the runtime-spec has no word for goes into annotations: io.wharf.container, io.wharf.incarnation
- * whose it is io.wharf.overlay                           mount options of the overlayfs that makes the root
- *   io.wharf.seccomp                           "default": the built-in filter
+ * whose it is; io.wharf.overlay, mount options of the overlayfs that makes the root; io.wharf.seccomp,
+ * "default" for the built-in filter; io.wharf.init, "true" for a first process that only reaps and forwards.
  *
  * Pure.
  */
@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "events/message.h"
 #include "events/node_state.h"
+#include "runtime/sandbox/oci_rights.h"
 #include "runtime/sandbox/users.h"
 
 struct oci_config_input {
@@ -30,9 +31,14 @@ struct oci_config_input {
     const char *cgroup_parent;
     const char *overlay_options;
     bool cgroup2;
+    const struct oci_device *devices; /* of the host */
+    size_t n_devices;
+    uint64_t capabilities; /* that the node can give, a bit each */
+    const char *kernel;    /* its release, for system call filters that depend on it */
 };
 
-/* A new reference, or NULL: ERR_INVALID when neither spec nor image names a command, or ERR_NOMEM. */
+/* A new reference, or NULL: ERR_INVALID when neither spec nor image names a command, or the node cannot
+ * give what is asked for, or ERR_NOMEM. */
 json_t *oci_config(const struct oci_config_input *input, struct err *err);
 
 /* The host name the container gets: `ret` holds 256 bytes. NULL spec->hostname is the short id, or the host's

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/sandbox/oci_plan.h"
 
-#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,11 +8,13 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 
+#include "base/capability.h"
 #include "base/cleanup.h"
 #include "runtime/sandbox/oci_check.h"
 #include "runtime/sandbox/oci_json.h"
 #include "runtime/sandbox/oci_seccomp.h"
 #include "runtime/sandbox/plan_encode.h"
+#include "runtime/sandbox/seccomp.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -23,51 +24,6 @@ static const struct {
 } NAMESPACES[] = {
     {"pid", CLONE_NEWPID}, {"network", CLONE_NEWNET}, {"ipc", CLONE_NEWIPC},
     {"uts", CLONE_NEWUTS}, {"mount", CLONE_NEWNS},    {"cgroup", CLONE_NEWCGROUP},
-};
-
-/* capabilities(7), in the order of their numbers. */
-static const char *const CAPABILITIES[] = {
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
 };
 
 static const struct {
@@ -105,18 +61,14 @@ static void add_strings(struct buf *plan, enum plan_entry_type type, const json_
 static int read_capability_set(const json_t *list, uint64_t *ret, struct err *err)
 {
     uint64_t mask = 0;
-    size_t i, bit;
+    size_t i;
     json_t *item;
     json_array_foreach(list, i, item)
     {
-        const char *name = json_string_value(item);
-        for (bit = 0; bit < COUNT(CAPABILITIES); bit++) {
-            if (strncmp(name, "CAP_", 4) == 0 && strcmp(name + 4, CAPABILITIES[bit]) == 0)
-                break;
-        }
-        if (bit == COUNT(CAPABILITIES))
-            return err_set(err, ERR_INVALID, "unknown capability '%s'", name);
-        mask |= UINT64_C(1) << bit;
+        int number = capability_by_name(json_string_value(item));
+        if (number < 0)
+            return err_set(err, ERR_INVALID, "unknown capability '%s'", json_string_value(item));
+        mask |= UINT64_C(1) << number;
     }
     *ret = mask;
     return 0;
@@ -315,16 +267,47 @@ static int add_hooks(struct buf *plan, const json_t *list, enum plan_hook_stage 
     return 0;
 }
 
-static void read_limits(const json_t *section, struct cgroup_limits *ret)
+/* Everything is denied that no rule allows, so that only those count (config-linux.md, "Allowed Device
+ * list"). */
+static int read_device_rules(const json_t *list, struct cgroup_limits *ret, struct err *err)
+{
+    size_t i;
+    json_t *item;
+    ret->devices = calloc(json_array_size(list) + 1, sizeof(*ret->devices));
+    if (ret->devices == NULL)
+        return err_nomem(err, "reading the resources");
+    json_array_foreach(list, i, item)
+    {
+        const json_t *minor = json_object_get(item, "minor");
+        if (!oci_flag(item, "allow"))
+            return err_set(err, ERR_INVALID,
+                           "a rule of 'linux.resources.devices' that denies is not supported");
+        if (json_object_get(item, "major") == NULL || minor == NULL) {
+            ret->any_device = true;
+            continue;
+        }
+        struct cgroup_device *rule = &ret->devices[ret->n_devices++];
+        snprintf(rule->rule, sizeof(rule->rule), "%.1s %u:%u %.3s", oci_text(item, "type"),
+                 (unsigned)oci_number(item, "major"), (unsigned)json_integer_value(minor),
+                 oci_text(item, "access"));
+    }
+    return 0;
+}
+
+static int read_limits(const json_t *section, struct cgroup_limits *ret, struct err *err)
 {
     const json_t *resources = json_object_get(section, "resources");
-    const json_t *cpu = json_object_get(resources, "cpu");
+    const json_t *cpu = json_object_get(resources, "cpu"), *memory = json_object_get(resources, "memory");
     *ret = (struct cgroup_limits){
-        .memory_bytes = json_integer_value(json_object_get(json_object_get(resources, "memory"), "limit")),
+        .memory_bytes = oci_number(memory, "limit"),
+        .memory_swap_bytes = oci_number(memory, "swap"),
+        .memory_reservation_bytes = oci_number(memory, "reservation"),
+        .cpu_shares = oci_number(cpu, "shares"),
         .cpu_quota_us = json_integer_value(json_object_get(cpu, "quota")),
         .cpu_period_us = json_integer_value(json_object_get(cpu, "period")),
         .pids = json_integer_value(json_object_get(json_object_get(resources, "pids"), "limit")),
     };
+    return read_device_rules(json_object_get(resources, "devices"), ret, err);
 }
 
 static int read_root_propagation(const json_t *section, bool init, struct plan_header *header,
@@ -343,12 +326,14 @@ static int read_root_propagation(const json_t *section, bool init, struct plan_h
     return 0;
 }
 
-static void read_flags(const json_t *config, struct plan_header *header)
+static void read_flags(const json_t *config, bool init, struct plan_header *header)
 {
     if ((header->clone_flags & CLONE_NEWNET) != 0)
         header->flags |= PLAN_LOOPBACK;
     if (oci_flag(json_object_get(config, "root"), "readonly"))
         header->flags |= PLAN_READ_ONLY_ROOT;
+    if (!init && strcmp(oci_text(json_object_get(config, "annotations"), "io.wharf.init"), "true") == 0)
+        header->flags |= PLAN_REAPER;
 }
 
 /* What a process is, whether it is the first or one more. */
@@ -396,7 +381,7 @@ static int make_header(const struct oci_plan_input *input, struct buf *plan, str
         read_process(process, header, err) < 0 || read_root_propagation(section, init, header, err) < 0)
         return -1;
     *ret_own = header->clone_flags | joined;
-    read_flags(input->config, header);
+    read_flags(input->config, init, header);
     if (init) {
         header->flags |= PLAN_INIT | input->flags;
         header->n_cgroups = header->oom_cgroup = input->n_cgroup_fds;
@@ -421,25 +406,29 @@ static int check_for_shim(const json_t *config, struct err *err)
         return err_set(err, ERR_INVALID, "'process.terminal' is not supported");
     if (json_object_size(json_object_get(config, "hooks")) > 0)
         return err_set(err, ERR_INVALID, "'hooks' are not supported");
-    if (json_object_get(section, "seccomp") != NULL ||
-        (seccomp[0] != '\0' && strcmp(seccomp, "default") != 0))
-        return err_set(err, ERR_INVALID, "only the default system call filter is supported");
-    if (json_object_size(json_object_get(section, "sysctl")) > 0)
-        return err_set(err, ERR_INVALID, "'linux.sysctl' is not supported");
+    if (seccomp[0] != '\0' &&
+        (strcmp(seccomp, "default") != 0 || json_object_get(section, "seccomp") != NULL))
+        return err_set(err, ERR_INVALID,
+                       "the annotation 'io.wharf.seccomp' must be 'default', without a "
+                       "'linux.seccomp' beside it");
     if (json_array_size(json_object_get(json_object_get(config, "process"), "args")) == 0)
         return err_set(err, ERR_INVALID, "'process.args' is empty");
     return 0;
 }
 
-static int add_for_shim(const struct oci_plan_input *input, struct buf *plan, struct err *err)
+/* The default filter is compiled once, but for capabilities that open more of the kernel. */
+static int add_default_filter(const struct buf *usual, struct buf *plan, const struct plan_header *header,
+                              struct err *err)
 {
-    const char *seccomp = oci_text(json_object_get(input->config, "annotations"), "io.wharf.seccomp");
-    if (check_for_shim(input->config, err) < 0)
+    uint64_t more = seccomp_relevant_capabilities(header->cap_bounding);
+    auto_buf struct buf program = BUF_INIT;
+    if (more == 0) {
+        plan_add(plan, PLAN_SECCOMP, usual->data, usual->size);
+        return 0;
+    }
+    if (seccomp_default_program(more, &program, err) < 0)
         return -1;
-    plan_add_string(plan, PLAN_BOOT_ID, input->boot_id);
-    plan_add_string(plan, PLAN_CGROUP, input->cgroup_name);
-    if (seccomp[0] != '\0')
-        plan_add(plan, PLAN_SECCOMP, input->seccomp->data, input->seccomp->size);
+    plan_add(plan, PLAN_SECCOMP, program.data, program.size);
     return 0;
 }
 
@@ -455,12 +444,25 @@ static int add_filter(struct buf *plan, const json_t *section, struct plan_heade
     return 0;
 }
 
+static int add_for_shim(const struct oci_plan_input *input, struct buf *plan, struct plan_header *header,
+                        struct err *err)
+{
+    const char *seccomp = oci_text(json_object_get(input->config, "annotations"), "io.wharf.seccomp");
+    if (check_for_shim(input->config, err) < 0)
+        return -1;
+    plan_add_string(plan, PLAN_BOOT_ID, input->boot_id);
+    plan_add_string(plan, PLAN_CGROUP, input->cgroup_name);
+    if (seccomp[0] != '\0')
+        return add_default_filter(input->seccomp, plan, header, err);
+    return add_filter(plan, json_object_get(input->config, "linux"), header, err);
+}
+
 static int add_for_init(const struct oci_plan_input *input, struct buf *plan, struct plan_header *header,
-                        uint64_t own, struct err *err)
+                        struct err *err)
 {
     const json_t *section = json_object_get(input->config, "linux");
     const json_t *hooks = json_object_get(input->config, "hooks");
-    if (add_filter(plan, section, header, err) < 0 || add_sysctls(plan, section, own, err) < 0 ||
+    if (add_filter(plan, section, header, err) < 0 ||
         add_hooks(plan, json_object_get(hooks, "createContainer"), PLAN_HOOK_CREATE_CONTAINER, err) < 0)
         return -1;
     return add_hooks(plan, json_object_get(hooks, "startContainer"), PLAN_HOOK_START_CONTAINER, err);
@@ -477,14 +479,17 @@ int oci_plan(const struct oci_plan_input *input, struct buf *ret_plan, struct cg
         return -1;
     plan_begin(ret_plan);
     if (make_header(input, ret_plan, &header, &own, err) < 0 ||
-        (input->bundle == NULL ? add_for_shim(input, ret_plan, err)
-                               : add_for_init(input, ret_plan, &header, own, err)) < 0)
+        (input->bundle == NULL ? add_for_shim(input, ret_plan, &header, err)
+                               : add_for_init(input, ret_plan, &header, err)) < 0)
         return -1;
     if (add_process(ret_plan, process, err) < 0 || add_names(ret_plan, input->config, own, err) < 0 ||
+        add_sysctls(ret_plan, json_object_get(input->config, "linux"), own, err) < 0 ||
         oci_mounts(&mounts, ret_plan, err) < 0)
         return -1;
-    if (ret_limits != NULL)
-        read_limits(json_object_get(input->config, "linux"), ret_limits);
+    if (ret_limits != NULL && read_limits(json_object_get(input->config, "linux"), ret_limits, err) < 0) {
+        cgroup_limits_release(ret_limits);
+        return -1;
+    }
     return plan_finish(ret_plan, header, err);
 }
 
@@ -535,7 +540,8 @@ int oci_plan_process(const struct oci_process_input *input, struct buf *ret_plan
     if (read_process(input->process, &header, err) < 0 || add_filter(ret_plan, section, &header, err) < 0 ||
         add_process(ret_plan, input->process, err) < 0)
         return -1;
-    if (annotation[0] != '\0' && input->seccomp != NULL)
-        plan_add(ret_plan, PLAN_SECCOMP, input->seccomp->data, input->seccomp->size);
+    if (annotation[0] != '\0' && input->seccomp != NULL &&
+        add_default_filter(input->seccomp, ret_plan, &header, err) < 0)
+        return -1;
     return plan_finish(ret_plan, header, err);
 }

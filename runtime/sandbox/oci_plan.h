@@ -36,7 +36,7 @@ struct oci_plan_input {
 };
 
 /* Appends the plan to `ret_plan`. ERR_INVALID for what is not supported or wrong. `ret_limits` is for the
- * shim; NULL where linux.resources is applied as a whole. */
+ * shim, to be released on success; NULL where linux.resources is applied as a whole. */
 int oci_plan(const struct oci_plan_input *input, struct buf *ret_plan, struct cgroup_limits *ret_limits,
              struct err *err);
 

@@ -58,7 +58,8 @@ enum plan_flag {
     PLAN_KEEP_KEYRING = 1 << 7, /* no session keyring of its own */
     PLAN_OOM_SCORE = 1 << 8,    /* oom_score_adj is meant */
     PLAN_JOIN = 1 << 9,         /* with PLAN_INIT: one more process in a container that there is; no steps */
-    PLAN_FLAGS = (1 << 10) - 1,
+    PLAN_REAPER = 1 << 10,      /* the first process stays and has the command as its child */
+    PLAN_FLAGS = (1 << 11) - 1,
 };
 
 struct plan_header {

@@ -2,6 +2,7 @@
 #include "runtime/sandbox/seccomp.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -393,6 +394,27 @@ static const char *const ALLOWED[] = {
     "cachestat",
 };
 
+/* What a capability is needed for anyhow, and useless without. */
+static const struct {
+    int capability;
+    const char *names[24];
+} WITH_CAPABILITY[] = {
+    {CAP_DAC_READ_SEARCH, {"open_by_handle_at"}},
+    {CAP_SYS_ADMIN, {"bpf",         "clone3",        "fanotify_init",   "fsconfig",   "fsmount",
+                     "fsopen",      "fspick",        "lookup_dcookie",  "mount",      "mount_setattr",
+                     "move_mount",  "open_tree",     "perf_event_open", "pivot_root", "quotactl",
+                     "quotactl_fd", "setdomainname", "sethostname",     "setns",      "umount",
+                     "umount2",     "unshare"}},
+    {CAP_SYS_BOOT, {"reboot"}},
+    {CAP_SYS_MODULE, {"delete_module", "finit_module", "init_module"}},
+    {CAP_SYS_PACCT, {"acct"}},
+    {CAP_SYS_RAWIO, {"ioperm", "iopl"}},
+    {CAP_SYS_TIME, {"clock_settime", "clock_settime64", "settimeofday", "stime"}},
+    {CAP_SYS_TTY_CONFIG, {"vhangup"}},
+    {CAP_BPF, {"bpf"}},
+    {CAP_PERFMON, {"perf_event_open"}},
+};
+
 #define NAMESPACE_FLAGS                                                                                      \
     (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |               \
      CLONE_NEWCGROUP)
@@ -417,7 +439,19 @@ static void set_verdict(struct table *table, uint32_t arch, const char *name, en
         table->verdicts[nr] = (uint8_t)verdict;
 }
 
-static void fill_table(struct table *table, uint32_t arch)
+static void allow_by_capability(struct table *table, uint32_t arch, uint64_t capabilities)
+{
+    for (size_t i = 0; i < sizeof(WITH_CAPABILITY) / sizeof(WITH_CAPABILITY[0]); i++) {
+        if ((capabilities >> WITH_CAPABILITY[i].capability & 1) == 0)
+            continue;
+        for (const char *const *name = WITH_CAPABILITY[i].names; *name != NULL; name++)
+            set_verdict(table, arch, *name, ALLOW);
+    }
+    if ((capabilities >> CAP_SYS_ADMIN & 1) != 0)
+        set_verdict(table, arch, "clone", ALLOW); /* with any namespace */
+}
+
+static void fill_table(struct table *table, uint32_t arch, uint64_t capabilities)
 {
     int newest = 0;
     for (int nr = 0; nr < NUMBERS; nr++) {
@@ -434,6 +468,7 @@ static void fill_table(struct table *table, uint32_t arch)
     set_verdict(table, arch, "socket", CHECK_SOCKET);
     set_verdict(table, arch, "personality", CHECK_PERSONALITY);
     set_verdict(table, arch, "clone3", NOT_THERE);
+    allow_by_capability(table, arch, capabilities);
 }
 
 static void emit(struct buf *program, struct sock_filter instruction)
@@ -508,13 +543,13 @@ static void emit_search(struct buf *program, const struct table *table, const ui
     emit_search(program, table, starts, middle, last);
 }
 
-static void emit_architecture(struct buf *program, uint32_t arch)
+static void emit_architecture(struct buf *program, uint32_t arch, uint64_t capabilities)
 {
     struct table table;
     uint16_t starts[NUMBERS];
     size_t n = 0;
     auto_buf struct buf body = BUF_INIT;
-    fill_table(&table, arch);
+    fill_table(&table, arch, capabilities);
     for (uint16_t nr = 0; nr < NUMBERS; nr++) {
         if (nr == 0 || table.verdicts[nr] != table.verdicts[nr - 1])
             starts[n++] = nr;
@@ -530,12 +565,20 @@ static void emit_architecture(struct buf *program, uint32_t arch)
     buf_add(program, body.data, body.size);
 }
 
-int seccomp_default_program(struct buf *ret, struct err *err)
+uint64_t seccomp_relevant_capabilities(uint64_t capabilities)
+{
+    uint64_t relevant = 0;
+    for (size_t i = 0; i < sizeof(WITH_CAPABILITY) / sizeof(WITH_CAPABILITY[0]); i++)
+        relevant |= capabilities & UINT64_C(1) << WITH_CAPABILITY[i].capability;
+    return relevant;
+}
+
+int seccomp_default_program(uint64_t capabilities, struct buf *ret, struct err *err)
 {
     emit(ret, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
-    emit_architecture(ret, seccomp_arch_native());
+    emit_architecture(ret, seccomp_arch_native(), capabilities);
 #ifdef __x86_64__
-    emit_architecture(ret, SCMP_ARCH_X86); /* 32-bit programs */
+    emit_architecture(ret, SCMP_ARCH_X86, capabilities); /* 32-bit programs */
 #endif
     emit(ret, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
     return ret->failed ? err_nomem(err, "building the system call filter") : 0;

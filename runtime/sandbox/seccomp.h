@@ -13,10 +13,16 @@
 #ifndef WHARF_RUNTIME_SANDBOX_SECCOMP_H
 #define WHARF_RUNTIME_SANDBOX_SECCOMP_H
 
+#include <stdint.h>
+
 #include "base/buf.h"
 #include "base/err.h"
 
-/* Appends the program: an array of struct sock_filter. */
-int seccomp_default_program(struct buf *ret, struct err *err);
+/* Those of the capabilities (a bit each) that open further system calls: each does what the kernel allows
+ * nobody without it. With none of them the program is the same for every container. */
+uint64_t seccomp_relevant_capabilities(uint64_t capabilities);
+
+/* Appends the program for a container that may have the capabilities: an array of struct sock_filter. */
+int seccomp_default_program(uint64_t capabilities, struct buf *ret, struct err *err);
 
 #endif

@@ -139,3 +139,16 @@ int user_resolve(struct user *ret, const char *user, const char *passwd, const c
     *ret = found;
     return 0;
 }
+
+int user_add_groups(struct user *user, char *const *groups, size_t n, const char *group, struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t gid;
+        if (!find_group(&gid, group, groups[i]))
+            return err_set(err, ERR_NOT_FOUND, "the group '%s' is not in the image's /etc/group", groups[i]);
+        if (user->n_groups == USER_GROUPS_MAX)
+            return err_set(err, ERR_INVALID, "more than %d groups for one user", USER_GROUPS_MAX);
+        user->groups[user->n_groups++] = gid;
+    }
+    return 0;
+}

@@ -28,4 +28,8 @@ struct user {
  * is not known. */
 int user_resolve(struct user *ret, const char *user, const char *passwd, const char *group, struct err *err);
 
+/* Adds the groups, each a name or a number. ERR_NOT_FOUND for a name that is not known, ERR_INVALID when
+ * there are too many. */
+int user_add_groups(struct user *user, char *const *groups, size_t n, const char *group, struct err *err);
+
 #endif

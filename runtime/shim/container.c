@@ -67,7 +67,8 @@ static int set_up(const struct plan *plan, const struct container_fds *fds, stru
     if (wait_for_go(fds) < 0)
         _exit(1);
     struct mount_work work = MOUNT_WORK_INIT(plan, failure);
-    if (mounts_make(&work) < 0 || mounts_enter(&work) < 0 || set_up_stdio(fds, failure) < 0)
+    if (mounts_make(&work) < 0 || kernel_set_parameters(plan, failure) < 0 || mounts_enter(&work) < 0 ||
+        set_up_stdio(fds, failure) < 0)
         return -1;
     if ((plan->header.flags & PLAN_LOOPBACK) != 0 && process_bring_loopback_up(failure) < 0)
         return -1;
@@ -84,7 +85,9 @@ static int set_up(const struct plan *plan, const struct container_fds *fds, stru
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    return process_load_filter(plan, failure);
+    if (process_load_filter(plan, failure) < 0)
+        return -1;
+    return (plan->header.flags & PLAN_REAPER) != 0 ? reaper_begin(failure) : 0;
 }
 
 _Noreturn void container_main(const struct plan *plan, const struct container_fds *fds)

@@ -120,20 +120,6 @@ static int set_names(struct init *init)
     return 0;
 }
 
-/* Through the host's /proc, which shows each process its own namespaces, while it is still there. */
-static int set_sysctls(struct init *init)
-{
-    struct plan_sysctl sysctl;
-    size_t cursor = 0;
-    char path[512];
-    while (plan_next_sysctl(&init->plan, &cursor, &sysctl)) {
-        snprintf(path, sizeof(path), "/proc/sys/%s", sysctl.path);
-        if (process_write_file(path, sysctl.value) < 0)
-            return fail(&init->failure, PLAN_STAGE_SYSCTL, sysctl.path);
-    }
-    return process_set_oom_score(&init->plan, &init->failure);
-}
-
 static int run_hooks(struct init *init, enum plan_hook_stage stage)
 {
     static struct plan_hook_call hook; /* too large for the stack of every other container */
@@ -165,7 +151,7 @@ static int build(struct init *init)
         return -1;
     if ((init->plan.header.flags & PLAN_LOOPBACK) != 0 && process_bring_loopback_up(&init->failure) < 0)
         return -1;
-    if (mounts_make(&work) < 0 || set_sysctls(init) < 0)
+    if (mounts_make(&work) < 0 || kernel_set_parameters(&init->plan, &init->failure) < 0)
         return -1;
     tell(init, sync_fd, INIT_MOUNTED, 0);
     hear(init, sync_fd);

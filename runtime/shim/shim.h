@@ -95,6 +95,17 @@ void process_give_streams(const struct plan *plan);
  * /dev/console too. Its master goes to `socket_fd` (SCM_RIGHTS, one message "/dev/ptmx"). */
 int terminal_open(const struct plan *plan, int root_fd, bool console, int socket_fd,
                   struct plan_failure *failure);
+/* --- kernel.c --- */
+
+/* Sysctls of the process's own namespaces and its OOM score, through the host's /proc, which shows each
+ * process its own, while it is still there. */
+int kernel_set_parameters(const struct plan *plan, struct plan_failure *failure);
+
+/* --- reaper.c --- */
+
+/* Returns 0 in a child that is to become the command. This process never returns: it stays as the first one.
+ * -1 if there is no child. */
+int reaper_begin(struct plan_failure *failure);
 
 /* --- hook.c --- */
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/capability.h"
 #include "runtime/sandbox/oci_config.h"
 #include "runtime/sandbox/oci_plan.h"
 #include "runtime/sandbox/plan.h"
@@ -22,6 +23,7 @@ struct fixture {
     struct image image;
     struct user user;
     struct cgroup_layout layout;
+    const struct oci_device *devices; /* one, or none */
     json_t *config;
     struct buf bytes;
     struct plan plan;
@@ -47,6 +49,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     plan_release(&f->plan);
+    cgroup_limits_release(&f->limits);
     json_decref(f->config);
     buf_release(&f->bytes);
     free(f);
@@ -56,7 +59,18 @@ static int teardown(void **state)
 static int make_config(struct fixture *f)
 {
     struct oci_config_input input = {
-        ID, 2, &f->spec, &f->image, &f->user, "wharf", "lowerdir=l,upperdir=u,workdir=w", false};
+        .container_id = ID,
+        .incarnation = 2,
+        .spec = &f->spec,
+        .image = &f->image,
+        .user = &f->user,
+        .cgroup_parent = "wharf",
+        .overlay_options = "lowerdir=l,upperdir=u,workdir=w",
+        .devices = f->devices,
+        .n_devices = f->devices == NULL ? 0 : 1,
+        .capabilities = CAPABILITY_ALL,
+        .kernel = "6.1.0",
+    };
     f->config = oci_config(&input, &f->err);
     return f->config == NULL ? -1 : 0;
 }
@@ -72,6 +86,7 @@ static int make_plan(struct fixture *f)
                                    .seccomp = &seccomp,
                                    .log_max_bytes = 1 << 20,
                                    .log_files = 3};
+    cgroup_limits_release(&f->limits);
     if (oci_plan(&input, &f->bytes, &f->limits, &f->err) < 0)
         return -1;
     assert_null(plan_decode(&f->plan, f->bytes.data, f->bytes.size));
@@ -128,6 +143,111 @@ static void everything_asked_for(void **state)
     assert_int_equal(f->limits.cpu_quota_us, 150000);
     assert_int_equal(f->limits.cpu_period_us, 100000);
     assert_int_equal(f->limits.pids, 9);
+}
+
+static char *strings_of(struct strings *ret, char **items)
+{
+    *ret = (struct strings){.items = items};
+    while (items[ret->n] != NULL)
+        ret->n++;
+    return items[0];
+}
+
+static void expect_capabilities(struct fixture *f, char **add, char **drop, uint64_t expected)
+{
+    strings_of(&f->spec.cap_add, add);
+    strings_of(&f->spec.cap_drop, drop);
+    uint64_t mask = oci_capability_mask(&f->spec, false, CAPABILITY_ALL);
+    assert_true(mask == expected);
+}
+
+#define LIST(...)                                                                                            \
+    (char *[])                                                                                               \
+    {                                                                                                        \
+        __VA_ARGS__, NULL                                                                                    \
+    }
+
+static void capabilities_added_and_dropped(void **state)
+{
+    struct fixture *f = *state;
+    expect_capabilities(f, LIST("CAP_BPF"), LIST("CAP_CHOWN"), 0xa80425fa | UINT64_C(1) << CAP_BPF);
+    expect_capabilities(f, LIST("ALL"), LIST("CAP_CHOWN"), CAPABILITY_ALL & ~UINT64_C(1));
+    expect_capabilities(f, LIST("CAP_CHOWN"), LIST("ALL"), 1);
+    expect_capabilities(f, LIST(NULL), LIST("ALL"), 0);
+    f->spec.privileged = true;
+    expect_capabilities(f, LIST(NULL), LIST("CAP_CHOWN"), CAPABILITY_ALL & ~UINT64_C(1));
+    f->spec.privileged = false;
+    strings_of(&f->spec.cap_add, LIST(NULL));
+    strings_of(&f->spec.cap_drop, LIST(NULL));
+    assert_true(oci_capability_mask(&f->spec, true, CAPABILITY_ALL) ==
+                0xa00425fb); /* v2: without CAP_MKNOD */
+}
+
+static void a_privileged_container_is_not_confined(void **state)
+{
+    struct fixture *f = *state;
+    f->spec.privileged = true;
+    assert_int_equal(make_config(f), 0);
+    assert_int_equal(make_plan(f), 0);
+    assert_true(f->plan.header.cap_effective == CAPABILITY_ALL);
+    assert_int_equal(f->plan.header.flags & PLAN_NO_NEW_PRIVS, 0);
+    assert_int_equal(f->plan.n_seccomp, 0);
+    assert_true(f->limits.any_device);
+    struct plan_step step;
+    for (size_t cursor = 0; plan_next_step(&f->plan, &cursor, &step);)
+        assert_true(step.op != PLAN_OP_MASK && step.op != PLAN_OP_READ_ONLY);
+}
+
+static void limits_devices_and_kernel_parameters(void **state)
+{
+    struct fixture *f = *state;
+    struct oci_device device = {"/dev/x", 'c', 10, 229, 0600, 1, 2, "rw"};
+    struct string_pair sysctl = {"net.ipv4.ip_forward", "1"};
+    strings_of(&f->spec.ulimits, LIST("nofile=5:-1", "core=0:0"));
+    f->spec.sysctls = (struct string_map){&sysctl, 1};
+    f->spec.oom_score_adj = -5;
+    f->spec.memory = 100;
+    f->spec.memory_swap = -1;
+    f->spec.memory_reservation = 50;
+    f->spec.cpu_shares = 7;
+    f->spec.init = true;
+    f->devices = &device;
+    assert_int_equal(make_config(f), 0);
+    assert_int_equal(make_plan(f), 0);
+    struct plan_rlimit limit;
+    struct plan_sysctl parameter;
+    size_t cursor = 0, at = 0;
+    assert_true(plan_next_rlimit(&f->plan, &cursor, &limit));
+    assert_true(limit.soft == 5 && limit.hard == UINT64_MAX);
+    assert_true(plan_next_rlimit(&f->plan, &cursor, &limit));
+    assert_false(plan_next_rlimit(&f->plan, &cursor, &limit));
+    assert_true(plan_next_sysctl(&f->plan, &at, &parameter));
+    assert_string_equal(parameter.path, "net/ipv4/ip_forward");
+    assert_int_equal(f->plan.header.oom_score_adj, -5);
+    assert_true((f->plan.header.flags & (PLAN_OOM_SCORE | PLAN_REAPER)) == (PLAN_OOM_SCORE | PLAN_REAPER));
+    assert_int_equal(f->limits.memory_swap_bytes, -1);
+    assert_int_equal(f->limits.memory_reservation_bytes, 50);
+    assert_int_equal(f->limits.cpu_shares, 7);
+    assert_int_equal(f->limits.n_devices, 1);
+    assert_string_equal(f->limits.devices[0].rule, "c 10:229 rw");
+    assert_false(f->limits.any_device);
+}
+
+static void filters_of_ones_own(void **state)
+{
+    struct fixture *f = *state;
+    f->spec.seccomp = "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"mkdir\"],"
+                      "\"action\":\"SCMP_ACT_ERRNO\"}]}";
+    assert_int_equal(make_config(f), 0);
+    assert_int_equal(make_plan(f), 0);
+    assert_in_range(f->plan.n_seccomp, 2, 100);
+    json_decref(f->config);
+    plan_release(&f->plan);
+    buf_reset(&f->bytes);
+    f->spec.seccomp = "unconfined";
+    assert_int_equal(make_config(f), 0);
+    assert_int_equal(make_plan(f), 0);
+    assert_int_equal(f->plan.n_seccomp, 0);
 }
 
 static void no_quota_below_the_kernels_least(void **state)
@@ -187,6 +307,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(defaults),
         TEST(everything_asked_for),
+        TEST(capabilities_added_and_dropped),
+        TEST(a_privileged_container_is_not_confined),
+        TEST(limits_devices_and_kernel_parameters),
+        TEST(filters_of_ones_own),
         TEST(no_quota_below_the_kernels_least),
         TEST(no_command_is_an_error),
         TEST(what_cannot_be_given_is_refused),

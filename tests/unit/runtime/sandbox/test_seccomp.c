@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/cleanup.h"
 #include "runtime/sandbox/seccomp.h"
 
 #define REFUSED (SECCOMP_RET_ERRNO | EPERM)
@@ -56,7 +58,7 @@ static int setup(void **state)
 {
     static struct buf program = BUF_INIT;
     struct err err = ERR_INIT;
-    assert_int_equal(seccomp_default_program(&program, &err), 0);
+    assert_int_equal(seccomp_default_program(0, &program, &err), 0);
     *state = &program;
     return 0;
 }
@@ -135,6 +137,23 @@ static void is_short(void **state)
     assert_in_range(program->size / sizeof(struct sock_filter), 100, 700);
 }
 
+static void capabilities_open_what_they_are_for(void **state)
+{
+    (void)state;
+    auto_buf struct buf admin = BUF_INIT;
+    uint32_t native = seccomp_arch_native();
+    assert_int_equal(seccomp_default_program(UINT64_C(1) << CAP_SYS_ADMIN, &admin, NULL), 0);
+    assert_int_equal(ask(&admin, native, "mount", 0), SECCOMP_RET_ALLOW);
+    assert_int_equal(ask(&admin, native, "unshare", CLONE_NEWUSER), SECCOMP_RET_ALLOW);
+    assert_int_equal(ask(&admin, native, "clone", CLONE_NEWNET), SECCOMP_RET_ALLOW);
+    assert_int_equal(ask(&admin, native, "init_module", 0), REFUSED);
+    assert_int_equal(ask(&admin, native, "reboot", 0), REFUSED);
+    assert_int_equal(ask(&admin, native, "socket", AF_VSOCK), REFUSED);
+    assert_true(seccomp_relevant_capabilities(0xa80425fb) == 0); /* the default ones */
+    assert_true(seccomp_relevant_capabilities(UINT64_C(1) << CAP_SYS_BOOT | 1) == UINT64_C(1)
+                                                                                      << CAP_SYS_BOOT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +164,7 @@ int main(void)
         cmocka_unit_test(serves_32_bit_programs),
 #endif
         cmocka_unit_test(is_short),
+        cmocka_unit_test(capabilities_open_what_they_are_for),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
