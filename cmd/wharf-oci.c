@@ -97,6 +97,33 @@ static const struct option_row DELETE[] = {FLAG(options.force, 'f', "force", "ki
 static const struct option_row LIST[] = {FORMAT, FLAG(options.quiet, 'q', "quiet", "ids only"), OPTION_END};
 static const struct option_row PS[] = {FORMAT, OPTION_END};
 static const struct option_row SPEC[] = {BUNDLE, OPTION_END};
+#define LIMIT(member_, letter_, name_, argument_, help_)                                                     \
+    STRING(options.limits.member_, letter_, name_, argument_, help_)
+static const struct option_row UPDATE[] = {
+    STRING(options.resources, 'r', "resources", "FILE", "linux.resources as JSON; - is the standard input"),
+    LIMIT(blkio_weight, 0, "blkio-weight", "N", "share of block devices, 10 to 1000"),
+    LIMIT(cpu_burst, 0, "cpu-burst", "US", "unused time of a period that may be saved up"),
+    LIMIT(cpu_idle, 0, "cpu-idle", "0|1", "run only when nobody else wants to"),
+    LIMIT(cpu_period, 0, "cpu-period", "US", "what the quota counts in"),
+    LIMIT(cpu_quota, 0, "cpu-quota", "US", "processor time in a period; -1: no limit"),
+    LIMIT(cpu_share, 0, "cpu-share", "N", "share of the processors"),
+    LIMIT(cpu_rt_period, 0, "cpu-rt-period", "US", "what the real-time limit counts in"),
+    LIMIT(cpu_rt_runtime, 0, "cpu-rt-runtime", "US", "real-time processor time in a period"),
+    LIMIT(cpuset_cpus, 0, "cpuset-cpus", "LIST", "processors it may run on"),
+    LIMIT(cpuset_mems, 0, "cpuset-mems", "LIST", "memory nodes it may use"),
+    LIMIT(memory, 'm', "memory", "BYTES", "memory; -1: no limit"),
+    LIMIT(memory_reservation, 0, "memory-reservation", "BYTES", "memory it is pushed back to"),
+    LIMIT(memory_swap, 0, "memory-swap", "BYTES", "memory and swap; -1: no limit"),
+    LIMIT(kernel_memory, 0, "kernel-memory", "BYTES", "kernel memory, where the kernel still counts it"),
+    LIMIT(kernel_memory_tcp, 0, "kernel-memory-tcp", "BYTES", "memory for TCP"),
+    LIMIT(pids_limit, 0, "pids-limit", "N", "processes and threads; 0: no limit"),
+    OPTION_END,
+};
+static const struct option_row EVENTS[] = {
+    FLAG(options.stats, 0, "stats", "once, and end"),
+    STRING(options.interval, 0, "interval", "TIME", "how often; 5s by default"),
+    OPTION_END,
+};
 static const struct option_row NONE[] = {OPTION_END};
 
 static int create(const struct arguments *a, char **argv, int *code, struct err *err)
@@ -157,6 +184,16 @@ static int resume(const struct arguments *a, char **argv, int *code, struct err 
     (void)code;
     return oci_resume(&a->options, argv[0], err);
 }
+static int update(const struct arguments *a, char **argv, int *code, struct err *err)
+{
+    (void)code;
+    return oci_update(&a->options, argv[0], err);
+}
+static int events(const struct arguments *a, char **argv, int *code, struct err *err)
+{
+    (void)code;
+    return oci_events(&a->options, argv[0], stdout, err);
+}
 static int spec(const struct arguments *a, char **argv, int *code, struct err *err)
 {
     (void)argv;
@@ -191,6 +228,8 @@ static const struct verb {
     {"ps", "ID", "list a container's processes", 1, 1, PS, ps},
     {"pause", "ID", "freeze a container's processes", 1, 1, NONE, pause_container},
     {"resume", "ID", "let them go on", 1, 1, NONE, resume},
+    {"update", "ID", "change a container's limits", 1, 1, UPDATE, update},
+    {"events", "ID", "print a container's statistics and OOM kills as JSON", 1, 1, EVENTS, events},
     {"spec", "", "write a config.json to begin with", 0, 0, SPEC, spec},
     {"features", "", "print what is supported as JSON", 0, 0, NONE, features},
 };

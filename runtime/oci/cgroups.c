@@ -244,6 +244,74 @@ int oci_cgroups_write(const struct oci_cgroups *cgroups, const json_t *values, s
     return 0;
 }
 
+static int dir_of(const struct oci_cgroups *cgroups, const char *controller)
+{
+    for (size_t i = 0; i < cgroups->n; i++) {
+        if (has_name(&cgroups->items[i], controller))
+            return cgroups->items[i].fd;
+    }
+    return -1;
+}
+
+/* Files with a line for each device say more than can be written back: those stay as they are. */
+static void write_back(const struct oci_cgroups *cgroups, const json_t *values, char *const *before)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(values, i, item)
+    {
+        int dir_fd = dir_of(cgroups, json_string_value(json_array_get(item, 0)));
+        if (before[i] != NULL && strchr(before[i], ' ') == NULL)
+            write_file(dir_fd, json_string_value(json_array_get(item, 1)), before[i]);
+    }
+}
+
+/* One attempt at each that is not written yet; how many were. `err` has the first that was not. */
+static size_t update_round(const struct oci_cgroups *cgroups, const json_t *values, char **before, bool *done,
+                           struct err *err)
+{
+    size_t i, n = 0;
+    json_t *item;
+    err_clear(err);
+    json_array_foreach(values, i, item)
+    {
+        const char *text[4];
+        struct err why = ERR_INIT;
+        for (size_t at = 0; at < 4; at++)
+            text[at] = json_string_value(json_array_get(item, at));
+        if (done[i])
+            continue;
+        if (before[i] == NULL)
+            fs_read_file(dir_of(cgroups, text[0]), text[1], PROCS_LIMIT, &before[i], NULL, NULL);
+        done[i] = write_one(cgroups, text[0], text[1], text[2], text[3], &why) == 0;
+        n += done[i];
+        if (!done[i] && err->code == ERR_NONE)
+            *err = why;
+    }
+    return n;
+}
+
+int oci_cgroups_update(const struct oci_cgroups *cgroups, const json_t *values, struct err *err)
+{
+    size_t n = json_array_size(values), written = 0;
+    auto_free char **before = calloc(n + 1, sizeof(*before));
+    auto_free bool *done = calloc(n + 1, sizeof(*done));
+    struct err why = ERR_INIT;
+    if (before == NULL || done == NULL)
+        return err_nomem(err, "updating a container");
+    for (size_t more = 1; written < n && more > 0; written += more)
+        more = update_round(cgroups, values, before, done, &why);
+    if (written < n) {
+        write_back(cgroups, values, before);
+        write_back(cgroups, values, before); /* they depend on each other, too */
+    }
+    for (size_t i = 0; i < n; i++)
+        free(before[i]);
+    if (written < n && err != NULL)
+        *err = why;
+    return written < n ? -1 : 0;
+}
+
 json_t *oci_cgroups_document(const struct oci_cgroups *cgroups)
 {
     json_t *array = json_array();

@@ -44,6 +44,10 @@ void oci_cgroups_close(struct oci_cgroups *cgroups);
 /* Writes the values that oci_resources worked out: an array of [controller, file, value, member]. */
 int oci_cgroups_write(const struct oci_cgroups *cgroups, const json_t *values, struct err *err);
 
+/* The same for a container that runs: values that depend on each other are taken in whichever order the
+ * kernel accepts, and if one cannot be written those before it get back what they were. */
+int oci_cgroups_update(const struct oci_cgroups *cgroups, const json_t *values, struct err *err);
+
 /* The paths as a JSON array; a new reference, or NULL. */
 json_t *oci_cgroups_document(const struct oci_cgroups *cgroups);
 

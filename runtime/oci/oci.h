@@ -21,6 +21,17 @@ struct oci_texts {
     size_t n;
 };
 
+/* As the command line gives them; NULL: not changed. */
+struct oci_limits {
+    const char *blkio_weight;
+    const char *cpu_burst, *cpu_idle, *cpu_period, *cpu_quota, *cpu_share;
+    const char *cpu_rt_period, *cpu_rt_runtime;
+    const char *cpuset_cpus, *cpuset_mems;
+    const char *memory, *memory_reservation, *memory_swap; /* bytes, or with k, m, g, t */
+    const char *kernel_memory, *kernel_memory_tcp;
+    const char *pids_limit;
+};
+
 /* What the command line says; what a verb does not take is unset. */
 struct oci_options {
     const char *root; /* where the containers' state directories are */
@@ -47,6 +58,12 @@ struct oci_options {
     const char *apparmor;
     const char *process_label;
     bool ignore_paused;
+    /* update: */
+    const char *resources; /* file with linux.resources as JSON, or "-" */
+    struct oci_limits limits;
+    /* events: */
+    bool stats;
+    const char *interval; /* seconds, or with ms, s, m */
     /* Called with what goes on although it failed, as a poststop hook may. */
     void (*warn)(const char *message);
 };
@@ -68,6 +85,11 @@ int oci_list(const struct oci_options *options, FILE *out, struct err *err);
 int oci_ps(const struct oci_options *options, const char *id, FILE *out, struct err *err);
 int oci_pause(const struct oci_options *options, const char *id, struct err *err);
 int oci_resume(const struct oci_options *options, const char *id, struct err *err);
+/* Changes the limits of a container that is not stopped, and its saved configuration. All or nothing. */
+int oci_update(const struct oci_options *options, const char *id, struct err *err);
+/* Prints statistics as runc does, one JSON document a line: once with `stats`, else after every interval and
+ * after every OOM kill until the container ends. */
+int oci_events(const struct oci_options *options, const char *id, FILE *out, struct err *err);
 /* Writes a config.json to begin with into the bundle; ERR_EXISTS if there is one. */
 int oci_spec(const struct oci_options *options, struct err *err);
 int oci_features(FILE *out, struct err *err);

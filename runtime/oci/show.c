@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/fs.h"
 #include "runtime/oci/cgroups.h"
 #include "runtime/oci/oci.h"
 #include "runtime/oci/state.h"
@@ -73,6 +74,43 @@ int oci_list(const struct oci_options *options, FILE *out, struct err *err)
     return 0;
 }
 
+/* What is not for terminals to interpret. */
+static void print_command(const char *text, size_t size, FILE *out)
+{
+    while (size > 0 && text[size - 1] == '\0')
+        size--;
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+        fputc(c == '\0' ? ' ' : c < 0x20 || c == 0x7f ? '?' : c, out);
+    }
+    fputc('\n', out);
+}
+
+static long status_number(const char *status, const char *key)
+{
+    const char *at = strstr(status, key);
+    return at == NULL ? 0 : strtol(at + strlen(key), NULL, 10);
+}
+
+/* A row; none if it has ended meanwhile. A process without arguments is named by its program. */
+static void print_process(int pid, FILE *out)
+{
+    char path[48];
+    auto_free char *status = NULL;
+    auto_free char *command = NULL;
+    size_t size = 0;
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    if (fs_read_file(AT_FDCWD, path, 65536, &status, NULL, NULL) < 0)
+        return;
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+    fs_read_file(AT_FDCWD, path, 4u << 20, &command, &size, NULL);
+    fprintf(out, "%-8ld %8d %8ld  ", status_number(status, "\nUid:"), pid, status_number(status, "\nPPid:"));
+    if (size > 0)
+        print_command(command, size, out);
+    else
+        print_command(status + strlen("Name:\t"), strcspn(status + strlen("Name:\t"), "\n"), out);
+}
+
 static void add_pid(pid_t pid, void *data)
 {
     json_array_append_new(data, json_integer(pid));
@@ -84,8 +122,8 @@ int oci_ps(const struct oci_options *options, const char *id, FILE *out, struct 
     json_auto_t *pids = json_array();
     size_t i;
     json_t *pid;
-    bool json = options->format == NULL || strcmp(options->format, "json") == 0;
-    if (!json && strcmp(options->format, "table") != 0)
+    bool json = options->format != NULL && strcmp(options->format, "json") == 0;
+    if (options->format != NULL && !json && strcmp(options->format, "table") != 0)
         return err_set(err, ERR_INVALID, "--format is 'table' or 'json', not '%s'", options->format);
     if (pids == NULL)
         return err_nomem(err, "listing processes");
@@ -94,10 +132,10 @@ int oci_ps(const struct oci_options *options, const char *id, FILE *out, struct 
         return -1;
     if (json)
         return print(pids, out, err);
-    fprintf(out, "PID\n");
+    fprintf(out, "%-8s %8s %8s  %s\n", "UID", "PID", "PPID", "CMD");
     json_array_foreach(pids, i, pid)
     {
-        fprintf(out, "%lld\n", (long long)json_integer_value(pid));
+        print_process((int)json_integer_value(pid), out);
     }
     return 0;
 }
