@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * http_internal.h - what the files of the HTTP server share: http_server.c (socket, loop, libmicrohttpd's
- * callbacks), http_request.c (what a handler reads and answers), http_stream.c (answers of unknown length).
+ * callbacks), http_request.c (what a handler reads and answers), http_stream.c (answers of unknown length),
+ * http_upgrade.c (answers that are a descriptor).
  *
  * The life of a request:
  *
@@ -95,6 +96,7 @@ struct http_request {
     struct MHD_Response *response;
     unsigned status;
     struct http_stream *stream;
+    int descriptor; /* to hand over; -1 if none */
 };
 
 /* Stops libmicrohttpd's work on the connection until http_conn_resume, and watches for hang-up. Only from

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/http_internal.h"
 
@@ -17,6 +18,7 @@ struct http_request *http_request_new(struct http_conn *conn, const char *method
     request->conn = conn;
     request->method = method;
     request->path = path;
+    request->descriptor = -1;
     conn->request = request;
     return request;
 }
@@ -71,6 +73,8 @@ void http_request_free(struct http_request *request)
     buf_release(&request->headers);
     if (request->response != NULL)
         MHD_destroy_response(request->response);
+    if (request->descriptor >= 0)
+        close(request->descriptor);
     free(request);
 }
 

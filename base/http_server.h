@@ -97,6 +97,11 @@ void http_reply_json_take(struct http_request *request, unsigned status, json_t 
 void http_reply_problem(struct http_request *request, unsigned status, const char *code, const char *pointer,
                         const char *detail_fmt, ...) __attribute__((format(printf, 5, 6)));
 
+/* Answers 101 (switching to `protocol`, which the request asked for) and hands the client the descriptor,
+ * which is taken over: one byte 0 follows the answer with the descriptor beside it (SCM_RIGHTS, unix(7)), and
+ * then the connection ends. */
+void http_reply_descriptor_take(struct http_request *request, const char *protocol, int fd);
+
 /* Callbacks of a streamed reply. */
 struct http_stream_ops {
     void (*on_drained)(struct http_stream *stream,

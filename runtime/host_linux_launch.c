@@ -499,6 +499,7 @@ static int prepare_and_launch(struct launch_op *launch)
         .cgroup_name = launch->op.container->id,
         .layout = &host->cgroups,
         .seccomp = &host->seccomp,
+        .flags = launch->spec.interactive ? PLAN_INPUT : 0,
         .log_max_bytes = LOG_MAX_BYTES,
         .log_files = LOG_FILES,
     };

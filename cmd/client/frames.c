@@ -15,7 +15,7 @@ int frame_next(const char *data, size_t size, size_t *at, struct frame *ret, str
         return 0;
     const unsigned char *header = (const unsigned char *)data + *at;
     uint64_t payload = read_big_endian(header + 4, 4);
-    if (header[0] < FRAME_STDOUT || header[0] > FRAME_END || payload > FRAME_PAYLOAD_LIMIT)
+    if (header[0] < FRAME_STDOUT || header[0] > FRAME_STARTED || payload > FRAME_PAYLOAD_LIMIT)
         return err_set(err, ERR_PROTOCOL, "the runtime's stream is damaged: no frame starts with byte %d",
                        header[0]);
     if (size - *at - FRAME_HEADER_SIZE < payload)

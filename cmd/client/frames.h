@@ -12,7 +12,7 @@
 
 #include "base/err.h"
 
-enum frame_kind { FRAME_STDOUT = 1, FRAME_STDERR = 2, FRAME_END = 3 };
+enum frame_kind { FRAME_STDOUT = 1, FRAME_STDERR = 2, FRAME_END = 3, FRAME_STARTED = 4 };
 
 #define FRAME_HEADER_SIZE 16
 #define FRAME_PAYLOAD_LIMIT ((uint32_t)64 * 1024 * 1024)

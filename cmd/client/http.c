@@ -77,8 +77,11 @@ int http_connect(struct http_call *call, const char *service, const char *path, 
 int http_send(struct http_call *call, const struct http_request *request, struct err *err)
 {
     auto_buf struct buf text = BUF_INIT;
-    buf_printf(&text, "%s %s HTTP/1.1\r\nHost: wharf\r\nConnection: close\r\n", request->method,
-               request->target);
+    buf_printf(&text, "%s %s HTTP/1.1\r\nHost: wharf\r\n", request->method, request->target);
+    if (request->upgrade != NULL)
+        buf_printf(&text, "Connection: Upgrade\r\nUpgrade: %s\r\n", request->upgrade);
+    else
+        buf_add_string(&text, "Connection: close\r\n");
     if (request->headers != NULL)
         buf_add_string(&text, request->headers);
     if (request->body != NULL) {
@@ -141,6 +144,45 @@ int http_receive(struct http_call *call, int timeout_ms, struct err *err)
     if (http_response_feed(&call->response, data, (size_t)n, &why) < 0)
         return err_set(err, why.code, "the %s at '%s': %s", call->service, call->path, why.message);
     return call->response.part == HTTP_DONE ? 0 : 1;
+}
+
+/* As recv(2), with a descriptor if one came beside the bytes. */
+static ssize_t receive_some(int fd, char *data, size_t size, int *ret_fd)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec iov = {.iov_base = data, .iov_len = size};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *head = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
+        memcpy(ret_fd, CMSG_DATA(head), sizeof(int));
+    return n;
+}
+
+int http_receive_descriptor(struct http_call *call, int timeout_ms, int *ret_fd, struct err *err)
+{
+    struct err why = ERR_INIT;
+    while (*ret_fd < 0 && (call->response.part != HTTP_DONE || call->response.status == 101)) {
+        struct pollfd wait = {.fd = call->fd, .events = POLLIN};
+        int ready = poll(&wait, 1, timeout_ms);
+        if (ready == 0)
+            return err_set(err, ERR_TIMEOUT, "the %s at '%s' does not answer", call->service, call->path);
+        char data[4096];
+        ssize_t n = ready < 0 ? -1 : receive_some(call->fd, data, sizeof(data), ret_fd);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return went_away(call, n < 0 ? strerror(errno) : "it sent no descriptor", err);
+        if (*ret_fd < 0 && http_response_feed(&call->response, data, (size_t)n, &why) < 0)
+            return err_set(err, why.code, "the %s at '%s': %s", call->service, call->path, why.message);
+    }
+    return 0;
 }
 
 int http_receive_all(struct http_call *call, int timeout_ms, struct err *err)

@@ -33,6 +33,7 @@ int http_connect(struct http_call *call, const char *service, const char *path, 
 struct http_request {
     const char *method;
     const char *target;  /* path and query, encoded */
+    const char *upgrade; /* the protocol to switch to, or NULL */
     const char *headers; /* further complete header lines, each with CR LF, or NULL */
     const char *body;    /* JSON, or NULL */
     size_t body_size;
@@ -43,6 +44,10 @@ int http_send(struct http_call *call, const struct http_request *request, struct
 /* Reads once. Waits at most timeout_ms (-1: for ever). Returns 1 when more was read, 0 when the response is
  * complete. */
 int http_receive(struct http_call *call, int timeout_ms, struct err *err);
+
+/* The same for an answer that may be a descriptor: with 101, *ret_fd gets what was handed over. Returns when
+ * either is complete. */
+int http_receive_descriptor(struct http_call *call, int timeout_ms, int *ret_fd, struct err *err);
 
 /* Reads until the response is complete, at most timeout_ms in all. */
 int http_receive_all(struct http_call *call, int timeout_ms, struct err *err);

@@ -65,7 +65,7 @@ static int take_frames(struct printer *printer, struct buf *body, struct err *er
     while (!printer->ended && (rc = frame_next(body->data, body->size, &at, &frame, err)) > 0) {
         if (frame.kind == FRAME_END)
             printer->ended = true;
-        else
+        else if (frame.kind != FRAME_STARTED)
             print_frame(printer, &frame);
     }
     buf_consume(body, at);

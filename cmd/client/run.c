@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/say.h"
 #include "cmd/client/api.h"
-#include "cmd/client/attach.h"
+#include "cmd/client/attaching.h"
 #include "cmd/client/spec_options.h"
+#include "cmd/client/values.h"
 
 #define OWN_FAILURE 125
 
@@ -39,22 +41,6 @@ static int run_detached(struct client *client, const struct spec_options *option
     return 0;
 }
 
-/* What the end frame says, as our exit code. */
-static int end_code(const json_t *end)
-{
-    const char *message = json_text(end, "message", NULL);
-    const json_t *code = json_object_get(end, "exit_code");
-    bool ok = strcmp(json_text(end, "outcome", "failed"), "ok") == 0;
-    if (!ok)
-        say_error("%s", message != NULL ? message : "the container could not be run");
-    if (json_is_integer(code))
-        return (int)json_integer_value(code);
-    if (ok)
-        say_error("nobody knows the container's exit code%s%s; 'wharf history' shows what was observed",
-                  message != NULL ? ": " : "", message != NULL ? message : "");
-    return OWN_FAILURE;
-}
-
 /* Follows the container to its end. A runtime that was restarted does not know any more why it refused one:
  * then the writer, which reads it from the log, is asked. */
 static int follow(struct attach *attach, struct api_command *command, const char *node, int *ret_code,
@@ -70,8 +56,8 @@ static int follow(struct attach *attach, struct api_command *command, const char
         return err_set(err, ERR_PROTOCOL, "the writer gave the container no id");
     if (attach_follow(attach, result.container, err) < 0)
         return -1;
-    if (strcmp(json_text(attach->end, "code", ""), "unknown-container") != 0) {
-        *ret_code = end_code(attach->end);
+    if (attach->end == NULL || strcmp(json_text(attach->end, "code", ""), "unknown-container") != 0) {
+        *ret_code = attach_code(attach);
         return 0;
     }
     if (api_command_ask_outcome(command, &result, err) < 0)
@@ -85,15 +71,35 @@ static int follow(struct attach *attach, struct api_command *command, const char
     return 0;
 }
 
+/* Before anything is created. */
+static int check_streams(const struct spec_options *options, struct attach_options *how, struct err *err)
+{
+    struct detach_keys keys;
+    if (options->interactive && options->tty && !isatty(STDIN_FILENO))
+        return err_set(err, ERR_INVALID,
+                       "standard input is no terminal: leave '--tty' out to hand it on as it is");
+    if (options->detach_keys != NULL && detach_keys_parse(&keys, options->detach_keys, err) < 0)
+        return -1;
+    return value_switch(options->sig_proxy, "sig-proxy", true, &how->signals, err);
+}
+
 static int run_in_foreground(struct client *client, const struct spec_options *options, json_t *spec)
 {
     struct err err = ERR_INIT;
     struct api_command command;
-    struct attach attach = {.call = HTTP_CALL_INIT, .signals_fd = -1};
+    struct attach attach = {.call = HTTP_CALL_INIT, .input = {.fd = -1}, .signals_fd = -1};
+    struct attach_options how = {.input = options->interactive,
+                                 .input_ends = true,
+                                 .output = true,
+                                 .detach_keys = options->detach_keys};
     int code = OWN_FAILURE;
+    if (check_streams(options, &how, &err) < 0) {
+        json_decref(spec);
+        return own_failure(&err);
+    }
     int rc = api_command_begin(&command, client, "container.run", options->node, spec, false, &err);
     if (rc == 0)
-        rc = attach_init(&attach, client, &err);
+        rc = attach_init(&attach, client, &how, &err);
     if (rc == 0)
         rc = follow(&attach, &command, options->node, &code, &err);
     api_command_release(&command);
@@ -119,11 +125,14 @@ const struct verb verb_run = {
     .flags = VERB_STOP_AT_OPERAND,
     .synopsis = "IMAGE [COMMAND [ARG...]]",
     .summary = "create a container and start it",
-    .description = "In the foreground the container's output is copied as it comes, signals are forwarded, "
-                   "and the exit code is "
-                   "the container's own; 125 when wharf itself failed or refused, 126 when the command "
-                   "cannot be executed, 127 "
-                   "when it was not found. What follows IMAGE belongs to the command.",
+    .description =
+        "In the foreground the container's output is copied as it comes, signals are forwarded, "
+        "and the exit code is "
+        "the container's own; 125 when wharf itself failed or refused, 126 when the command "
+        "cannot be executed, 127 "
+        "when it was not found. With --interactive standard input is handed on; with --tty as well, "
+        "keys and the size of the terminal, and the detach keys leave the container running. What follows "
+        "IMAGE belongs to the command.",
     .operands = "image",
     .options = run_option_rows,
     .options_size = sizeof(struct spec_options),

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
+#include "cmd/client/attaching.h"
 #include "cmd/client/spec_values.h"
+#include "cmd/client/terminal.h"
 #include "cmd/client/values.h"
 
 #define ROW(letter_, name_, argument_, kind_, member_, help_)                                                \
@@ -61,15 +63,15 @@
         ROW(0, "add-host", "NAME:ADDRESS", OPTION_LIST, add_hosts, "a line for /etc/hosts"),                 \
         ROW(0, "rm", NULL, OPTION_FLAG, rm, "remove the container when it has exited"),                      \
         ROW(0, "node", "NODE", OPTION_STRING, node, "node to place it on"),                                  \
-        UNSUPPORTED('i', "interactive", "there is no standard input yet"),                                   \
-        UNSUPPORTED('t', "tty", "there is no terminal yet"),                                                 \
+        ROW('i', "interactive", NULL, OPTION_FLAG, interactive, "keep standard input open and hand it on"),  \
+        ROW('t', "tty", NULL, OPTION_FLAG, tty, "give it a terminal"),                                       \
         UNSUPPORTED('v', "volume", "there are no volumes yet"),                                              \
         UNSUPPORTED('p', "publish", "there are no ports yet; '--network host' shares the host's"),           \
         UNSUPPORTED(0, "mount", "there are no volumes yet"), OPTION_END
 
 const struct option_row run_option_rows[] = {
     ROW('d', "detach", NULL, OPTION_FLAG, detach, "print the id once it has started, and leave it running"),
-    SPEC_ROWS};
+    ATTACHING_ROWS(spec_options), SPEC_ROWS};
 const struct option_row create_option_rows[] = {SPEC_ROWS};
 
 static int set(json_t *spec, const char *member, json_t *value, struct err *err)
@@ -173,6 +175,21 @@ static int set_restart(json_t *spec, const struct spec_options *options, struct 
     return max > 0 ? set(spec, "restart_max", json_integer(max), err) : 0;
 }
 
+/* The terminal begins with the size of ours, so that nothing is drawn for another one. */
+static int set_streams(json_t *spec, const struct spec_options *options, struct err *err)
+{
+    uint16_t rows = 0, columns = 0;
+    if (set_true(spec, "interactive", options->interactive, err) < 0 ||
+        set_true(spec, "tty", options->tty, err) < 0)
+        return -1;
+    if (!options->tty || !terminal_size(&rows, &columns))
+        return 0;
+    return set(spec, "terminal_rows", json_integer(rows), err) < 0 ||
+                   set(spec, "terminal_columns", json_integer(columns), err) < 0
+               ? -1
+               : 0;
+}
+
 /* Files first, so that -e wins over them. */
 static int set_env(json_t *spec, const struct spec_options *options, struct err *err)
 {
@@ -238,9 +255,10 @@ int spec_make(const struct spec_options *options, int argc, char **argv, bool at
         set_text(spec, "stop_signal", options->stop_signal, err) < 0 ||
         set_true(spec, "read_only", options->read_only, err) < 0 ||
         set_true(spec, "auto_remove", options->rm, err) < 0 || set_true(spec, "attach", attach, err) < 0 ||
-        set_limits(spec, options, err) < 0 || set_more_limits(spec, options, err) < 0 ||
-        set_rights(spec, options, err) < 0 || set_restart(spec, options, err) < 0 ||
-        set_env(spec, options, err) < 0 || set_labels(spec, options, err) < 0)
+        set_streams(spec, options, err) < 0 || set_limits(spec, options, err) < 0 ||
+        set_more_limits(spec, options, err) < 0 || set_rights(spec, options, err) < 0 ||
+        set_restart(spec, options, err) < 0 || set_env(spec, options, err) < 0 ||
+        set_labels(spec, options, err) < 0)
         return -1;
     *ret = json_incref(spec);
     return 0;

@@ -15,6 +15,10 @@ struct spec_options {
     bool read_only;
     bool init;
     bool privileged;
+    bool interactive;
+    bool tty;
+    const char *sig_proxy;
+    const char *detach_keys;
     const char *name;
     const char *node;
     struct option_list env;

@@ -84,6 +84,14 @@ int value_int(const char *text, const char *what, int64_t min, int64_t max, int6
     return 0;
 }
 
+int value_switch(const char *text, const char *what, bool otherwise, bool *ret, struct err *err)
+{
+    if (text != NULL && strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+        return err_set(err, ERR_INVALID, "option '--%s' is true or false, not '%s'", what, text);
+    *ret = text == NULL ? otherwise : strcmp(text, "true") == 0;
+    return 0;
+}
+
 int value_restart(const char *text, const char **ret_policy, int64_t *ret_max, struct err *err)
 {
     static const char *const policies[] = {"no", "on-failure", "always", "unless-stopped"};

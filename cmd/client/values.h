@@ -8,6 +8,7 @@
 #define WHARF_CMD_CLIENT_VALUES_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -20,6 +21,9 @@ int value_cpus(const char *text, int64_t *ret_millis, struct err *err);
 
 /* A decimal integer in [min, max]; `what` names it in the error. */
 int value_int(const char *text, const char *what, int64_t min, int64_t max, int64_t *ret, struct err *err);
+
+/* "true" or "false"; NULL gives `otherwise`. */
+int value_switch(const char *text, const char *what, bool otherwise, bool *ret, struct err *err);
 
 /* "on-failure:3": *ret_policy is a constant, *ret_max is 0 without a limit. */
 int value_restart(const char *text, const char **ret_policy, int64_t *ret_max, struct err *err);

@@ -73,9 +73,19 @@ void attachment_end(struct attachment *attachment, char *json_take);
 /* Ends it after the time, unless a client comes. */
 void attachment_expire_later(struct attachment *attachment, uint64_t timeout_ms);
 
+/* From where a client wants the output. */
+struct attach_from {
+    int64_t since_ns;                 /* nothing older */
+    int64_t skip_stdout, skip_stderr; /* so many bytes of the rest it has had already */
+    bool next_start;                  /* of the start that is to come, if the container does not run */
+};
+
 /* Adds a session for a request, which is answered with a stream. */
-void attachment_add_session(struct attachment *attachment, struct http_request *request, uint64_t skip_stdout,
-                            uint64_t skip_stderr);
+void attachment_add_session(struct attachment *attachment, struct http_request *request,
+                            const struct attach_from *from);
+
+/* Waits for the start that is to come: what is known of an end before does not count. */
+void attachment_rearm(struct attachment *attachment);
 
 /* A session of `logs`: what is there and, with follow, what comes. tail_lines < 0 means all. */
 void logs_session_open(struct output *output, struct http_request *request, const char *container_id,
@@ -83,6 +93,14 @@ void logs_session_open(struct output *output, struct http_request *request, cons
 
 /* The container has ended: `logs` that follow it end too. */
 void logs_sessions_finish(struct output *output, const char *container_id);
+
+/* input.c: GET /v1/containers/{id}/input, a descriptor of the shim's socket (runtime/shim/streams.h). */
+void handle_input(struct http_request *request, void *data);
+
+/* output.c: the container of that id, NULL if the node has none; and whether the text is an id, which is
+ * answered if not. */
+const struct container *output_container(const struct output *output, const char *id);
+bool output_check_id(struct http_request *request, const char *id);
 
 /* Frees everything that is not streaming; used at the end. */
 void attachments_close(struct output *output);

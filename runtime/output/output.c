@@ -25,7 +25,7 @@
 #define UNKNOWN_CONTAINER_MS 30000
 #define ATTACHMENTS_LIMIT 10000 /* beyond it, refusals are not kept for clients that may come */
 
-static const struct container *find_container(const struct output *output, const char *id)
+const struct container *output_container(const struct output *output, const char *id)
 {
     return output->worker != NULL ? node_state_container(&worker_core(output->worker)->state, id) : NULL;
 }
@@ -135,7 +135,7 @@ void output_on_event(struct output *output, const struct decided_event *event,
 
 void output_on_launched(struct output *output, const char *container_id)
 {
-    const struct container *container = find_container(output, container_id);
+    const struct container *container = output_container(output, container_id);
     struct attachment *attachment = attachment_find(output, container_id);
     if (attachment == NULL && container != NULL && container->spec.attach)
         attachment = attachment_get(output, container_id);
@@ -166,7 +166,7 @@ void output_on_ready(struct output *output)
 
 /* --- requests --- */
 
-static bool check_id(struct http_request *request, const char *id)
+bool output_check_id(struct http_request *request, const char *id)
 {
     if (container_id_is_valid(id))
         return true;
@@ -187,31 +187,53 @@ static void attach_to_ended(struct attachment *attachment, const struct containe
     attachment_end(attachment, json_dumps(end, JSON_COMPACT));
 }
 
+static bool read_attach_from(struct http_request *request, struct attach_from *ret)
+{
+    struct err err = ERR_INIT;
+    const char *since = http_request_query(request, "since");
+    const char *start = http_request_query(request, "start");
+    ret->next_start = start != NULL && strcmp(start, "1") == 0;
+    if (!parse_number(http_request_query(request, "skip_stdout"), &ret->skip_stdout) ||
+        !parse_number(http_request_query(request, "skip_stderr"), &ret->skip_stderr)) {
+        http_reply_problem(request, 400, "bad-value", NULL, "the skips must be numbers of bytes");
+        return false;
+    }
+    if (since != NULL && timestamp_parse_user(since, clock_realtime_ns(), &ret->since_ns, &err) < 0) {
+        http_reply_problem(request, 400, "bad-value", NULL, "%s", err.message);
+        return false;
+    }
+    return true;
+}
+
 static void handle_attach(struct http_request *request, void *data)
 {
     struct output *output = data;
     const char *id = http_request_param(request, "id");
-    int64_t skip_stdout = 0, skip_stderr = 0;
-    if (!check_id(request, id))
+    struct attach_from from = {0};
+    if (!output_check_id(request, id))
         return;
-    if (!parse_number(http_request_query(request, "skip_stdout"), &skip_stdout) ||
-        !parse_number(http_request_query(request, "skip_stderr"), &skip_stderr)) {
-        http_reply_problem(request, 400, "bad-value", NULL, "the skips must be numbers of bytes");
+    if (!read_attach_from(request, &from))
         return;
-    }
     bool known = attachment_find(output, id) != NULL;
     struct attachment *attachment = attachment_get(output, id);
     if (attachment == NULL) {
         http_reply_problem(request, 500, "out-of-memory", NULL, "out of memory while attaching");
         return;
     }
-    const struct container *container = find_container(output, id);
-    attachment_add_session(attachment, request, (uint64_t)skip_stdout, (uint64_t)skip_stderr);
+    const struct container *container = output_container(output, id);
+    bool runs = container != NULL && container_state_is_running(container->state);
+    if (from.next_start && !runs && attachment->sessions == NULL) {
+        attachment_rearm(attachment);
+        attachment_add_session(attachment, request, &from);
+        attachment_expire_later(attachment, UNKNOWN_CONTAINER_MS);
+        return;
+    }
+    attachment_add_session(attachment, request, &from);
     if (known)
         return;
     if (container == NULL)
         attachment_expire_later(attachment, UNKNOWN_CONTAINER_MS);
-    else if (container_state_is_running(container->state))
+    else if (runs)
         attachment_launched(attachment);
     else if (container->state == CONTAINER_EXITED && !container->spec.auto_remove)
         attach_to_ended(attachment, container);
@@ -232,7 +254,7 @@ static void handle_logs(struct http_request *request, void *data)
     const char *follow = http_request_query(request, "follow");
     int64_t tail_lines = -1, since_ns = 0;
     struct err err = ERR_INIT;
-    if (!check_id(request, id))
+    if (!output_check_id(request, id))
         return;
     if (!parse_number(http_request_query(request, "tail"), &tail_lines)) {
         http_reply_problem(request, 400, "bad-value", NULL, "tail must be a number of lines");
@@ -242,7 +264,7 @@ static void handle_logs(struct http_request *request, void *data)
         http_reply_problem(request, 400, "bad-value", NULL, "%s", err.message);
         return;
     }
-    const struct container *container = find_container(output, id);
+    const struct container *container = output_container(output, id);
     int dir_fd = host_container_dir(output->host, id, &err);
     if (container == NULL) {
         http_reply_problem(request, 404, "unknown-container", NULL, "no container '%.12s' on this node", id);
@@ -277,9 +299,9 @@ static void handle_processes(struct http_request *request, void *data)
     const struct output *output = data;
     const char *id = http_request_param(request, "id");
     struct err err = ERR_INIT;
-    if (!check_id(request, id))
+    if (!output_check_id(request, id))
         return;
-    const struct container *container = find_container(output, id);
+    const struct container *container = output_container(output, id);
     if (container == NULL) {
         http_reply_problem(request, 404, "unknown-container", NULL, "no container '%.12s' on this node", id);
         return;
@@ -345,6 +367,7 @@ static void handle_metrics(struct http_request *request, void *data)
 
 static const struct http_route routes[] = {
     {"GET", "/v1/containers/{id}/attach", handle_attach},
+    {"GET", "/v1/containers/{id}/input", handle_input},
     {"GET", "/v1/containers/{id}/logs", handle_logs},
     {"GET", "/v1/containers/{id}/processes", handle_processes},
     {"GET", "/v1/usage", handle_usage},

@@ -2,6 +2,7 @@
 /* Sessions: a log tail on one side, an HTTP stream on the other, frames in between (docs/api.md). */
 #define HASH_NONFATAL_OOM 1
 #include <endian.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #define STREAM_HIGH_WATER (1024 * 1024)
 #define FRAME_HEADER_SIZE 16
 #define FRAME_END 3
+#define FRAME_STARTED 4
 #define FRAMES_CONTENT_TYPE "application/vnd.wharf.frames"
 
 static size_t write_frame(struct http_stream *stream, unsigned char kind, int64_t time_ns,
@@ -151,9 +153,22 @@ static int open_tail(struct session *session, struct err *err)
     return result;
 }
 
+/* What a client that wants more than to read has to know. */
+static void write_started(const struct session *session)
+{
+    const struct container *container = output_container(session->output, session->container_id);
+    bool interactive = container != NULL && container->spec.interactive;
+    bool tty = container != NULL && container->spec.tty;
+    char text[64];
+    int size = snprintf(text, sizeof(text), "{\"interactive\":%s,\"tty\":%s}", interactive ? "true" : "false",
+                        tty ? "true" : "false");
+    write_frame(session->stream, FRAME_STARTED, 0, text, (size_t)size, false);
+}
+
 static void session_start(struct session *session)
 {
     struct err err = ERR_INIT;
+    write_started(session);
     if (open_tail(session, &err) < 0)
         fail_session(session, &err);
 }
@@ -166,15 +181,26 @@ void attachment_launched(struct attachment *attachment)
             session_start(each);
 }
 
-void attachment_add_session(struct attachment *attachment, struct http_request *request, uint64_t skip_stdout,
-                            uint64_t skip_stderr)
+void attachment_rearm(struct attachment *attachment)
+{
+    free(attachment->end);
+    free(attachment->result);
+    log_files_close(&attachment->files);
+    attachment->end = attachment->result = NULL;
+    attachment->launched = attachment->kept = attachment->served = false;
+    uv_timer_stop(&attachment->expiry);
+}
+
+void attachment_add_session(struct attachment *attachment, struct http_request *request,
+                            const struct attach_from *from)
 {
     struct session *session = session_new(attachment->output, request, attachment->container_id);
     if (session == NULL)
         return;
     session->attachment = attachment;
-    session->skip[CRI_STDOUT] = skip_stdout;
-    session->skip[CRI_STDERR] = skip_stderr;
+    session->since_ns = from->since_ns;
+    session->skip[CRI_STDOUT] = (uint64_t)from->skip_stdout;
+    session->skip[CRI_STDERR] = (uint64_t)from->skip_stderr;
     session->next = attachment->sessions;
     attachment->sessions = session;
     uv_timer_stop(&attachment->expiry);

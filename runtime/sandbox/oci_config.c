@@ -127,6 +127,8 @@ static json_t *environment(const struct oci_config_input *input)
         snprintf(text, sizeof(text), "HOSTNAME=%s", hostname);
         result = put_env(env, text);
     }
+    if (result == 0 && input->spec->tty)
+        result = put_env(env, "TERM=xterm");
     snprintf(text, sizeof(text), "HOME=%s", input->user->home);
     if (result < 0 || put_env(env, text) < 0 || put_env_list(env, &input->image->env) < 0 ||
         put_env_list(env, &input->spec->env) < 0) {
@@ -154,13 +156,23 @@ static bool may_gain_privileges(const struct container_spec *spec)
     return spec->privileged || spec->new_privileges;
 }
 
+/* NULL where the size is not known. */
+static json_t *console_size(const struct container_spec *spec)
+{
+    if (!spec->tty || spec->terminal_rows == SCHEMA_ABSENT || spec->terminal_columns == SCHEMA_ABSENT)
+        return NULL;
+    return json_pack("{s:I, s:I}", "height", (json_int_t)spec->terminal_rows, "width",
+                     (json_int_t)spec->terminal_columns);
+}
+
 static json_t *process(const struct oci_config_input *input)
 {
     const struct container_spec *spec = input->spec;
     json_t *caps = oci_capability_names(oci_capability_mask(spec, input->cgroup2, input->capabilities));
     const char *cwd = spec->workdir != NULL ? spec->workdir : input->image->workdir;
-    json_t *object = json_pack("{s:b, s:o, s:o, s:o, s:s, s:{s:O, s:O, s:o}, s:o, s:b}", "terminal", 0,
-                               "user", user_object(input->user), "args", arguments(spec, input->image), "env",
+    json_t *object = json_pack("{s:b, s:o*, s:o, s:o, s:o, s:s, s:{s:O, s:O, s:o}, s:o, s:b}", "terminal",
+                               (int)spec->tty, "consoleSize", console_size(spec), "user",
+                               user_object(input->user), "args", arguments(spec, input->image), "env",
                                environment(input), "cwd", cwd == NULL || cwd[0] == '\0' ? "/" : cwd,
                                "capabilities", "bounding", caps, "effective", caps, "permitted", caps,
                                "rlimits", oci_rlimits(spec), "noNewPrivileges", !may_gain_privileges(spec));

@@ -382,8 +382,9 @@ static int make_header(const struct oci_plan_input *input, struct buf *plan, str
         return -1;
     *ret_own = header->clone_flags | joined;
     read_flags(input->config, init, header);
+    header->flags |= input->flags;
     if (init) {
-        header->flags |= PLAN_INIT | input->flags;
+        header->flags |= PLAN_INIT;
         header->n_cgroups = header->oom_cgroup = input->n_cgroup_fds;
         return 0;
     }
@@ -402,8 +403,6 @@ static int check_for_shim(const json_t *config, struct err *err)
 {
     const json_t *section = json_object_get(config, "linux");
     const char *seccomp = oci_text(json_object_get(config, "annotations"), "io.wharf.seccomp");
-    if (oci_flag(json_object_get(config, "process"), "terminal"))
-        return err_set(err, ERR_INVALID, "'process.terminal' is not supported");
     if (json_object_size(json_object_get(config, "hooks")) > 0)
         return err_set(err, ERR_INVALID, "'hooks' are not supported");
     if (seccomp[0] != '\0' &&

@@ -24,7 +24,7 @@ struct oci_plan_input {
     const struct oci_cgroup_dir *cgroups; /* for mounts of the type cgroup */
     size_t n_cgroups;
     uint32_t n_cgroup_fds; /* directories to join */
-    uint32_t flags;        /* PLAN_NO_PIVOT, PLAN_KEEP_KEYRING */
+    uint32_t flags;        /* PLAN_NO_PIVOT, PLAN_KEEP_KEYRING; for the shim PLAN_INPUT */
     /* for the shim: */
     int64_t incarnation;
     const char *boot_id;

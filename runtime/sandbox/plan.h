@@ -59,7 +59,8 @@ enum plan_flag {
     PLAN_OOM_SCORE = 1 << 8,    /* oom_score_adj is meant */
     PLAN_JOIN = 1 << 9,         /* with PLAN_INIT: one more process in a container that there is; no steps */
     PLAN_REAPER = 1 << 10,      /* the first process stays and has the command as its child */
-    PLAN_FLAGS = (1 << 11) - 1,
+    PLAN_INPUT = 1 << 11,       /* for the shim: standard input comes from its socket */
+    PLAN_FLAGS = (1 << 12) - 1,
 };
 
 struct plan_header {

@@ -48,11 +48,13 @@ static int join_cgroups(const struct plan *plan, struct plan_failure *failure)
     return unshare(CLONE_NEWCGROUP) < 0 ? fail(failure, PLAN_STAGE_CGROUP, plan->cgroup) : 0;
 }
 
-static int set_up_stdio(const struct container_fds *fds, struct plan_failure *failure)
+static int set_up_stdio(const struct plan *plan, const struct container_fds *fds,
+                        struct plan_failure *failure)
 {
-    int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null_fd < 0 || dup2(null_fd, 0) < 0 || dup2(fds->out, 1) < 0 || dup2(fds->err, 2) < 0)
+    int in_fd = fds->in >= 0 ? fds->in : open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (in_fd < 0 || dup2(in_fd, 0) < 0 || dup2(fds->out, 1) < 0 || dup2(fds->err, 2) < 0)
         return fail(failure, PLAN_STAGE_SHIM, "standard streams");
+    process_give_streams(plan);
     return 0;
 }
 
@@ -67,8 +69,10 @@ static int set_up(const struct plan *plan, const struct container_fds *fds, stru
     if (wait_for_go(fds) < 0)
         _exit(1);
     struct mount_work work = MOUNT_WORK_INIT(plan, failure);
-    if (mounts_make(&work) < 0 || kernel_set_parameters(plan, failure) < 0 || mounts_enter(&work) < 0 ||
-        set_up_stdio(fds, failure) < 0)
+    bool terminal = (plan->header.flags & PLAN_TERMINAL) != 0;
+    if (mounts_make(&work) < 0 || kernel_set_parameters(plan, failure) < 0 ||
+        (terminal && terminal_open(plan, work.root_fd, true, fds->out, failure) < 0) ||
+        mounts_enter(&work) < 0 || (!terminal && set_up_stdio(plan, fds, failure) < 0))
         return -1;
     if ((plan->header.flags & PLAN_LOOPBACK) != 0 && process_bring_loopback_up(failure) < 0)
         return -1;

@@ -3,10 +3,9 @@
  * wharf-shim - the parent of one container's first process.
  *
  * Started by the runtime with a plan and descriptors (plan.h). It clones the process into its namespaces,
- * records who it is (`shim`), lets it go, answers the runtime, keeps its output in the log, and when it has
- * ended writes the exit record
- * (`exit`) durably and ends itself: its own end is the notification. It needs nobody: the runtime may die and
- * come back.
+ * records who it is (`shim`), lets it go, answers the runtime, keeps its output in the log, hands on what
+ * those who are attached type (streams.h), and when it has ended writes the exit record (`exit`) durably and
+ * ends itself: its own end is the notification. It needs nobody: the runtime may die and come back.
  *
  * Failure modes: before the command runs, everything ends in a plan_status with the stage and errno, and the
  * records are taken back. A runtime that dies before it said go makes the shim give up. If the shim is
@@ -26,6 +25,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -36,6 +36,7 @@
 #include "runtime/shim/cri_log.h"
 #include "runtime/shim/record.h"
 #include "runtime/shim/shim.h"
+#include "runtime/shim/streams.h"
 
 #define WAIT_PIDFD 3 /* P_PIDFD of waitid(2), which musl's headers of Debian 12 lack as a name */
 
@@ -45,9 +46,10 @@ struct shim {
     size_t plan_size;
     struct shim_record record;
     struct cri_log log;
+    struct streams streams;
     int pid_fd;
-    int out_fd;
-    int err_fd;
+    int out_fd;    /* with a terminal, until the command runs: the socket that its master comes over */
+    int err_fd;    /* -1 with a terminal */
     int report_fd; /* -1 once the command runs */
     int exit_fd;
     int oom_fd; /* -1 if nothing counts */
@@ -126,6 +128,9 @@ static int prepare_files(struct shim *shim)
     shim->exit_fd = openat(PLAN_FD_DIR, "exit", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     if (shim->exit_fd < 0 || pwrite(shim->exit_fd, zeros, sizeof(zeros), 0) != RECORD_BYTES)
         return fail(&shim->failure, PLAN_STAGE_RECORD, "exit");
+    if ((header->flags & (PLAN_INPUT | PLAN_TERMINAL)) != 0 &&
+        streams_listen(&shim->streams, PLAN_FD_DIR) < 0)
+        return fail(&shim->failure, PLAN_STAGE_RECORD, STREAMS_SOCKET);
     shim->record.incarnation = header->incarnation;
     shim->record.shim_pid = getpid();
     snprintf(shim->record.boot_id, sizeof(shim->record.boot_id), "%s", shim->plan.boot_id);
@@ -156,33 +161,74 @@ static int clone_container(const struct plan *plan, int *ret_pid_fd)
     return pid;
 }
 
+/* Both ends of everything between the two; [0] is the shim's but for the input. */
+struct channels {
+    int in[2], out[2], err[2], report[2], go[2];
+};
+
+static int make_channels(const struct plan *plan, struct channels *ret)
+{
+    uint32_t flags = plan->header.flags;
+    *ret = (struct channels){{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
+    if (pipe2(ret->report, O_CLOEXEC) < 0 || pipe2(ret->go, O_CLOEXEC) < 0)
+        return -1;
+    if ((flags & PLAN_TERMINAL) != 0)
+        return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret->out);
+    if (pipe2(ret->out, O_CLOEXEC) < 0 || pipe2(ret->err, O_CLOEXEC) < 0)
+        return -1;
+    return (flags & PLAN_INPUT) != 0 ? pipe2(ret->in, O_CLOEXEC) : 0;
+}
+
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+static void set_nonblocking(int fd)
+{
+    if (fd >= 0)
+        fcntl(fd, F_SETFL, O_NONBLOCK);
+}
+
+/* The container's ends are closed, or nobody would ever see end of file. */
+static void keep_own_ends(struct shim *shim, const struct channels *channels)
+{
+    close_fd(channels->in[0]);
+    close_fd(channels->out[1]);
+    close_fd(channels->err[1]);
+    close_fd(channels->report[1]);
+    close_fd(channels->go[0]);
+    shim->out_fd = channels->out[0];
+    shim->err_fd = channels->err[0];
+    shim->report_fd = channels->report[0];
+    shim->streams.input_fd = channels->in[1];
+    set_nonblocking(shim->out_fd);
+    set_nonblocking(shim->err_fd);
+    set_nonblocking(channels->in[1]);
+}
+
 static int start_container(struct shim *shim, int *ret_go_fd)
 {
-    int out[2], err[2], report[2], go[2];
-    if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0 ||
-        pipe2(go, O_CLOEXEC) < 0 || fchdir(PLAN_FD_DIR) < 0)
+    struct channels channels;
+    if (make_channels(&shim->plan, &channels) < 0 || fchdir(PLAN_FD_DIR) < 0)
         return fail(&shim->failure, PLAN_STAGE_SHIM, "pipes");
     FAULT_POINT(SHIM_BEFORE_CLONE);
     int pid = clone_container(&shim->plan, &shim->pid_fd);
     if (pid < 0)
         return fail(&shim->failure, PLAN_STAGE_CLONE, "");
     if (pid == 0) {
-        /* The shim's end must not stay open in the child: it would never see end of file. */
-        close(go[1]);
-        container_main(&shim->plan, &(struct container_fds){out[1], err[1], report[1], go[0]});
+        /* The shim's ends must not stay open in the child: it would never see end of file. */
+        close(channels.go[1]);
+        close_fd(channels.in[1]);
+        struct container_fds fds = {channels.in[0], channels.out[1], channels.err[1], channels.report[1],
+                                    channels.go[0]};
+        container_main(&shim->plan, &fds);
     }
     FAULT_POINT(SHIM_CLONED);
     shim->record.pid = pid;
-    close(out[1]);
-    close(err[1]);
-    close(report[1]);
-    close(go[0]);
-    shim->out_fd = out[0];
-    shim->err_fd = err[0];
-    shim->report_fd = report[0];
-    *ret_go_fd = go[1];
-    fcntl(shim->out_fd, F_SETFL, O_NONBLOCK);
-    fcntl(shim->err_fd, F_SETFL, O_NONBLOCK);
+    keep_own_ends(shim, &channels);
+    *ret_go_fd = channels.go[1];
     return 0;
 }
 
@@ -287,14 +333,31 @@ static int launch(struct shim *shim)
     return result;
 }
 
-/* Reads once from a stream; false at its end. */
-static bool drain_once(struct shim *shim, int fd, const char *stream)
+/* Reads once from a stream; returns as read(2). */
+static ssize_t drain_once(struct shim *shim, int fd, const char *stream)
 {
     char data[CRI_TEXT_MAX];
-    ssize_t n = read(fd, data, sizeof(data));
+    ssize_t n = fd < 0 ? 0 : read(fd, data, sizeof(data));
     if (n > 0)
         cri_log_add(&shim->log, stream, now_ns(), data, (size_t)n);
-    return n > 0;
+    return n;
+}
+
+/* The same for one that poll(2) found ready; false at its end, which for a terminal is EIO. */
+static bool drain_ready(struct shim *shim, int fd, const char *stream)
+{
+    ssize_t n = drain_once(shim, fd, stream);
+    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+/* The command runs with the terminal, so its master has been sent. */
+static void take_terminal(struct shim *shim)
+{
+    int master = terminal_receive(shim->out_fd);
+    close(shim->out_fd);
+    set_nonblocking(master);
+    shim->out_fd = shim->streams.input_fd = master;
+    shim->streams.terminal = true;
 }
 
 /* The command runs (end of file), or says why it does not. */
@@ -309,6 +372,8 @@ static bool hear_report(struct shim *shim)
         shim->failure.subject[sizeof(failure.subject) - 1] = '\0';
         return false;
     }
+    if ((shim->plan.header.flags & PLAN_TERMINAL) != 0)
+        take_terminal(shim);
     FAULT_POINT(SHIM_BEFORE_ANSWER);
     answer(shim, true);
     FAULT_POINT(SHIM_ANSWERED);
@@ -319,35 +384,48 @@ static bool hear_report(struct shim *shim)
     return true;
 }
 
-/* Until the process has ended; false if the command could not be executed. */
+enum { ON_REPORT, ON_END, ON_OUT, ON_ERR, ON_STREAMS };
+
+/* The output's descriptors once more: a terminal's came with the report. */
+static void react_to_output(struct shim *shim, const struct pollfd *found)
+{
+    if (found[ON_OUT].revents != 0 && !drain_ready(shim, shim->out_fd, "stdout")) {
+        if (shim->streams.terminal)
+            streams_close_input(&shim->streams);
+        close(shim->out_fd);
+        shim->out_fd = -1;
+    }
+    if (found[ON_ERR].revents != 0 && !drain_ready(shim, shim->err_fd, "stderr")) {
+        close(shim->err_fd);
+        shim->err_fd = -1;
+    }
+}
+
+/* Until the process has ended; false if the command could not be executed. Before it runs, a terminal's
+ * output is no output yet. */
 static bool attend(struct shim *shim)
 {
-    struct pollfd poll_fds[] = {
-        {.fd = shim->report_fd, .events = POLLIN},
-        {.fd = shim->out_fd, .events = POLLIN},
-        {.fd = shim->err_fd, .events = POLLIN},
-        {.fd = shim->pid_fd, .events = POLLIN},
-    };
-    for (;;) {
-        if (poll(poll_fds, 4, -1) < 0)
+    struct pollfd found[ON_STREAMS + STREAMS_POLL_MAX];
+    bool terminal = (shim->plan.header.flags & PLAN_TERMINAL) != 0;
+    while (shim->finished_at_ns == 0) {
+        bool starting = terminal && shim->report_fd >= 0;
+        found[ON_REPORT] = (struct pollfd){.fd = shim->report_fd, .events = POLLIN};
+        found[ON_END] = (struct pollfd){.fd = shim->pid_fd, .events = POLLIN};
+        found[ON_OUT] = (struct pollfd){.fd = starting ? -1 : shim->out_fd, .events = POLLIN};
+        found[ON_ERR] = (struct pollfd){.fd = shim->err_fd, .events = POLLIN};
+        size_t n = ON_STREAMS + streams_prepare(&shim->streams, found + ON_STREAMS);
+        if (poll(found, n, -1) < 0)
             continue;
-        if (poll_fds[0].revents != 0) {
-            if (!hear_report(shim))
-                return false;
-            poll_fds[0].fd = -1;
-        }
-        if (poll_fds[3].revents != 0 && shim->finished_at_ns == 0)
+        if (found[ON_REPORT].revents != 0 && !hear_report(shim))
+            return false;
+        if (found[ON_END].revents != 0)
             shim->finished_at_ns = now_ns();
-        if (poll_fds[1].revents != 0 && !drain_once(shim, shim->out_fd, "stdout"))
-            poll_fds[1].fd = -1;
-        if (poll_fds[2].revents != 0 && !drain_once(shim, shim->err_fd, "stderr"))
-            poll_fds[2].fd = -1;
-        if (shim->finished_at_ns != 0)
-            break;
+        react_to_output(shim, found);
+        streams_react(&shim->streams, found + ON_STREAMS);
     }
-    while (drain_once(shim, shim->out_fd, "stdout"))
+    while (drain_once(shim, shim->out_fd, "stdout") > 0)
         ;
-    while (drain_once(shim, shim->err_fd, "stderr"))
+    while (drain_once(shim, shim->err_fd, "stderr") > 0)
         ;
     return true;
 }
@@ -391,6 +469,7 @@ static int give_up(struct shim *shim)
     }
     unlinkat(PLAN_FD_DIR, "shim", 0);
     unlinkat(PLAN_FD_DIR, "exit", 0);
+    unlinkat(PLAN_FD_DIR, STREAMS_SOCKET, 0);
     answer(shim, false);
     return 1;
 }
@@ -398,8 +477,13 @@ static int give_up(struct shim *shim)
 int main(void)
 {
     /* Beyond the stack's first pages only what is touched costs memory. */
-    static struct shim shim = {
-        .pid_fd = -1, .out_fd = -1, .err_fd = -1, .report_fd = -1, .exit_fd = -1, .oom_fd = -1};
+    static struct shim shim = {.pid_fd = -1,
+                               .out_fd = -1,
+                               .err_fd = -1,
+                               .report_fd = -1,
+                               .exit_fd = -1,
+                               .oom_fd = -1,
+                               .streams = STREAMS_INIT};
     settle_signals();
     prctl(PR_SET_NAME, "wharf-shim"); /* executed by descriptor, it may be named by its number */
     leave_stdio();

@@ -20,8 +20,9 @@
 
 /* What the container's process inherits from the shim. */
 struct container_fds {
-    int out;    /* write end of the stdout pipe */
-    int err;    /* write end of the stderr pipe */
+    int in;     /* read end of the stdin pipe; -1 for /dev/null */
+    int out;    /* write end of the stdout pipe; with a terminal, the socket that its master is sent on */
+    int err;    /* write end of the stderr pipe; -1 with a terminal */
     int report; /* pipe to the shim: a struct plan_failure if something fails, end of file once the command
                    runs */
     int go;     /* pipe from the shim: one byte lets the command go; end of file means give up */
@@ -106,6 +107,9 @@ int kernel_set_parameters(const struct plan *plan, struct plan_failure *failure)
 /* Returns 0 in a child that is to become the command. This process never returns: it stays as the first one.
  * -1 if there is no child. */
 int reaper_begin(struct plan_failure *failure);
+
+/* The master that was sent; -1 if none came. */
+int terminal_receive(int socket_fd);
 
 /* --- hook.c --- */
 

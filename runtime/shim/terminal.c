@@ -99,3 +99,24 @@ int terminal_open(const struct plan *plan, int root_fd, bool console, int socket
     close(master);
     return 0;
 }
+
+int terminal_receive(int socket_fd)
+{
+    char name[16];
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec iov = {.iov_base = name, .iov_len = sizeof(name)};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    int fd = -1;
+    if (recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC) < 0)
+        return -1;
+    const struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
+        memcpy(&fd, CMSG_DATA(head), sizeof(int));
+    return fd;
+}

@@ -125,14 +125,21 @@ static void get_problem(struct http_request *request, void *data)
     http_reply_problem(request, 400, "wrong-type", "/data/x", "no good: '%s'", "\xff\"\n");
 }
 
+static void get_descriptor(struct http_request *request, void *data)
+{
+    int ends[2];
+    (void)data;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "through", 7), 7);
+    close(ends[1]);
+    http_reply_descriptor_take(request, "test-pipe", ends[0]);
+}
+
 static const struct http_route routes[] = {
-    {"GET", "/echo/{ref}", get_echo},
-    {"POST", "/body", post_body},
-    {"GET", "/later", get_later},
-    {"GET", "/stream", get_stream},
-    {"GET", "/close", get_close},
-    {"GET", "/problem", get_problem},
-    {NULL, NULL, NULL},
+    {"GET", "/descriptor", get_descriptor}, {"GET", "/echo/{ref}", get_echo},
+    {"POST", "/body", post_body},           {"GET", "/later", get_later},
+    {"GET", "/stream", get_stream},         {"GET", "/close", get_close},
+    {"GET", "/problem", get_problem},       {NULL, NULL, NULL},
 };
 
 /* ---- fixture ---- */
@@ -651,6 +658,54 @@ static void test_socket_file(void **state)
     assert_int_equal(err.code, ERR_INVALID);
 }
 
+/* Everything that comes until the end; the descriptor that came beside it, or -1. */
+static int hear_descriptor(struct fixture *f, int fd, char *text, size_t size)
+{
+    int received = -1;
+    size_t used = 0;
+    for (;;) {
+        char control[CMSG_SPACE(sizeof(int))];
+        struct iovec iov = {.iov_base = text + used, .iov_len = size - used - 1};
+        struct msghdr message = {
+            .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+        ssize_t n = recvmsg(fd, &message, 0);
+        if (n < 0 && errno == EAGAIN) {
+            turn(f);
+            continue;
+        }
+        if (n <= 0)
+            return received;
+        used += (size_t)n;
+        text[used] = '\0';
+        if (CMSG_FIRSTHDR(&message) != NULL)
+            memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
+    }
+}
+
+static void test_descriptor(void **state)
+{
+    struct fixture *f = *state;
+    static const char ask[] =
+        "GET /descriptor HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: test-pipe\r\n\r\n";
+    for (int i = 0; i < 300; i++) { /* more than we may have descriptors */
+        char text[512], piped[16];
+        int fd = dial(f);
+        assert_true(say_bytes(f, fd, ask, strlen(ask)));
+        if (i % 3 == 2) { /* the client leaves */
+            close(fd);
+            turn(f);
+            continue;
+        }
+        int received = hear_descriptor(f, fd, text, sizeof(text));
+        assert_true(received >= 0);
+        assert_memory_equal(text, "HTTP/1.1 101 ", 13);
+        assert_int_equal(read(received, piped, sizeof(piped)), 7);
+        assert_memory_equal(piped, "through", 7);
+        close(received);
+        close(fd);
+    }
+}
+
 int main(void)
 {
     struct rlimit limit;
@@ -669,6 +724,7 @@ int main(void)
         TEST(test_silent_clients),
         cmocka_unit_test_setup_teardown(test_slow_loris, setup_impatient, teardown),
         TEST(test_garbage),
+        TEST(test_descriptor),
         TEST(test_close_outstanding),
         TEST(test_socket_file),
     };

@@ -274,7 +274,6 @@ static void what_cannot_be_given_is_refused(void **state)
     static const struct {
         const char *section, *member, *value;
     } CASES[] = {
-        {"process", "terminal", "true"},
         {NULL, "hooks", "{\"prestart\":[{\"path\":\"/x\"}]}"},
         {"linux", "seccomp", "{}"},
         {"linux", "devices", "[{\"type\":\"x\",\"path\":\"/dev/x\"}]"},

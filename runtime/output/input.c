@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Input: a client is given a connection to the shim's socket and talks to the shim from there on, with nobody
+ * in between. Only who may use the runtime's socket gets one, since the container's directory is root's.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "runtime/output/attachment.h"
+#include "runtime/shim/streams.h"
+
+#define PROTOCOL "wharf-streams"
+
+static int connect_shim(const struct output *output, const char *id, struct err *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    auto_fd int dir_fd = host_container_dir(output->host, id, err);
+    if (dir_fd < 0)
+        return -1;
+    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/" STREAMS_SOCKET, dir_fd);
+    /* Not to be waited for: the loop is everybody's. */
+    auto_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+        return errno == EAGAIN
+                   ? err_set(err, ERR_UNAVAILABLE, "too many clients wait to attach to the container's input")
+                   : err_sys(err, errno, "cannot reach the container's shim");
+    return steal_fd(&fd);
+}
+
+void handle_input(struct http_request *request, void *data)
+{
+    const struct output *output = data;
+    const char *id = http_request_param(request, "id");
+    const char *upgrade = http_request_header(request, "Upgrade");
+    struct err err = ERR_INIT;
+    if (!output_check_id(request, id))
+        return;
+    const struct container *container = output_container(output, id);
+    if (container == NULL) {
+        http_reply_problem(request, 404, "unknown-container", NULL, "no container '%.12s' on this node", id);
+        return;
+    }
+    if (upgrade == NULL || strcasecmp(upgrade, PROTOCOL) != 0) {
+        http_reply_header(request, "Upgrade", PROTOCOL);
+        http_reply_problem(request, 426, "upgrade-required", NULL,
+                           "input goes over a connection of its own: ask with 'Upgrade: " PROTOCOL "'");
+        return;
+    }
+    if (!container_state_is_running(container->state)) {
+        http_reply_problem(request, 409, "not-running", NULL, "container '%s' is not running",
+                           container->name);
+        return;
+    }
+    if (!container->spec.interactive && !container->spec.tty) {
+        http_reply_problem(request, 409, "no-input", NULL,
+                           "container '%s' was created without -i and -t: it takes no input",
+                           container->name);
+        return;
+    }
+    int fd = connect_shim(output, id, &err);
+    if (fd >= 0)
+        http_reply_descriptor_take(request, PROTOCOL, fd);
+    else
+        http_reply_problem(request, 503, "no-shim", NULL, "%s", err.message);
+}
