@@ -149,5 +149,5 @@ const char *container_spec_conflict(const struct container_spec *spec)
     if (spec->memory_reservation != SCHEMA_ABSENT && spec->memory != SCHEMA_ABSENT &&
         spec->memory_reservation > spec->memory)
         return "a memory reservation must not be above the limit on memory";
-    return NULL;
+    return container_mounts_conflict(spec);
 }

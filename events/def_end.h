@@ -10,3 +10,4 @@
 #undef STRINGS
 #undef MAP
 #undef SPEC
+#undef MOUNTS

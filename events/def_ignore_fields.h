@@ -7,4 +7,5 @@
 #define STRINGS(name, presence, check, doc)
 #define MAP(name, check, doc)
 #define SPEC(name, doc)
+#define MOUNTS(name, doc)
 #define END(member)

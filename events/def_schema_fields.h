@@ -19,3 +19,4 @@
 #define STRINGS(name, presence, check, doc) FIELD(name, SCHEMA_STRINGS, presence, 0, 0, check, NULL, doc)
 #define MAP(name, check, doc) FIELD(name, SCHEMA_MAP, OPTIONAL, 0, 0, check, NULL, doc)
 #define SPEC(name, doc) FIELD(name, SCHEMA_OBJECT, REQUIRED, 0, 0, NULL, &container_spec_schema, doc)
+#define MOUNTS(name, doc) FIELD(name, SCHEMA_OBJECTS, OPTIONAL, 0, 0, NULL, &container_mount_schema, doc)

@@ -7,3 +7,4 @@
 #define STRINGS(name, presence, check, doc) struct strings name;
 #define MAP(name, check, doc) struct string_map name;
 #define SPEC(name, doc) struct container_spec name;
+#define MOUNTS(name, doc) struct objects name;

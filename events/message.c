@@ -24,6 +24,13 @@
 
 /* clang-format off: it cannot see through the rows */
 #include "events/def_schema_fields.h"
+#define owner struct container_mount
+static const struct schema_field mount_fields[] = {
+#include "events/mount.def"
+};
+const struct schema container_mount_schema = {"mount", sizeof(struct container_mount), mount_fields,
+                                              sizeof(mount_fields) / sizeof(mount_fields[0])};
+#undef owner
 #define owner struct container_spec
 static const struct schema_field spec_fields[] = {
 #include "events/spec.def"

@@ -36,6 +36,9 @@ enum event_type {
 
 /* clang-format off: it takes the closing braces in END for code */
 #include "events/def_struct_fields.h"
+struct container_mount {
+#include "events/mount.def"
+};
 struct container_spec {
 #include "events/spec.def"
 };
@@ -68,6 +71,13 @@ struct message_type {
 extern const struct message_type command_types[COMMAND_TYPES];
 extern const struct message_type event_types[EVENT_TYPES];
 extern const struct schema container_spec_schema;
+extern const struct schema container_mount_schema;
+
+/* The i-th of the spec's mounts. */
+static inline struct container_mount *container_spec_mount(const struct container_spec *spec, size_t i)
+{
+    return (struct container_mount *)spec->mounts.items + i;
+}
 
 /* By "container.run"; -1 if there is none. */
 int command_type_by_api_name(const char *name);
@@ -177,6 +187,12 @@ const char *check_ulimit(const char *text);
 const char *check_sysctl(const char *text);
 const char *check_device(const char *text);
 const char *check_add_host(const char *text);
+const char *check_mount_type(const char *text);
+const char *check_mount_source(const char *text);
+const char *check_mount_target(const char *text);
+const char *check_propagation(const char *text);
+const char *check_tmpfs_option(const char *text);
+const char *check_volume_name(const char *text);
 const char *check_restart_policy(const char *text);
 const char *check_network(const char *text);
 const char *check_signal(const char *text);
@@ -189,8 +205,9 @@ const char *check_time(const char *text);
 /* "nofile" to its RLIMIT_* name, "RLIMIT_NOFILE"; NULL if there is none. */
 const char *ulimit_by_name(const char *name, size_t size);
 
-/* Why these members cannot be together in one spec, or NULL. */
+/* Why these members cannot be together in one spec, or NULL; the second is the mounts' part of it. */
 const char *container_spec_conflict(const struct container_spec *spec);
+const char *container_mounts_conflict(const struct container_spec *spec);
 
 /* Signal names with and without SIG, any case, or a number 1..64; -1 if it is none. */
 int signal_by_name(const char *text);

@@ -97,6 +97,31 @@ const char *string_map_get(const struct string_map *map, const char *key)
     return NULL;
 }
 
+static void *object_at(const struct schema *schema, const struct objects *objects, size_t i)
+{
+    return (char *)objects->items + i * schema->size;
+}
+
+static void objects_release(const struct schema *schema, struct objects *objects)
+{
+    for (size_t i = 0; i < objects->n; i++)
+        schema_release(schema, object_at(schema, objects, i));
+    free(objects->items);
+    *objects = (struct objects){0};
+}
+
+static int objects_copy(const struct schema *schema, struct objects *ret, const struct objects *from)
+{
+    if (from->n == 0)
+        return 0;
+    ret->items = calloc(from->n, schema->size);
+    for (; ret->items != NULL && ret->n < from->n; ret->n++) {
+        if (schema_copy(schema, object_at(schema, ret, ret->n), object_at(schema, from, ret->n)) < 0)
+            return -1;
+    }
+    return ret->items != NULL ? 0 : -1;
+}
+
 void schema_init(const struct schema *schema, void *data)
 {
     memset(data, 0, schema->size);
@@ -126,6 +151,9 @@ void schema_release(const struct schema *schema, void *data)
             break;
         case SCHEMA_OBJECT:
             schema_release(field->sub, member);
+            break;
+        case SCHEMA_OBJECTS:
+            objects_release(field->sub, member);
             break;
         case SCHEMA_INT:
         case SCHEMA_BOOL:
@@ -266,6 +294,28 @@ static int decode_map(const struct decoder *at, const struct schema_field *field
 static int decode_object(const struct decoder *at, const struct schema *schema, const json_t *object,
                          void *ret);
 
+static int decode_objects(const struct decoder *at, const struct schema *schema, const json_t *value,
+                          struct objects *ret)
+{
+    if (!json_is_array(value))
+        return refuse(at, "wrong-type", "must be an array of objects");
+    size_t n = json_array_size(value);
+    if (n == 0)
+        return 0;
+    ret->items = calloc(n, schema->size);
+    if (ret->items == NULL)
+        return err_nomem(at->err, "decoding a message");
+    for (size_t i = 0; i < n; i++) {
+        char token[24];
+        snprintf(token, sizeof(token), "%zu", i);
+        struct decoder item = step_into(at, token);
+        schema_init(schema, object_at(schema, ret, ret->n++));
+        if (decode_object(&item, schema, json_array_get(value, i), object_at(schema, ret, i)) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int decode_member(const struct decoder *at, const struct schema_field *field, json_t *value,
                          void *member)
 {
@@ -285,6 +335,8 @@ static int decode_member(const struct decoder *at, const struct schema_field *fi
         return decode_map(at, field, value, member);
     case SCHEMA_OBJECT:
         return decode_object(at, field->sub, value, member);
+    case SCHEMA_OBJECTS:
+        return decode_objects(at, field->sub, value, member);
     }
     return err_set(at->err, ERR_INTERNAL, "field '%s' has no kind", field->name);
 }
@@ -368,8 +420,22 @@ static bool is_absent(const struct schema_field *field, const void *member)
         return ((const struct string_map *)member)->n == 0;
     case SCHEMA_OBJECT:
         return false;
+    case SCHEMA_OBJECTS:
+        return ((const struct objects *)member)->n == 0;
     }
     return false;
+}
+
+static json_t *encode_objects(const struct schema *schema, const struct objects *objects)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; array != NULL && i < objects->n; i++) {
+        if (json_array_append_new(array, schema_encode(schema, object_at(schema, objects, i))) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
 }
 
 static json_t *encode_member(const struct schema_field *field, const void *member)
@@ -387,6 +453,8 @@ static json_t *encode_member(const struct schema_field *field, const void *membe
         return encode_map(member);
     case SCHEMA_OBJECT:
         return schema_encode(field->sub, member);
+    case SCHEMA_OBJECTS:
+        return encode_objects(field->sub, member);
     }
     return NULL;
 }
@@ -427,6 +495,8 @@ static int copy_member(const struct schema_field *field, void *ret, const void *
         return string_map_copy(ret, from);
     case SCHEMA_OBJECT:
         return schema_copy(field->sub, ret, from);
+    case SCHEMA_OBJECTS:
+        return objects_copy(field->sub, ret, from);
     }
     return -1;
 }

@@ -41,6 +41,13 @@ struct string_map {
     size_t n;
 };
 
+/* A list of structs of one schema, which have no lists of structs themselves. `items` is NULL when it is
+ * absent or empty; its elements are of the schema's size. */
+struct objects {
+    void *items;
+    size_t n;
+};
+
 enum schema_kind {
     SCHEMA_STRING,  /* char *, NULL when absent */
     SCHEMA_INT,     /* int64_t, SCHEMA_ABSENT when absent */
@@ -48,6 +55,7 @@ enum schema_kind {
     SCHEMA_STRINGS, /* struct strings */
     SCHEMA_MAP,     /* struct string_map */
     SCHEMA_OBJECT,  /* an embedded struct described by `sub`, all-absent when absent */
+    SCHEMA_OBJECTS, /* struct objects, each described by `sub` */
 };
 
 enum schema_presence { OPTIONAL, REQUIRED };
@@ -67,7 +75,7 @@ struct schema_field {
     size_t offset;            /* of the member in the C struct */
     int64_t min, max;         /* SCHEMA_INT: the allowed values; the others: 0 */
     schema_check check;       /* SCHEMA_STRING, each of SCHEMA_STRINGS, each key of SCHEMA_MAP */
-    const struct schema *sub; /* SCHEMA_OBJECT */
+    const struct schema *sub; /* SCHEMA_OBJECT, SCHEMA_OBJECTS */
     const char *doc;
 };
 

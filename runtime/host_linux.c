@@ -64,6 +64,9 @@ static void free_host(struct host *host)
         close(host->containers_fd);
     if (host->images_fd >= 0)
         close(host->images_fd);
+    if (host->volumes_fd >= 0)
+        close(host->volumes_fd);
+    free(host->volumes_dir);
     free(host->state_dir);
     free(host->shim_path);
     free(host->image_path);
@@ -143,15 +146,26 @@ static void clear_trash(const struct host *host)
 }
 
 /* What imports and removals of images left half done when they were killed. */
-static void clear_store(const struct host *host)
+static void clear_store(int store_fd)
 {
-    int fd = openat(host->images_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(store_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     auto_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     const struct dirent *entry;
     while (dir != NULL && (entry = readdir(dir)) != NULL) {
-        if (strncmp(entry->d_name, ".import-", 8) == 0 || strncmp(entry->d_name, ".removing-", 10) == 0)
-            fs_remove_tree(host->images_fd, entry->d_name, NULL); /* the next start tries again */
+        if (strncmp(entry->d_name, ".import-", 8) == 0 || strncmp(entry->d_name, ".new-", 5) == 0 ||
+            strncmp(entry->d_name, ".removing-", 10) == 0)
+            fs_remove_tree(store_fd, entry->d_name, NULL); /* the next start tries again */
     }
+}
+
+/* Containers mount from it wherever they are: its path has to be absolute. */
+static int find_volumes_dir(struct host *host, struct err *err)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof(path), "%s/volumes", host->state_dir) >= (int)sizeof(path))
+        return err_sys(err, ENAMETOOLONG, "cannot use the directory '%s'", host->state_dir);
+    host->volumes_dir = realpath(path, NULL);
+    return host->volumes_dir != NULL ? 0 : err_sys(err, errno, "cannot use the directory '%s'", path);
 }
 
 static void read_capabilities(struct host *host)
@@ -170,12 +184,14 @@ static int prepare(struct host *host, const struct host_options *options, struct
     if (copy_options(host, options, err) < 0 || open_shim(host, err) < 0 ||
         open_directory(options->state_dir, "containers", 0711, &host->containers_fd, err) < 0 ||
         open_directory(options->state_dir, "images", 0700, &host->images_fd, err) < 0 ||
-        open_directory(options->run_dir, ".", 0711, &run_fd, err) < 0 ||
+        open_directory(options->state_dir, "volumes", 0700, &host->volumes_fd, err) < 0 ||
+        find_volumes_dir(host, err) < 0 || open_directory(options->run_dir, ".", 0711, &run_fd, err) < 0 ||
         read_boot_id(host->boot_id, err) < 0 ||
         cgroup_layout_open(&host->cgroups, options->cgroup_parent, err) < 0)
         return -1;
     clear_trash(host);
-    clear_store(host);
+    clear_store(host->images_fd);
+    clear_store(host->volumes_fd);
     read_capabilities(host);
     return seccomp_default_program(0, &host->seccomp, err);
 }
@@ -207,6 +223,7 @@ int host_open(struct host **ret, uv_loop_t *loop, const struct host_options *opt
     host->shim_fd = -1;
     host->containers_fd = -1;
     host->images_fd = -1;
+    host->volumes_fd = -1;
     host->look_only = options->look_only;
     if ((host->look_only ? prepare_to_look(host, options, err) : prepare(host, options, err)) < 0) {
         free_host(host);

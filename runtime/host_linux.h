@@ -9,6 +9,7 @@
  * - host_linux_observe.c: what a former runtime left
  * - host_linux_image.c: the image store
  * - host_linux_devices.c: the node's devices that a container asks for
+ * - host_linux_mounts.c: what has to be there before a container mounts
  * - host_linux_identity.c: whose state directory it is
  * - host_linux_snapshot.c: the snapshot's file
  *
@@ -80,6 +81,8 @@ struct host {
     bool look_only;
     int containers_fd; /* -1 when only looking and it is not there, as images_fd */
     int images_fd;
+    int volumes_fd;
+    char *volumes_dir; /* absolute */
     char boot_id[RECORD_BOOT_ID_SIZE];
     struct cgroup_layout cgroups;
     struct buf seccomp;
@@ -151,6 +154,11 @@ void host_devices_release(struct host_devices *devices);
  * the answer. For pool threads. */
 int host_find_devices(const struct host *host, const struct container_spec *spec, struct host_devices *ret,
                       struct err *err);
+
+/* host_linux_mounts.c: makes the volumes and directories that the container is going to mount. For pool
+ * threads. */
+int host_prepare_mounts(const struct host *host, const char *container_id, int image_fd,
+                        const struct container_spec *spec, struct err *err);
 
 /* host_linux.c: kills what still runs of a container and waits for it; for pool threads. */
 void host_kill_container(const struct host *host, const char *id);

@@ -309,7 +309,8 @@ static int make_layers(struct launch_op *launch, int image_fd)
         return err_sys(&launch->err, errno, "cannot make the container's layers");
     if (write_etc(launch, image_fd) < 0)
         return err_sys(&launch->err, errno, "cannot write the container's /etc");
-    return 0;
+    return host_prepare_mounts(launch->op.host, launch->op.container->id, image_fd, &launch->spec,
+                               &launch->err);
 }
 
 static json_t *make_config(struct launch_op *launch, int image_fd)
@@ -336,6 +337,7 @@ static json_t *make_config(struct launch_op *launch, int image_fd)
         .cgroup_parent = host->cgroups.parent,
         .overlay_options = overlay,
         .cgroup2 = host->cgroups.v2,
+        .volumes_dir = host->volumes_dir,
         .devices = devices.items,
         .n_devices = devices.n,
         .capabilities = host->capabilities,

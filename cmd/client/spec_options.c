@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/client/attaching.h"
+#include "cmd/client/mount_values.h"
 #include "cmd/client/spec_values.h"
 #include "cmd/client/terminal.h"
 #include "cmd/client/values.h"
@@ -61,13 +62,17 @@
         ROW(0, "device", "PATH[:PATH[:rwm]]", OPTION_LIST, devices, "a device of the node"),                 \
         ROW(0, "shm-size", "SIZE", OPTION_STRING, shm_size, "size of /dev/shm; 64m by default"),             \
         ROW(0, "add-host", "NAME:ADDRESS", OPTION_LIST, add_hosts, "a line for /etc/hosts"),                 \
+        ROW('v', "volume", "SOURCE:PATH[:OPTIONS]", OPTION_LIST, volumes,                                    \
+            "mount a directory of the node, or a volume by its name"),                                       \
+        ROW(0, "mount", "KEY=VALUE,...", OPTION_LIST, mounts,                                                \
+            "mount with type=bind, volume or tmpfs, source=, target=, readonly ..."),                        \
+        ROW(0, "tmpfs", "PATH[:OPTIONS]", OPTION_LIST, tmpfs, "mount an empty file system in memory"),       \
         ROW(0, "rm", NULL, OPTION_FLAG, rm, "remove the container when it has exited"),                      \
         ROW(0, "node", "NODE", OPTION_STRING, node, "node to place it on"),                                  \
         ROW('i', "interactive", NULL, OPTION_FLAG, interactive, "keep standard input open and hand it on"),  \
         ROW('t', "tty", NULL, OPTION_FLAG, tty, "give it a terminal"),                                       \
-        UNSUPPORTED('v', "volume", "there are no volumes yet"),                                              \
         UNSUPPORTED('p', "publish", "there are no ports yet; '--network host' shares the host's"),           \
-        UNSUPPORTED(0, "mount", "there are no volumes yet"), OPTION_END
+        OPTION_END
 
 const struct option_row run_option_rows[] = {
     ROW('d', "detach", NULL, OPTION_FLAG, detach, "print the id once it has started, and leave it running"),
@@ -157,6 +162,28 @@ static int set_rights(json_t *spec, const struct spec_options *options, struct e
     if (spec_set_sysctls(spec, &options->sysctls, err) < 0)
         return -1;
     return spec_set_security(spec, &options->security, err);
+}
+
+static int add_mounts(json_t *array, const struct option_list *list, spec_convert convert, struct err *err)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        json_t *mount = NULL;
+        if (convert(list->items[i], &mount, err) < 0)
+            return -1;
+        if (json_array_append_new(array, mount) < 0)
+            return err_nomem(err, "making a container spec");
+    }
+    return 0;
+}
+
+static int set_mounts(json_t *spec, const struct spec_options *options, struct err *err)
+{
+    json_auto_t *array = json_array();
+    if (add_mounts(array, &options->volumes, mount_from_volume, err) < 0 ||
+        add_mounts(array, &options->mounts, mount_from_words, err) < 0 ||
+        add_mounts(array, &options->tmpfs, mount_from_tmpfs, err) < 0)
+        return -1;
+    return json_array_size(array) == 0 ? 0 : set(spec, "mounts", json_incref(array), err);
 }
 
 static int set_restart(json_t *spec, const struct spec_options *options, struct err *err)
@@ -257,8 +284,8 @@ int spec_make(const struct spec_options *options, int argc, char **argv, bool at
         set_true(spec, "auto_remove", options->rm, err) < 0 || set_true(spec, "attach", attach, err) < 0 ||
         set_streams(spec, options, err) < 0 || set_limits(spec, options, err) < 0 ||
         set_more_limits(spec, options, err) < 0 || set_rights(spec, options, err) < 0 ||
-        set_restart(spec, options, err) < 0 || set_env(spec, options, err) < 0 ||
-        set_labels(spec, options, err) < 0)
+        set_mounts(spec, options, err) < 0 || set_restart(spec, options, err) < 0 ||
+        set_env(spec, options, err) < 0 || set_labels(spec, options, err) < 0)
         return -1;
     *ret = json_incref(spec);
     return 0;

@@ -48,6 +48,9 @@ struct spec_options {
     struct option_list sysctls;
     struct option_list devices;
     struct option_list add_hosts;
+    struct option_list volumes;
+    struct option_list mounts;
+    struct option_list tmpfs;
 };
 
 extern const struct option_row run_option_rows[];

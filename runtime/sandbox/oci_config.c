@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/capability.h"
 #include "base/cleanup.h"
+#include "runtime/sandbox/oci_user_mounts.h"
 #include "runtime/sandbox/seccomp_profile.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -210,19 +211,21 @@ static json_t *mounts(const struct oci_config_input *input)
     json_t *array = json_array();
     const struct container_spec *spec = input->spec;
     int result = 0;
-    for (size_t i = 0; i < COUNT(MOUNTS) && result == 0; i++)
-        result = json_array_append_new(
-            array, mount_object(MOUNTS[i].destination, MOUNTS[i].type, MOUNTS[i].source, MOUNTS[i].options));
-    if (result == 0)
+    for (size_t i = 0; i < COUNT(MOUNTS) && result == 0; i++) {
+        if (!oci_mounts_replace(spec, MOUNTS[i].destination))
+            result = json_array_append_new(array, mount_object(MOUNTS[i].destination, MOUNTS[i].type,
+                                                               MOUNTS[i].source, MOUNTS[i].options));
+    }
+    if (result == 0 && !oci_mounts_replace(spec, "/dev/shm"))
         result = json_array_append_new(array, shm_mount(spec));
-    if (result == 0)
+    if (result == 0 && !oci_mounts_replace(spec, "/sys"))
         result = json_array_append_new(
             array, mount_object("/sys", "sysfs", "sysfs", read_only_or_not(spec, "ro,nosuid,noexec,nodev")));
-    if (input->cgroup2 && result == 0)
+    if (input->cgroup2 && result == 0 && !oci_mounts_replace(spec, "/sys/fs/cgroup"))
         result = json_array_append_new(
             array, mount_object("/sys/fs/cgroup", "cgroup2", "cgroup",
                                 read_only_or_not(spec, "ro,nosuid,noexec,nodev,relatime")));
-    if (result < 0) {
+    if (result < 0 || oci_add_user_mounts(array, spec, input->volumes_dir) < 0) {
         json_decref(array);
         return NULL;
     }
@@ -300,14 +303,16 @@ static bool has_own_network(const struct container_spec *spec)
 
 static json_t *linux_section(const struct oci_config_input *input)
 {
+    const char *propagation = oci_mounts_propagation(input->spec);
     char cgroup[256];
     const struct container_spec *spec = input->spec;
     snprintf(cgroup, sizeof(cgroup), "/%s/%s", input->cgroup_parent, input->container_id);
-    return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "namespaces", namespaces(has_own_network(spec)),
-                     "resources", resources(input), "cgroupsPath", cgroup, "devices",
-                     oci_devices(input->devices, input->n_devices), "sysctl", oci_sysctls(spec),
+    return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s*}", "namespaces",
+                     namespaces(has_own_network(spec)), "resources", resources(input), "cgroupsPath", cgroup,
+                     "devices", oci_devices(input->devices, input->n_devices), "sysctl", oci_sysctls(spec),
                      "maskedPaths", string_array(MASKED, spec->privileged ? 0 : COUNT(MASKED)),
-                     "readonlyPaths", string_array(READ_ONLY, spec->privileged ? 0 : COUNT(READ_ONLY)));
+                     "readonlyPaths", string_array(READ_ONLY, spec->privileged ? 0 : COUNT(READ_ONLY)),
+                     "rootfsPropagation", propagation);
 }
 
 static json_t *annotations(const struct oci_config_input *input)

@@ -31,6 +31,7 @@ struct oci_config_input {
     const char *cgroup_parent;
     const char *overlay_options;
     bool cgroup2;
+    const char *volumes_dir;          /* absolute; has a directory for each volume of the spec */
     const struct oci_device *devices; /* of the host */
     size_t n_devices;
     uint64_t capabilities; /* that the node can give, a bit each */

@@ -323,6 +323,8 @@ static int read_root_propagation(const json_t *section, bool init, struct plan_h
     /* Slaves hear of what the host mounts; what shows on the host must have been shared with it all along. */
     if ((header->final_propagation & MS_SHARED) != 0)
         header->propagation = MS_SHARED | MS_REC;
+    else if ((header->final_propagation & MS_SLAVE) != 0)
+        header->propagation = MS_SLAVE | MS_REC;
     return 0;
 }
 

@@ -44,16 +44,6 @@ static int step_failed(struct mount_work *work, enum plan_stage stage, const str
 
 /* --- the root --- */
 
-/* The overlay is mounted on its own upper directory: the kernel has resolved its layers by then, no further
- * directory is needed, and the mount exists in this namespace only. */
-static int make_overlay_root(struct mount_work *work, const struct plan_step *step)
-{
-    if (mount("overlay", "upper", "overlay", step->flags, step->b) < 0)
-        return fail(work->failure, PLAN_STAGE_ROOT, step->b);
-    work->root_fd = open("upper", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return work->root_fd < 0 ? fail(work->failure, PLAN_STAGE_ROOT, "upper") : 0;
-}
-
 /* The mount that the working directory is on becomes private: pivot_root(2) refuses a root whose parent mount
  * is shared, and nothing mounted below must show outside. Only a mount's own root can be changed, so that
  * climbing finds it. */
@@ -66,6 +56,30 @@ static int make_surrounding_mount_private(void)
             return -1;
     }
     return -1;
+}
+
+/* What is mounted here must not show on the host, even where other mounts are shared with it. */
+static int leave_the_host(const struct mount_work *work)
+{
+    if ((work->plan->header.propagation & MS_PRIVATE) != 0)
+        return 0;
+    int here_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (here_fd < 0 || make_surrounding_mount_private() < 0 || fchdir(here_fd) < 0)
+        return -1;
+    close(here_fd);
+    return 0;
+}
+
+/* The overlay is mounted on its own upper directory: the kernel has resolved its layers by then, no further
+ * directory is needed, and the mount exists in this namespace only. */
+static int make_overlay_root(struct mount_work *work, const struct plan_step *step)
+{
+    if (leave_the_host(work) < 0)
+        return fail(work->failure, PLAN_STAGE_ROOT, "upper");
+    if (mount("overlay", "upper", "overlay", step->flags, step->b) < 0)
+        return fail(work->failure, PLAN_STAGE_ROOT, step->b);
+    work->root_fd = open("upper", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return work->root_fd < 0 ? fail(work->failure, PLAN_STAGE_ROOT, "upper") : 0;
 }
 
 /* The directory is mounted on itself, with what is mounted in it. */

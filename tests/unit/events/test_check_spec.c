@@ -46,6 +46,51 @@ static void words_and_numbers(void **state)
            "[]", "{\"defaultAction\":1}", "{");
 }
 
+static void mounts(void **state)
+{
+    (void)state;
+    EXPECT(check_mount_type, "bind", "volume", "tmpfs", NULL, "", "Bind", "npipe");
+    EXPECT(check_mount_source, "/", "/a b/c", "data", "a1", NULL, "", "a", "./x", "a/b", "-x", ".x");
+    EXPECT(check_mount_target, "/a", "/a/b.c/..d", "/dev/shm", "/process", NULL, "", "/", "a", "/a/", "//a",
+           "/a//b", "/a/../b", "/a/.", "/..", "/proc", "/proc/self/x");
+    EXPECT(check_propagation, "rslave", "shared", NULL, "", "rro", "unbindable");
+    EXPECT(check_tmpfs_option, "ro", "exec", "size=1m", "size=50%", "mode=1777", "nr_inodes=7", NULL, "",
+           "size=", "size=x", "bind", "remount", "size=1mm", "mpol=x");
+    EXPECT(check_volume_name, "ab", "A.b-c_9", NULL, "", "a", ".ab", "a/b", "a b");
+}
+
+/* The one mount of a spec, checked against itself and against a second one with the same target. */
+static void mounts_that_cannot_be(void **state)
+{
+    (void)state;
+    static const struct {
+        struct container_mount mount;
+        bool fine;
+    } cases[] = {
+        {{.type = "bind", .source = "/a", .target = "/b", .propagation = "slave", .make_source = true}, true},
+        {{.type = "bind", .target = "/b"}, false},
+        {{.type = "bind", .source = "name", .target = "/b"}, false},
+        {{.type = "bind", .source = "/a", .target = "/b", .no_copy = true}, false},
+        {{.type = "bind", .source = "/a", .target = "/b", .size = 5}, false},
+        {{.type = "tmpfs", .target = "/b", .size = 5, .mode = 0}, true},
+        {{.type = "tmpfs", .source = "/a", .target = "/b"}, false},
+        {{.type = "tmpfs", .target = "/b", .not_recursive = true}, false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct container_mount twice[2] = {cases[i].mount, cases[i].mount};
+        struct container_spec spec;
+        schema_init(&container_spec_schema, &spec);
+        for (size_t j = 0; j < 2; j++) {
+            twice[j].size = twice[j].size == 0 ? SCHEMA_ABSENT : twice[j].size;
+            twice[j].mode = SCHEMA_ABSENT;
+        }
+        spec.mounts = (struct objects){twice, 1};
+        assert_int_equal(container_spec_conflict(&spec) == NULL, cases[i].fine);
+        spec.mounts.n = 2;
+        assert_non_null(container_spec_conflict(&spec));
+    }
+}
+
 static void a_filter_has_a_size(void **state)
 {
     (void)state;
@@ -92,10 +137,9 @@ static void members_that_cannot_be_together(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words_and_numbers),
-        cmocka_unit_test(a_filter_has_a_size),
-        cmocka_unit_test(names_of_limits),
-        cmocka_unit_test(members_that_cannot_be_together),
+        cmocka_unit_test(words_and_numbers),     cmocka_unit_test(mounts),
+        cmocka_unit_test(mounts_that_cannot_be), cmocka_unit_test(a_filter_has_a_size),
+        cmocka_unit_test(names_of_limits),       cmocka_unit_test(members_that_cannot_be_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,6 +107,42 @@ static void devices(void **state)
     refuse("--device /dev/a:b", "must be");
 }
 
+static void mounts(void **state)
+{
+    (void)state;
+    expect("-v /a:/b -v /a/:/c/:ro,rslave",
+           "{\"mounts\":[{\"type\":\"bind\",\"source\":\"/a\",\"target\":\"/b\",\"make_source\":true},"
+           "{\"type\":\"bind\",\"source\":\"/a\",\"target\":\"/c\",\"make_source\":true,\"read_only\":true,"
+           "\"propagation\":\"rslave\"}]}");
+    expect("-v data:/b:nocopy -v /anonymous",
+           "{\"mounts\":[{\"type\":\"volume\",\"source\":\"data\",\"target\":\"/b\",\"no_copy\":true},"
+           "{\"type\":\"volume\",\"target\":\"/anonymous\"}]}");
+    expect("--mount type=bind,src=/a,dst=/b,readonly,bind-propagation=shared,bind-recursive=disabled",
+           "{\"mounts\":[{\"type\":\"bind\",\"source\":\"/a\",\"target\":\"/b\",\"read_only\":true,"
+           "\"propagation\":\"shared\",\"not_recursive\":true}]}");
+    expect("--mount source=data,target=/b,volume-nocopy=true,ro=false",
+           "{\"mounts\":[{\"type\":\"volume\",\"source\":\"data\",\"target\":\"/b\",\"no_copy\":true}]}");
+    expect(
+        "--mount type=tmpfs,destination=/t,tmpfs-size=1m,tmpfs-mode=1770 --tmpfs /u --tmpfs /w:exec,size=2m",
+        "{\"mounts\":[{\"type\":\"tmpfs\",\"target\":\"/t\",\"size\":1048576,\"mode\":1016},"
+        "{\"type\":\"tmpfs\",\"target\":\"/u\"},"
+        "{\"type\":\"tmpfs\",\"target\":\"/w\",\"options\":[\"exec\",\"size=2m\"]}]}");
+    refuse("-v /a:b", "the target of the mount '/a:b' must be an absolute path");
+    refuse("-v /a:/proc/x", "/proc");
+    refuse("-v a/b:/c", "the source of the mount");
+    refuse("-v /a:/b:nocopy", "'nocopy'");
+    refuse("-v data:/b:rslave", "'rslave'");
+    refuse("-v ./no-such-directory:/b", "cannot mount './no-such-directory'");
+    refuse("--mount type=nfs,dst=/b", "'nfs'");
+    refuse("--mount type=bind,src=/a", "target");
+    refuse("--mount type=bind,src=/a,dst=/b,surprise=1", "'surprise=1'");
+    refuse("--mount type=bind,src=/a,dst=/b,ro=maybe", "'maybe'");
+    refuse("--mount type=bind,src=/a,dst=/b,bind-propagation=x", "'x'");
+    refuse("--mount type=tmpfs,dst=/b,tmpfs-mode=9", "octal");
+    refuse("--tmpfs relative", "absolute");
+    refuse("--tmpfs /t:bind", "'bind'");
+}
+
 static void filters_come_from_files(void **state)
 {
     (void)state;
@@ -132,10 +168,8 @@ static void filters_come_from_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rights),
-        cmocka_unit_test(limits_and_parameters),
-        cmocka_unit_test(devices),
-        cmocka_unit_test(filters_come_from_files),
+        cmocka_unit_test(rights), cmocka_unit_test(limits_and_parameters),   cmocka_unit_test(devices),
+        cmocka_unit_test(mounts), cmocka_unit_test(filters_come_from_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <linux/capability.h>
+#include <linux/mount.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,7 @@ static int make_config(struct fixture *f)
         .user = &f->user,
         .cgroup_parent = "wharf",
         .overlay_options = "lowerdir=l,upperdir=u,workdir=w",
+        .volumes_dir = "/state/volumes",
         .devices = f->devices,
         .n_devices = f->devices == NULL ? 0 : 1,
         .capabilities = CAPABILITY_ALL,
@@ -233,6 +235,53 @@ static void limits_devices_and_kernel_parameters(void **state)
     assert_false(f->limits.any_device);
 }
 
+/* The steps that mount below /mnt, by path. */
+static void expect_steps(const struct fixture *f, const char *const *paths, size_t n)
+{
+    struct plan_step step;
+    size_t at = 0;
+    for (size_t cursor = 0; plan_next_step(&f->plan, &cursor, &step);) {
+        if (strncmp(step.path, "/mnt", 4) != 0)
+            continue;
+        assert_true(at < n);
+        assert_string_equal(step.path, paths[at++]);
+    }
+    assert_int_equal(at, n);
+}
+
+static void mounts_of_ones_own(void **state)
+{
+    static const char *const paths[] = {"/mnt/b", "/mnt/a", "/mnt/a/b"};
+    struct container_mount mounts[] = {
+        {.type = "bind", .source = "/src", .target = "/mnt/a/b", .read_only = true, .propagation = "rslave"},
+        {.type = "tmpfs", .target = "/mnt/b", .size = 4096, .mode = 0700, .options = {(char *[]){"exec"}, 1}},
+        {.type = "volume", .source = "data", .target = "/mnt/a", .size = SCHEMA_ABSENT},
+        {.type = "tmpfs", .target = "/dev/shm", .size = SCHEMA_ABSENT, .mode = SCHEMA_ABSENT},
+    };
+    struct fixture *f = *state;
+    struct plan_step step;
+    size_t shm = 0;
+    f->spec.mounts = (struct objects){mounts, 4};
+    assert_int_equal(make_config(f), 0);
+    assert_int_equal(make_plan(f), 0);
+    expect_steps(f, paths, 3);
+    for (size_t cursor = 0; plan_next_step(&f->plan, &cursor, &step);) {
+        shm += strcmp(step.path, "/dev/shm") == 0;
+        if (strcmp(step.path, "/mnt/a/b") == 0) {
+            assert_string_equal(step.a, "/src");
+            assert_true(step.attributes.set_all == MOUNT_ATTR_RDONLY);
+            assert_true(step.attributes.propagation[0] == (MS_SLAVE | MS_REC));
+        } else if (strcmp(step.path, "/mnt/a") == 0) {
+            assert_string_equal(step.a, "/state/volumes/data");
+        } else if (strcmp(step.path, "/mnt/b") == 0) {
+            assert_true((step.flags & MS_NOEXEC) == 0 && (step.flags & MS_NOSUID) != 0);
+            assert_string_equal(step.b, "size=4096,mode=700");
+        }
+    }
+    assert_int_equal(shm, 1);
+    assert_true(f->plan.header.propagation == (MS_SLAVE | MS_REC));
+}
+
 static void filters_of_ones_own(void **state)
 {
     struct fixture *f = *state;
@@ -309,6 +358,7 @@ int main(void)
         TEST(capabilities_added_and_dropped),
         TEST(a_privileged_container_is_not_confined),
         TEST(limits_devices_and_kernel_parameters),
+        TEST(mounts_of_ones_own),
         TEST(filters_of_ones_own),
         TEST(no_quota_below_the_kernels_least),
         TEST(no_command_is_an_error),
