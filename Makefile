@@ -10,7 +10,8 @@ WERROR   ?=
 OPT      ?= -O2 -g
 SANITIZE ?=
 HARDEN   ?= -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
-# Named crash points for tests that kill the real thing (base/fault.h): `make BUILD=build/faults FAULTS=1`, never installed.
+# Named crash points (base/fault.h), and defences that can be switched off (base/defence.h), for tests that kill or attack the real
+# thing: `make BUILD=build/faults FAULTS=1`, never installed.
 FAULTS   ?=
 FAULT_FLAGS := $(if $(FAULTS),-DWHARF_FAULTS)
 CPPFLAGS += -D_GNU_SOURCE -I. -I$(BUILD) $(FAULT_FLAGS)
@@ -22,13 +23,14 @@ LDFLAGS  += $(if $(SANITIZE),-fsanitize=$(SANITIZE),-pie -Wl,-z,relro,-z,now) -W
 LIBS_LOG := -lrdkafka -lsqlite3 -lsodium
 LIBS_UV  := -luv -ljansson
 
-BASE_SRC      := $(filter-out $(if $(FAULTS),,base/fault.c),$(wildcard base/*.c))
+FAULTS_SRC    := base/fault.c base/defence.c # of builds with FAULTS=1
+BASE_SRC      := $(filter-out $(if $(FAULTS),,$(FAULTS_SRC)),$(wildcard base/*.c))
 EVENTS_SRC    := $(wildcard events/*.c events/log/*.c)
 WRITER_SRC    := $(wildcard writer/*.c)
 RUNTIME_SRC   := $(wildcard runtime/*.c runtime/decide/*.c runtime/effect/*.c runtime/sandbox/*.c runtime/image/*.c runtime/output/*.c runtime/oci/*.c) \
                  $(filter-out runtime/shim/main.c runtime/shim/init.c,$(wildcard runtime/shim/*.c)) # what both sides share, and for tests
-SHIM_SRC      := $(filter-out $(addprefix runtime/shim/,init.c hook.c join.c),$(wildcard runtime/shim/*.c)) $(if $(FAULTS),base/fault.c)
-INIT_SRC      := $(addprefix runtime/shim/,init.c hook.c join.c kernel.c mounts.c paths.c process.c terminal.c plan_decode.c)
+SHIM_SRC      := $(filter-out $(addprefix runtime/shim/,init.c hook.c join.c),$(wildcard runtime/shim/*.c)) $(if $(FAULTS),$(FAULTS_SRC))
+INIT_SRC      := $(addprefix runtime/shim/,init.c hook.c join.c kernel.c mounts.c paths.c process.c terminal.c plan_decode.c) $(if $(FAULTS),$(FAULTS_SRC))
 PROJECTOR_SRC := $(wildcard projector/*.c projector/query/*.c)
 CLIENT_SRC    := $(wildcard cmd/client/*.c)
 

@@ -35,7 +35,7 @@ void fault_pass(enum fault fault);
 
 #ifdef WHARF_FAULTS
 #define FAULT_POINT(ENUM) fault_pass(FAULT_##ENUM)
-/* The environment that the shim is given: none, but faults reach it that way. */
+/* The environment that the static programs are given: none, but what tests ask for reaches them that way. */
 #define FAULT_ENVIRONMENT environ
 #else
 #define FAULT_POINT(ENUM) ((void)FAULT_##ENUM)

@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 
+#include "base/defence.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/say.h"
@@ -344,7 +345,8 @@ static int execute(const struct verb *verb, struct arguments *arguments, int arg
     if (check(arguments, err) < 0)
         return -1;
     /* What the caller left open by accident is not for the container (CVE-2024-21626). */
-    syscall(SYS_close_range, 3u + (unsigned)arguments->options.preserve_fds, ~0u, CLOSE_RANGE_CLOEXEC);
+    if (DEFENDED(CLOSED_DESCRIPTORS))
+        syscall(SYS_close_range, 3u + (unsigned)arguments->options.preserve_fds, ~0u, CLOSE_RANGE_CLOEXEC);
     return verb->execute(arguments, argv, ret_code, err);
 }
 

@@ -20,9 +20,11 @@
 #include "base/cleanup.h"
 #include "base/fault.h"
 #include "base/fs.h"
+#include "base/memfd.h"
 #include "runtime/sandbox/seccomp.h"
 
 #define KILL_TIMEOUT_MS 10000
+#define SHIM_LIMIT_BYTES (16u << 20)
 #define TRASH_PREFIX ".removing-" /* a removed container's directory until its files are deleted */
 
 /* --- opening and closing --- */
@@ -89,12 +91,19 @@ static int copy_options(struct host *host, const struct host_options *options, s
 }
 
 /* Beyond the numbers that a shim is given its descriptors by. */
-static int open_shim(struct host *host, struct err *err)
+/* A copy in memory: every container's shim is of this runtime's build, whatever is installed over it, and
+ * nothing in a container can reach a file of the host through the program it came from (CVE-2019-5736). */
+static int load_shim(struct host *host, struct err *err)
 {
-    auto_fd int fd = open(host->shim_path, O_PATH | O_CLOEXEC);
-    if (fd < 0 || access(host->shim_path, X_OK) < 0)
-        return err_sys(err, errno, "cannot use '%s': wharf's programs must be installed beside each other",
-                       host->shim_path);
+    auto_free char *program = NULL;
+    size_t size = 0;
+    struct err why = ERR_INIT;
+    if (fs_read_file(AT_FDCWD, host->shim_path, SHIM_LIMIT_BYTES, &program, &size, &why) < 0)
+        return err_set(err, why.code, "%s: wharf's programs must be installed beside each other",
+                       why.message);
+    auto_fd int fd = memfd_sealed("wharf-shim", program, size, err);
+    if (fd < 0)
+        return -1;
     host->shim_fd = fcntl(fd, F_DUPFD_CLOEXEC, 2 * HOST_SHIM_FDS);
     return host->shim_fd < 0 ? err_sys(err, errno, "cannot keep '%s' open", host->shim_path) : 0;
 }
@@ -181,7 +190,7 @@ static int prepare(struct host *host, const struct host_options *options, struct
     if (geteuid() != 0)
         return err_set(err, ERR_INVALID, "containers need root: start the runtime as root");
     auto_fd int run_fd = -1;
-    if (copy_options(host, options, err) < 0 || open_shim(host, err) < 0 ||
+    if (copy_options(host, options, err) < 0 || load_shim(host, err) < 0 ||
         open_directory(options->state_dir, "containers", 0711, &host->containers_fd, err) < 0 ||
         open_directory(options->state_dir, "images", 0700, &host->images_fd, err) < 0 ||
         open_directory(options->state_dir, "volumes", 0700, &host->volumes_fd, err) < 0 ||

@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fault.h"
+#include "base/memfd.h"
 
 #define MAX_FDS (INIT_FD_CGROUPS + OCI_HIERARCHIES)
 
@@ -26,21 +28,11 @@ __asm__(".section .rodata\n"
         ".previous\n");
 extern const char wharf_init_begin[], wharf_init_end[];
 
-static int sealed(const char *name, const void *data, size_t size)
-{
-    auto_fd int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || write(fd, data, size) != (ssize_t)size ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-        return -1;
-    return steal_fd(&fd);
-}
-
 /* Between vfork and execve only system calls: the memory is shared with this process. First everything is
  * moved out of the way of the numbers it has to get. */
 static _Noreturn void exec_init(int init_fd, char *const argv[], int base, const int *from, int n)
 {
     int high[MAX_FDS];
-    char *const environment[] = {NULL};
     for (int i = 0; i < n; i++) {
         high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, base + MAX_FDS);
         if (high[i] < 0)
@@ -51,7 +43,7 @@ static _Noreturn void exec_init(int init_fd, char *const argv[], int base, const
         if (dup2(high[i], base + i) < 0)
             _exit(127);
     }
-    syscall(SYS_execveat, program_fd, "", argv, environment, AT_EMPTY_PATH);
+    syscall(SYS_execveat, program_fd, "", argv, FAULT_ENVIRONMENT, AT_EMPTY_PATH);
     _exit(127);
 }
 
@@ -75,12 +67,14 @@ static pid_t spawn(int init_fd, int base, const int *from, int n)
 int oci_launch_begin(struct oci_launch *ret, const struct buf *plan, int start_fd, int waiting_fd,
                      int console_fd, const struct oci_cgroups *cgroups, int preserve_fds, struct err *err)
 {
-    auto_fd int init_fd = sealed("wharf-init", wharf_init_begin, (size_t)(wharf_init_end - wharf_init_begin));
-    auto_fd int plan_fd = sealed("wharf-plan", plan->data, plan->size);
+    auto_fd int init_fd =
+        memfd_sealed("wharf-init", wharf_init_begin, (size_t)(wharf_init_end - wharf_init_begin), err);
+    auto_fd int plan_fd = init_fd < 0 ? -1 : memfd_sealed("wharf-plan", plan->data, plan->size, err);
     auto_fd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     int pair[2];
-    if (init_fd < 0 || plan_fd < 0 || null_fd < 0 ||
-        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+    if (plan_fd < 0)
+        return -1;
+    if (null_fd < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(err, errno, "cannot prepare the container's first process");
     int from[MAX_FDS] = {
         [INIT_FD_PLAN] = plan_fd,

@@ -62,6 +62,8 @@ static int set_up(const struct plan *plan, const struct container_fds *fds, stru
 {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || setsid() < 0)
         return fail(failure, PLAN_STAGE_SHIM, "session");
+    if (process_hide(failure) < 0)
+        return -1;
     if (plan->hostname != NULL && sethostname(plan->hostname, strlen(plan->hostname)) < 0)
         return fail(failure, PLAN_STAGE_HOSTNAME, plan->hostname);
     if ((plan->header.flags & PLAN_CGROUP2) != 0 && join_cgroups(plan, failure) < 0)
@@ -84,8 +86,8 @@ static int set_up(const struct plan *plan, const struct container_fds *fds, stru
         return -1;
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
         return fail(failure, PLAN_STAGE_CREDENTIALS, "parent death signal");
-    if (syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
-        return fail(failure, PLAN_STAGE_SHIM, "descriptors");
+    if (process_hide(failure) < 0 || process_close_on_exec(3, failure) < 0)
+        return -1;
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

@@ -36,6 +36,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/defence.h"
 #include "runtime/shim/join.h"
 #include "runtime/shim/shim.h"
 
@@ -145,18 +146,21 @@ static int build(struct init *init)
 {
     struct mount_work work = MOUNT_WORK_INIT(&init->plan, &init->failure);
     int sync_fd = init_fd(init, INIT_FD_SYNC);
-    if (setsid() < 0 && errno != EPERM)
+    if (DEFENDED(OWN_SESSION) && setsid() < 0 && errno != EPERM)
         return fail(&init->failure, PLAN_STAGE_SHIM, "session");
     if (set_names(init) < 0)
         return -1;
     if ((init->plan.header.flags & PLAN_LOOPBACK) != 0 && process_bring_loopback_up(&init->failure) < 0)
         return -1;
-    if (mounts_make(&work) < 0 || kernel_set_parameters(&init->plan, &init->failure) < 0)
+    if (mounts_make(&work) < 0 ||
+        (DEFENDED(HOST_PROC) && kernel_set_parameters(&init->plan, &init->failure) < 0))
         return -1;
     tell(init, sync_fd, INIT_MOUNTED, 0);
     hear(init, sync_fd);
     if (run_hooks(init, PLAN_HOOK_CREATE_CONTAINER) < 0 || open_terminal(init, work.root_fd) < 0 ||
         mounts_enter(&work) < 0)
+        return -1;
+    if (!DEFENDED(HOST_PROC) && kernel_set_parameters(&init->plan, &init->failure) < 0)
         return -1;
     process_give_streams(&init->plan);
     if (init->plan.argv[0] != NULL && process_find_command(&init->plan) < 0)
@@ -189,9 +193,8 @@ static int become_command(struct init *init)
     if (run_hooks(init, PLAN_HOOK_START_CONTAINER) < 0 || process_set_limits(&init->plan, &init->failure) < 0)
         return -1;
     /* The numbers below are what the container is to have; they came without close-on-exec. */
-    if (syscall(SYS_close_range, (unsigned)init->base, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
-        return fail(&init->failure, PLAN_STAGE_SHIM, "descriptors");
-    if (process_become_user(&init->plan, &init->failure) < 0 ||
+    if (process_close_on_exec((unsigned)init->base, &init->failure) < 0 ||
+        process_become_user(&init->plan, &init->failure) < 0 || process_hide(&init->failure) < 0 ||
         process_load_filter(&init->plan, &init->failure) < 0)
         return -1;
     process_execute(&init->plan);
@@ -221,7 +224,7 @@ static void joined(struct init *init)
     end_failed(init, sync_fd);
 }
 
-static void settle(int base)
+static void settle(void)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -229,8 +232,6 @@ static void settle(int base)
     for (int i = 1; i < 32; i++)
         signal(i, SIG_DFL);
     prctl(PR_SET_NAME, "wharf-init"); /* executed by descriptor, it would be named by its number */
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    syscall(SYS_close_range, (unsigned)base, ~0u, CLOSE_RANGE_CLOEXEC);
 }
 
 /* The sibling goes on with `go_on`; this process ends. */
@@ -254,14 +255,17 @@ int main(int argc, char **argv)
     init.base = argc > 1 ? atoi(argv[1]) : 0;
     if (init.base < 3)
         return 2;
-    settle(init.base);
+    settle();
     int sync_fd = init_fd(&init, INIT_FD_SYNC);
+    if (process_hide(&init.failure) < 0 || process_close_on_exec((unsigned)init.base, &init.failure) < 0)
+        end_failed(&init, sync_fd);
     hear(&init, sync_fd); /* the cgroups are ready */
     if (load_plan(&init) < 0)
         end_failed(&init, sync_fd);
     const struct plan *plan = &init.plan;
     /* Whatever else a caller left open. */
-    syscall(SYS_close_range, (unsigned)init_fd(&init, INIT_FD_CGROUPS) + plan->header.n_cgroups, ~0u, 0);
+    if (DEFENDED(CLOSED_DESCRIPTORS))
+        syscall(SYS_close_range, (unsigned)init_fd(&init, INIT_FD_CGROUPS) + plan->header.n_cgroups, ~0u, 0);
     if ((plan->header.flags & PLAN_JOIN) != 0) {
         if (join_enter(plan, init_fd(&init, INIT_FD_TARGET), init_fd(&init, INIT_FD_CGROUPS), &init.failure) <
             0)

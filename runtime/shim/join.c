@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/close_range.h>
 #include <sched.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,11 +23,6 @@ int join_cgroups(const struct plan *plan, int first_fd, struct plan_failure *fai
         close(dir_fd);
     }
     return 0;
-}
-
-static int stay_hidden(struct plan_failure *failure)
-{
-    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? fail(failure, PLAN_STAGE_SHIM, "dumpable") : 0;
 }
 
 /* The host's root is nobody in the container's user namespace, and what it makes there would be nobody's. A
@@ -54,11 +47,11 @@ static int join_namespaces(const struct plan *plan, int pidfd, struct plan_failu
 
 int join_enter(const struct plan *plan, int pidfd, int first_cgroup_fd, struct plan_failure *failure)
 {
-    if (stay_hidden(failure) < 0 || process_set_oom_score(plan, failure) < 0 ||
+    if (process_hide(failure) < 0 || process_set_oom_score(plan, failure) < 0 ||
         join_cgroups(plan, first_cgroup_fd, failure) < 0 || join_namespaces(plan, pidfd, failure) < 0)
         return -1;
     close(pidfd);
-    return stay_hidden(failure);
+    return process_hide(failure);
 }
 
 /* A directory that is not below the root has a name that does not begin with '/' (getcwd(2)). */
@@ -93,10 +86,8 @@ int join_become(const struct plan *plan, int base, int console_fd, struct plan_f
     process_give_streams(plan);
     if (process_set_limits(plan, failure) < 0)
         return -1;
-    if (syscall(SYS_close_range, (unsigned)base, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
-        return fail(failure, PLAN_STAGE_SHIM, "descriptors");
-    if (process_become_user(plan, failure) < 0 || stay_hidden(failure) < 0 ||
-        process_load_filter(plan, failure) < 0)
+    if (process_close_on_exec((unsigned)base, failure) < 0 || process_become_user(plan, failure) < 0 ||
+        process_hide(failure) < 0 || process_load_filter(plan, failure) < 0)
         return -1;
     process_execute(plan);
     return fail(failure, PLAN_STAGE_EXEC, plan->argv[0]);

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/defence.h"
 #include "runtime/shim/shim.h"
 
 /* musl's <sys/mount.h> has no new mount API and the kernel's header only its constants. */
@@ -228,7 +229,9 @@ static int mask(struct mount_work *work, const struct plan_step *step)
     int from_fd = -1;
     if (fstat(to_fd, &st) == 0) {
         if (!S_ISDIR(st.st_mode))
-            from_fd = sys_open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+            from_fd = DEFENDED(HOST_NULL)
+                          ? sys_open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
+                          : sys_open_tree(work->root_fd, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
         else
             from_fd = empty_directory(work);
     }

@@ -7,11 +7,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/defence.h"
 #include "runtime/shim/shim.h"
 
 int open_in_root(int root_fd, const char *path, uint64_t flags)
 {
     struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    if (!DEFENDED(CONFINED_PATHS)) {
+        how.resolve = 0;
+        path = path[strspn(path, "/")] == '\0' ? "." : path + strspn(path, "/");
+    }
     return (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
 }
 

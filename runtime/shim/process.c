@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/close_range.h>
 #include <linux/filter.h>
 #include <linux/keyctl.h>
 #include <linux/seccomp.h>
@@ -21,6 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/defence.h"
 #include "runtime/shim/shim.h"
 
 int fail(struct plan_failure *ret, enum plan_stage stage, const char *subject)
@@ -41,6 +43,20 @@ int process_write_file(const char *path, const char *value)
     close(fd);
     errno = cause;
     return n == (ssize_t)strlen(value) ? 0 : -1;
+}
+
+int process_hide(struct plan_failure *failure)
+{
+    if (DEFENDED(HIDDEN_SETUP) && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        return fail(failure, PLAN_STAGE_SHIM, "dumpable");
+    return 0;
+}
+
+int process_close_on_exec(unsigned from_fd, struct plan_failure *failure)
+{
+    if (DEFENDED(CLOSED_DESCRIPTORS) && syscall(SYS_close_range, from_fd, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+        return fail(failure, PLAN_STAGE_SHIM, "descriptors");
+    return 0;
 }
 
 int process_set_oom_score(const struct plan *plan, struct plan_failure *failure)
@@ -141,7 +157,7 @@ static int change_user(const struct plan *plan)
     const struct plan_header *h = &plan->header;
     if (h->uid != 0 && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
         return -1;
-    if (syscall(SYS_setgroups, plan->n_groups, plan->groups) < 0 ||
+    if ((DEFENDED(OWN_GROUPS) && syscall(SYS_setgroups, plan->n_groups, plan->groups) < 0) ||
         syscall(SYS_setresgid, h->gid, h->gid, h->gid) < 0 ||
         syscall(SYS_setresuid, h->uid, h->uid, h->uid) < 0)
         return -1;
@@ -161,8 +177,8 @@ int process_become_user(const struct plan *plan, struct plan_failure *failure)
     const struct plan_header *h = &plan->header;
     char text[32];
     snprintf(text, sizeof(text), "%u:%u", h->uid, h->gid);
-    if ((h->flags & PLAN_KEEP_KEYRING) == 0 && syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 &&
-        errno != ENOSYS && errno != EDQUOT)
+    if ((h->flags & PLAN_KEEP_KEYRING) == 0 && DEFENDED(OWN_KEYRING) &&
+        syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS && errno != EDQUOT)
         return fail(failure, PLAN_STAGE_CREDENTIALS, "session keyring");
     if (drop_capabilities(h->cap_bounding) < 0)
         return fail(failure, PLAN_STAGE_CREDENTIALS, "capabilities");

@@ -72,6 +72,13 @@ int make_parent_in_root(int root_fd, const char *path, const char **ret_name);
 
 /* Writes all of `value`, as files of the kernel want it; -1 with errno. */
 int process_write_file(const char *path, const char *value);
+/* Nobody may trace this process or look into it through /proc, whatever shares its pid namespace, until it
+ * executes the command. A change of credentials undoes it, so it is said again then. */
+int process_hide(struct plan_failure *failure);
+
+/* No descriptor from this number on reaches the command. */
+int process_close_on_exec(unsigned from_fd, struct plan_failure *failure);
+
 /* Through the host's /proc. */
 int process_set_oom_score(const struct plan *plan, struct plan_failure *failure);
 int process_set_limits(const struct plan *plan, struct plan_failure *failure);

@@ -1,0 +1,256 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Hostile containers and bundles against wharf-oci: each attack is held off, and succeeds where its defence is switched off.
+
+load attack
+
+@test "no descriptor of the host's reaches the command (CVE-2024-21626)" {
+    setup_bundle
+    attacker descriptors "$DIR/canary"
+    exec 20</ # a caller's own leak
+    defended
+    container
+    held_off
+    undefended closed-descriptors
+    container
+    succeeded
+}
+
+@test "no working directory leads out of the root (CVE-2024-21626)" {
+    setup_bundle
+    attacker workdir "$DIR/canary"
+    exec 20</
+    local fd
+    defended
+    for fd in {3..20}; do
+        config --arg cwd "/proc/self/fd/$fd" '.process.cwd = $cwd'
+        container
+        [ "$status" -ne 0 ]
+        [[ "$output" == *"held off"* || "$output" == *"cannot enter the working directory"* ]]
+    done
+    undefended confined-paths,closed-descriptors
+    container
+    succeeded
+}
+
+@test "links in the root lead no mount out of it" {
+    setup_bundle
+    mkdir -p "$DIR/host" "$DIR/b/rootfs$DIR/host" # as the link is meant, and as the container has to see it
+    ln -s "$DIR/host" "$DIR/b/rootfs/etc/link"
+    config '.process.args = ["true"] | .mounts += [{destination: "/etc/link/made", type: "tmpfs", source: "tmpfs"}]'
+    defended
+    container
+    succeeded
+    [ ! -e "$DIR/host/made" ]
+    undefended confined-paths
+    container
+    [ -d "$DIR/host/made" ]
+}
+
+# Starts containers that mount into a volume, while a neighbour swaps a directory of it and a link to the host.
+race_for_mounts() {
+    local i
+    for ((i = 0; i < 60; i++)); do
+        config --arg to "/volume/a/made-$i" '.mounts[-1].destination = $to'
+        container
+        [ "$status" -eq 0 ] || echo "$output" >&2
+    done
+}
+
+@test "a volume that changes meanwhile leads no mount out of the root (CVE-2021-30465)" {
+    setup_bundle
+    mkdir -p "$DIR/host" "$DIR/b/rootfs$DIR/host" "$DIR/volume/a"
+    ln -s "$DIR/host" "$DIR/volume/link"
+    config --arg volume "$DIR/volume" '.process.args = ["true"] | .mounts += [
+        {destination: "/volume", type: "none", source: $volume, options: ["rbind"]},
+        {destination: "", type: "tmpfs", source: "tmpfs"}]'
+    "$WHARF_BUILD/security/attack" swap "$DIR/volume/a" "$DIR/volume/link" &
+    local neighbour=$!
+    defended
+    race_for_mounts
+    [ -z "$(ls -A "$DIR/host")" ]
+    undefended confined-paths
+    race_for_mounts
+    kill "$neighbour"
+    [ -n "$(ls -A "$DIR/host")" ]
+}
+
+# Masks a file, while a neighbour swaps the /dev/null that the container has and a link to a file of the host.
+race_for_masks() {
+    shown=0 ran=0
+    local i
+    for ((i = 0; i < 60; i++)); do
+        container
+        [ "$status" -ne 0 ] || ran=$((ran + 1))
+        [[ "$output" != *secret* ]] || shown=$((shown + 1))
+    done
+}
+
+@test "what the container has for /dev/null masks nothing (CVE-2025-31133)" {
+    setup_bundle
+    mkdir "$DIR/dev"
+    mknod -m 666 "$DIR/dev/null" c 1 3
+    ln -s "$DIR/canary" "$DIR/dev/link"
+    touch "$DIR/b/rootfs/etc/masked"
+    config --arg dev "$DIR/dev" '.process.args = ["cat", "/etc/masked"] | .linux.maskedPaths = ["/etc/masked"] |
+        .mounts = [.mounts[] | select(.destination | startswith("/dev") | not)] +
+            [{destination: "/dev", type: "none", source: $dev, options: ["rbind"]}]'
+    "$WHARF_BUILD/security/attack" swap "$DIR/dev/null" "$DIR/dev/link" &
+    local neighbour=$!
+    defended
+    race_for_masks
+    [ "$shown" -eq 0 ]
+    [ "$ran" -gt 0 ]
+    undefended host-null
+    race_for_masks
+    kill "$neighbour"
+    [ "$shown" -gt 0 ]
+}
+
+@test "kernel parameters go to the kernel, whatever the root has at /proc (CVE-2025-52881)" {
+    setup_bundle
+    mkdir -p "$DIR/proc/sys/net/ipv4"
+    ln -s /etc/victim "$DIR/proc/sys/net/ipv4/ip_forward"
+    printf 0 >"$DIR/b/rootfs/etc/victim"
+    config --arg proc "$DIR/proc" '.process.args = ["true"] | .linux.sysctl = {"net.ipv4.ip_forward": "1"} |
+        .linux.maskedPaths = [] | .linux.readonlyPaths = [] |
+        .mounts = [{destination: "/proc", type: "none", source: $proc, options: ["rbind"]}]'
+    defended
+    container
+    succeeded
+    [ "$(cat "$DIR/b/rootfs/etc/victim")" = 0 ]
+    undefended host-proc
+    container
+    [ "$(cat "$DIR/b/rootfs/etc/victim")" = 1 ]
+}
+
+@test "who comes in by exec cannot be looked into before it runs its command (CVE-2016-9962)" {
+    setup_bundle
+    attacker newcomer 20
+    defended
+    [[ "$(let_in true)" == *"held off: who comes in"* ]]
+    undefended hidden-setup
+    [ "$(let_in true)" = ready ]
+}
+
+@test "the program that comes in cannot be overwritten (CVE-2019-5736)" {
+    setup_bundle
+    attacker program
+    defended
+    [[ "$(let_in /proc/self/exe)" == *"held off: the program cannot be written to"* ]]
+    undefended sealed-program
+    [ "$(let_in /proc/self/exe)" = ready ]
+}
+
+@test "the caller's keyring stays outside" {
+    setup_bundle
+    attacker key
+    defended
+    container "$WHARF_BUILD/security/attack" with-key
+    held_off
+    undefended own-keyring
+    container "$WHARF_BUILD/security/attack" with-key
+    succeeded
+}
+
+@test "the caller's groups stay outside" {
+    setup_bundle
+    attacker group
+    defended
+    container "$WHARF_BUILD/security/attack" with-group
+    held_off
+    undefended own-groups
+    container "$WHARF_BUILD/security/attack" with-group
+    succeeded
+}
+
+at_a_terminal() { run script -qefc "$OCI run --bundle $DIR/b $ID" /dev/null </dev/null; }
+
+@test "the caller's terminal is not the container's" {
+    setup_bundle
+    attacker terminal
+    defended
+    at_a_terminal
+    held_off
+    undefended own-session
+    at_a_terminal
+    succeeded
+}
+
+@test "a terminal is opened where terminals are, and nowhere else (CVE-2025-52565)" {
+    setup_bundle
+    mkdir "$DIR/pts"
+    ln -s /etc/victim "$DIR/pts/ptmx"
+    echo whole >"$DIR/b/rootfs/etc/victim"
+    config --arg pts "$DIR/pts" '.process.args = ["true"] | .process.terminal = true |
+        .mounts |= map(if .destination == "/dev/pts" then {destination, type: "none", source: $pts, options: ["rbind"]} else . end)'
+    defended
+    at_a_terminal
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"cannot make the terminal '/dev/pts/ptmx'"* ]]
+    [ "$(cat "$DIR/b/rootfs/etc/victim")" = whole ]
+}
+
+@test "kernel parameters and sysrq cannot be written" {
+    setup_bundle
+    cp "$DIR/b/config.json" "$DIR/confined.json"
+    local path
+    defended
+    for path in /proc/sys/kernel/core_pattern /proc/sysrq-trigger; do
+        [ -e "$path" ] || continue # a kernel without it
+        cp "$DIR/confined.json" "$DIR/b/config.json"
+        attacker write "$path"
+        container
+        held_off
+        config '.linux.readonlyPaths = []'
+        container
+        succeeded
+    done
+}
+
+@test "cgroups cannot be written (CVE-2022-0492)" {
+    setup_bundle
+    attacker cgroups
+    defended
+    container
+    held_off
+    config '.mounts |= map(if .destination == "/sys/fs/cgroup" then .options -= ["ro"] else . end)'
+    container
+    succeeded
+}
+
+@test "devices that are not allowed cannot be opened, even by who may make them" {
+    setup_bundle
+    attacker device
+    config '.process.capabilities[] += ["CAP_MKNOD", "CAP_SYSLOG"]'
+    defended
+    container
+    held_off
+    config '.linux.resources.devices = [{"allow": true, "access": "rwm"}]'
+    container
+    succeeded
+}
+
+@test "a fork bomb ends at the limit" {
+    setup_bundle
+    attacker forks 100
+    config '.linux.resources.pids = {"limit": 32}'
+    defended
+    container
+    held_off
+    config 'del(.linux.resources.pids)'
+    container
+    succeeded
+}
+
+@test "a memory bomb ends at the limit" {
+    setup_bundle
+    attacker memory 134217728
+    config '.linux.resources.memory = {"limit": 33554432, "swap": 33554432}'
+    defended
+    container
+    held_off
+    config 'del(.linux.resources.memory)'
+    container
+    succeeded
+}
