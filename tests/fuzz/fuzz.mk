@@ -14,10 +14,5 @@ fuzz: ## fuzz every decoder of foreign bytes for FUZZ_SECONDS each
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang-14 SANITIZE=fuzzer-no-link,address,undefined \
 	    OPT="-O1 -g" fuzz-run
 fuzz-run: $(FUZZERS)
-	@set -e; for f in $(FUZZERS); do name=$${f##*/fuzz_}; mkdir -p $(BUILD)/corpus/$$name tests/fuzz/corpus/$$name; \
-	    echo "== fuzz $$name for $(FUZZ_SECONDS) s"; \
-	    $$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=16384 -verbosity=0 -print_final_stats=1 \
-	        -artifact_prefix=$(BUILD)/$$name- $(BUILD)/corpus/$$name tests/fuzz/corpus/$$name 2>&1 | \
-	        tee $(BUILD)/$$name.log | grep -E 'ERROR|SUMMARY|number_of_executed_units|Test unit written' ; \
-	    ! grep -qE 'ERROR: |SUMMARY: ' $(BUILD)/$$name.log; done
+	@printf '%s\n' $(FUZZERS) | xargs -P "$$(nproc)" -I TARGET tests/fuzz/fuzz.sh TARGET $(FUZZ_SECONDS)
 TEST_TARGETS += fuzz
