@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing: `deps.sh build` what building and running needs, `deps.sh demo` and
 # `deps.sh test` what the demonstration and the tests need on top, `deps.sh podman` those whose runtime wharf-oci is in
-# tests. Asks for root only when something is missing.
+# tests, `deps.sh conformance` what the OCI validation suite needs. Asks for root only when something is missing.
 set -eu
 
 build="gcc libc6-dev make musl-tools linux-libc-dev uthash-dev libuv1-dev libjansson-dev libmicrohttpd-dev
@@ -13,14 +13,18 @@ test="libcmocka-dev bats python3 kcat crun sqlite3 jq curl socat procps iproute2
  clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev shellcheck mandoc
  qemu-system-x86 maven default-jre-headless mmdebstrap docker-compose systemd"
 
+# Go is for the OCI validation suite alone.
+conformance="golang-go ca-certificates iproute2 util-linux crun"
+
 case "${1:-build}" in
 build) wanted=$build ;;
 demo) wanted="$build jq sqlite3" ;;
 unit) wanted="$build libcmocka-dev sqlite3" ;;
 test) wanted="$build $test" ;;
 podman) wanted="$podman" ;;
+conformance) wanted="$build $conformance" ;;
 *)
-    echo "usage: $0 build|demo|unit|test|podman" >&2
+    echo "usage: $0 build|demo|unit|test|podman|conformance" >&2
     exit 2
     ;;
 esac

@@ -27,6 +27,7 @@
 #include "runtime/oci/cgroups.h"
 #include "runtime/oci/console.h"
 #include "runtime/oci/hooks.h"
+#include "runtime/oci/host.h"
 #include "runtime/oci/launch.h"
 #include "runtime/oci/resources.h"
 #include "runtime/oci/state.h"
@@ -79,7 +80,8 @@ static int compile(struct creation *creation, const char *id, struct err *err)
 {
     const json_t *section = json_object_get(creation->config, "linux");
     struct oci_cgroup_dir dirs[OCI_HIERARCHIES];
-    if (oci_cgroups_plan(&creation->cgroups, oci_text(section, "cgroupsPath"), id, err) < 0)
+    if (oci_host_check(creation->config, creation->options->warn, err) < 0 ||
+        oci_cgroups_plan(&creation->cgroups, oci_text(section, "cgroupsPath"), id, err) < 0)
         return -1;
     for (size_t i = 0; i < creation->cgroups.n; i++) {
         const struct oci_cgroup *cgroup = &creation->cgroups.items[i];
@@ -91,6 +93,8 @@ static int compile(struct creation *creation, const char *id, struct err *err)
         .cgroups = dirs,
         .n_cgroups = creation->cgroups.n,
         .n_cgroup_fds = (uint32_t)creation->cgroups.n,
+        .grant = {oci_host_capabilities(creation->config), creation->options->warn},
+        .selinux = oci_host_has_selinux(),
         .flags = (creation->options->no_pivot ? PLAN_NO_PIVOT : 0u) |
                  (creation->options->no_new_keyring ? PLAN_KEEP_KEYRING : 0u),
     };
@@ -141,7 +145,8 @@ static int prepare(struct creation *creation, struct err *err)
     creation->container.document = first_document(creation);
     if (creation->container.document == NULL)
         return err_nomem(err, "creating a container");
-    if (oci_container_save(&creation->container, err) < 0 ||
+    if (oci_host_note_root(creation->container.document, creation->config, err) < 0 ||
+        oci_container_save(&creation->container, err) < 0 ||
         fs_write_file(creation->container.dir_fd, "config.json", 0600, creation->text, strlen(creation->text),
                       false, err) < 0 ||
         make_start_socket(creation, err) < 0 || oci_cgroups_make(&creation->cgroups, err) < 0)
@@ -163,9 +168,10 @@ static int record_pid(struct creation *creation, struct err *err)
     return oci_container_save(&creation->container, err);
 }
 
+/* Hooks come after the environment was made, which the spec calls created (runtime.md, "State"). */
 static int answer_with_state(struct creation *creation, struct err *err)
 {
-    json_auto_t *state = oci_container_state(&creation->container, OCI_CREATING);
+    json_auto_t *state = oci_container_state(&creation->container, OCI_CREATED);
     auto_free char *text = state == NULL ? NULL : json_dumps(state, JSON_COMPACT);
     if (text == NULL)
         return err_nomem(err, "creating a container");
@@ -174,7 +180,7 @@ static int answer_with_state(struct creation *creation, struct err *err)
 
 static int run_create_hooks(struct creation *creation, struct err *err)
 {
-    json_auto_t *state = oci_container_state(&creation->container, OCI_CREATING);
+    json_auto_t *state = oci_container_state(&creation->container, OCI_CREATED);
     if (state == NULL)
         return err_nomem(err, "creating a container");
     if (oci_hooks_run(creation->config, "prestart", state, err) < 0)
@@ -193,9 +199,10 @@ static int converse(struct creation *creation, struct err *err)
 {
     struct oci_launch *launch = &creation->launch;
     if (oci_launch_answer(launch, "{}", err) < 0 || oci_launch_expect(launch, INIT_CLONED, err) < 0 ||
-        record_pid(creation, err) < 0 || answer_with_state(creation, err) < 0 ||
-        oci_launch_expect(launch, INIT_MOUNTED, err) < 0 || run_create_hooks(creation, err) < 0 ||
-        answer_with_state(creation, err) < 0 || oci_launch_expect(launch, INIT_READY, err) < 0 ||
+        record_pid(creation, err) < 0 || oci_host_map_ids(creation->config, launch->pid, err) < 0 ||
+        answer_with_state(creation, err) < 0 || oci_launch_expect(launch, INIT_MOUNTED, err) < 0 ||
+        run_create_hooks(creation, err) < 0 || answer_with_state(creation, err) < 0 ||
+        oci_launch_expect(launch, INIT_READY, err) < 0 ||
         oci_console_take(&creation->console, &creation->master_fd, err) < 0 ||
         oci_pid_file(creation->options->pid_file, launch->pid, err) < 0)
         return -1;

@@ -9,6 +9,7 @@
 #include "runtime/oci/cgroups.h"
 #include "runtime/oci/create.h"
 #include "runtime/oci/hooks.h"
+#include "runtime/oci/host.h"
 #include "runtime/oci/state.h"
 
 #define END_TIMEOUT_MS 10000
@@ -32,7 +33,8 @@ static int end_process(const struct oci_container *container, struct err *err)
 
 int oci_unmake_container(struct oci_container *container, struct err *err)
 {
-    if (end_process(container, err) < 0 || oci_cgroups_destroy(container->document, err) < 0)
+    if (end_process(container, err) < 0 || oci_cgroups_destroy(container->document, err) < 0 ||
+        oci_host_release_root(container->document, err) < 0)
         return -1;
     return oci_container_remove(container, err);
 }

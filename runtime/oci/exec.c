@@ -17,6 +17,8 @@
 #include "runtime/oci/console.h"
 #include "runtime/oci/create.h"
 #include "runtime/oci/exec_process.h"
+#include "runtime/oci/follow.h"
+#include "runtime/oci/host.h"
 #include "runtime/oci/launch.h"
 #include "runtime/oci/oci.h"
 #include "runtime/oci/state.h"
@@ -32,8 +34,10 @@ struct execution {
     struct oci_cgroups cgroups;
     struct oci_console console;
     struct oci_launch launch;
+    struct oci_follow follow;
     struct oci_wait wait;
     struct buf plan;
+    json_t *config;
     int target_fd, master_fd;
 };
 
@@ -70,15 +74,21 @@ static int read_given(const char *path, json_t **ret, struct err *err)
 
 static int compile(struct execution *execution, char *const *argv, bool *ret_terminal, struct err *err)
 {
-    json_auto_t *config = oci_container_config(&execution->container, err);
     json_auto_t *given = NULL;
+    const json_t *config = execution->config = oci_container_config(&execution->container, err);
     if (config == NULL || read_given(execution->options->process, &given, err) < 0)
         return -1;
     json_auto_t *process = oci_exec_process(config, given, execution->options, argv, err);
     if (process == NULL)
         return -1;
     const struct oci_process_input input = {
-        .config = config, .process = process, .n_cgroup_fds = (uint32_t)execution->cgroups.n};
+        .config = config,
+        .process = process,
+        .n_cgroup_fds = (uint32_t)execution->cgroups.n,
+        .grant = {oci_host_capabilities(config), execution->options->warn},
+    };
+    if (oci_host_check_process(process, err) < 0)
+        return -1;
     *ret_terminal = oci_flag(process, "terminal");
     return oci_plan_process(&input, &execution->plan, err);
 }
@@ -103,11 +113,16 @@ static int execute(struct execution *execution, struct err *err)
 {
     struct oci_launch *launch = &execution->launch;
     const struct oci_options *options = execution->options;
-    if (oci_wait_begin(&execution->wait, err) < 0 ||
+    json_auto_t *state = oci_container_state(&execution->container, OCI_RUNNING);
+    if (state == NULL)
+        return err_nomem(err, "executing in a container");
+    if (oci_follow_begin(&execution->follow, execution->config, err) < 0 ||
+        oci_wait_begin(&execution->wait, err) < 0 ||
         oci_launch_begin(launch, &execution->plan, execution->target_fd, -1, execution->console.socket_fd,
                          &execution->cgroups, options->preserve_fds, err) < 0 ||
         oci_launch_answer(launch, "{}", err) < 0 || oci_launch_expect(launch, INIT_CLONED, err) < 0 ||
-        oci_launch_answer(launch, "{}", err) < 0 || oci_launch_expect_execution(launch, err) < 0 ||
+        oci_launch_answer(launch, "{}", err) < 0 ||
+        oci_follow(&execution->follow, launch->sync_fd, launch->pid, state, err) < 0 ||
         oci_console_take(&execution->console, &execution->master_fd, err) < 0)
         return -1;
     return oci_pid_file(options->pid_file, launch->pid, err);
@@ -124,7 +139,9 @@ static void release(struct execution *execution)
     oci_console_close(&execution->console);
     oci_cgroups_close(&execution->cgroups);
     oci_container_release(&execution->container);
+    oci_follow_end(&execution->follow);
     buf_release(&execution->plan);
+    json_decref(execution->config);
 }
 
 static int run(struct execution *execution, const char *id, char *const *argv, int *ret_exit_code,
@@ -154,6 +171,7 @@ int oci_exec(const struct oci_options *options, const char *id, char *const *arg
                                   .container = OCI_CONTAINER_INIT,
                                   .console = OCI_CONSOLE_INIT,
                                   .launch = OCI_LAUNCH_INIT,
+                                  .follow = OCI_FOLLOW_INIT,
                                   .wait = OCI_WAIT_INIT,
                                   .target_fd = -1,
                                   .master_fd = -1};

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/capability.h"
 #include "runtime/sandbox/oci_json.h"
 
 /* The member as what it has to be: made if it is missing. Borrowed; NULL if there is no memory. */
@@ -113,6 +114,9 @@ static int add_capabilities(json_t *process, const struct oci_texts *caps, struc
     static const char *const SETS[] = {"bounding", "effective", "permitted", "inheritable", "ambient"};
     bool root = oci_number(json_object_get(process, "user"), "uid") == 0;
     for (size_t i = 0; i < caps->n; i++) {
+        /* The configuration may ask for what there is not; who types it is told. */
+        if (capability_by_name(caps->items[i]) < 0)
+            return err_set(err, ERR_INVALID, "--cap: unknown capability '%s'", caps->items[i]);
         for (size_t set = 0; set < (root ? 3 : 5); set++) {
             json_t *list = member(member(process, "capabilities", json_object), SETS[set], json_array);
             if (!has(list, caps->items[i]) && json_array_append_new(list, json_string(caps->items[i])) < 0)

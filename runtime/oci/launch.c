@@ -115,6 +115,14 @@ int oci_launch_explain(const struct plan_failure *failure, struct err *err)
         [PLAN_STAGE_SYSCTL] = "cannot set the kernel parameter",
         [PLAN_STAGE_HOOK] = "a hook failed:",
         [PLAN_STAGE_TERMINAL] = "cannot make the terminal",
+        [PLAN_STAGE_USER_NAMESPACE] = "cannot become in the user namespace",
+        [PLAN_STAGE_TIME_NAMESPACE] = "cannot make the time namespace",
+        [PLAN_STAGE_SCHEDULER] = "cannot set the scheduler of 'process.scheduler'",
+        [PLAN_STAGE_IO_PRIORITY] = "cannot set the priority of 'process.ioPriority'",
+        [PLAN_STAGE_PERSONALITY] = "cannot set 'linux.personality'",
+        [PLAN_STAGE_LABEL] = "cannot set the command's label",
+        [PLAN_STAGE_ID_MAP] = "cannot map the ids of the mount on",
+        [PLAN_STAGE_COPY_UP] = "cannot copy what the tmpfs hides, on",
     };
     const char *what = failure->stage < PLAN_STAGES ? STAGES[failure->stage] : NULL;
     if (failure->stage == PLAN_STAGE_EXEC && failure->subject[0] == '\0')
@@ -142,17 +150,6 @@ static ssize_t receive(const struct oci_launch *launch, struct init_message *ret
     } while (n < 0 && errno == EINTR);
     ret->failure.subject[sizeof(ret->failure.subject) - 1] = '\0';
     return n;
-}
-
-int oci_launch_expect_execution(struct oci_launch *launch, struct err *err)
-{
-    struct init_message message;
-    ssize_t n = receive(launch, &message);
-    if (n == 0)
-        return 0;
-    if (n != (ssize_t)sizeof(message))
-        return err_set(err, ERR_PROTOCOL, "the process ended before its command ran");
-    return oci_launch_explain(&message.failure, err);
 }
 
 int oci_launch_expect(struct oci_launch *launch, enum init_event event, struct err *err)

@@ -34,9 +34,6 @@ int oci_launch_begin(struct oci_launch *ret, const struct buf *plan, int start_f
 /* Waits for the event; what else comes is the failure in `err`. */
 int oci_launch_expect(struct oci_launch *launch, enum init_event event, struct err *err);
 
-/* After the last answer to a process that joins: waits for it to execute its command. */
-int oci_launch_expect_execution(struct oci_launch *launch, struct err *err);
-
 /* Lets it go on; `state` is what hooks are told. */
 int oci_launch_answer(const struct oci_launch *launch, const char *state, struct err *err);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* state, list, ps and features: what is asked and changes nothing. */
+/* state, list and ps: what is asked and changes nothing. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -138,31 +138,4 @@ int oci_ps(const struct oci_options *options, const char *id, FILE *out, struct 
         print_process((int)json_integer_value(pid), out);
     }
     return 0;
-}
-
-/* features.md: what this build knows, whatever the machine has. */
-int oci_features(FILE *out, struct err *err)
-{
-    json_auto_t *document = json_pack(
-        "{s:s, s:s, s:[ssssss],"
-        " s:[sssssssssssssssssssssssssssssssss],"
-        " s:{s:[ssssss], s:{s:b, s:b, s:b, s:b, s:b},"
-        "    s:{s:b, s:[ssssssss], s:[sssssss], s:[sss], s:[ss]},"
-        "    s:{s:b}, s:{s:b}, s:{s:b}}}",
-        "ociVersionMin", "1.0.0", "ociVersionMax", OCI_VERSION, "hooks", "prestart", "createRuntime",
-        "createContainer", "startContainer", "poststart", "poststop", "mountOptions", "async", "atime",
-        "bind", "defaults", "dev", "diratime", "dirsync", "exec", "lazytime", "loud", "noatime", "nodev",
-        "nodiratime", "noexec", "nolazytime", "nosuid", "nosymfollow", "private", "rbind", "relatime", "ro",
-        "rprivate", "rro", "rshared", "rslave", "runbindable", "rw", "shared", "silent", "slave",
-        "strictatime", "suid", "unbindable", "linux", "namespaces", "cgroup", "ipc", "mount", "network",
-        "pid", "uts", "cgroup", "v1", 1, "v2", 0, "systemd", 0, "systemdUser", 0, "rdma", 0, "seccomp",
-        "enabled", 1, "actions", "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS",
-        "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP", "operators", "SCMP_CMP_EQ",
-        "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE",
-        "knownFlags", "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
-        "SECCOMP_FILTER_FLAG_LOG", "supportedFlags", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
-        "SECCOMP_FILTER_FLAG_LOG", "apparmor", "enabled", 0, "selinux", "enabled", 0, "intelRdt", "enabled",
-        0);
-    return document == NULL ? err_set(err, ERR_INTERNAL, "the list of features is malformed")
-                            : print(document, out, err);
 }

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "runtime/oci/create.h"
+#include "runtime/oci/follow.h"
 #include "runtime/oci/hooks.h"
-#include "runtime/oci/launch.h"
 #include "runtime/oci/state.h"
 #include "runtime/oci/wait.h"
 
@@ -24,25 +26,31 @@ static int connect_to_init(const struct oci_container *container, struct err *er
     return steal_fd(&fd);
 }
 
-/* End of file: the command is executed. */
-static int let_go(const struct oci_container *container, const char *state, struct err *err)
+static void end_process(const struct oci_container *container)
 {
-    struct init_message message;
+    auto_fd int process_fd = oci_container_process(container);
+    if (process_fd >= 0)
+        pidfd_send_signal(process_fd, SIGKILL, NULL, 0);
+}
+
+static int let_go(const struct oci_container *container, const json_t *config, json_t *state, struct err *err)
+{
+    auto_free char *text = json_dumps(state, JSON_COMPACT);
+    auto_follow struct oci_follow follow = OCI_FOLLOW_INIT;
+    if (text == NULL)
+        return err_nomem(err, "starting a container");
+    if (oci_follow_begin(&follow, config, err) < 0)
+        return -1;
     auto_fd int fd = connect_to_init(container, err);
     if (fd < 0)
         return -1;
-    if (send(fd, state, strlen(state), MSG_NOSIGNAL) != (ssize_t)strlen(state))
+    if (send(fd, text, strlen(text), MSG_NOSIGNAL) != (ssize_t)strlen(text))
         return err_sys(err, errno, "cannot tell the container's first process to start");
-    ssize_t n;
-    do {
-        n = recv(fd, &message, sizeof(message), 0);
-    } while (n < 0 && errno == EINTR);
-    if (n == 0)
+    if (oci_follow(&follow, fd, oci_container_pid(container), state, err) == 0)
         return 0;
-    if (n != (ssize_t)sizeof(message))
-        return err_set(err, ERR_PROTOCOL, "the container's first process ended before its command ran");
-    message.failure.subject[sizeof(message.failure.subject) - 1] = '\0';
-    return oci_launch_explain(&message.failure, err);
+    /* It may run already, with a filter that nobody answers for. */
+    end_process(container);
+    return -1;
 }
 
 int oci_start(const struct oci_options *options, const char *id, struct err *err)
@@ -61,10 +69,9 @@ int oci_start(const struct oci_options *options, const char *id, struct err *err
         return err_set(err, ERR_INVALID,
                        "cannot start the container '%s': its configuration has no 'process'", id);
     json_auto_t *state = oci_container_state(&container, OCI_CREATED);
-    auto_free char *text = state == NULL ? NULL : json_dumps(state, JSON_COMPACT);
-    if (text == NULL)
+    if (state == NULL)
         return err_nomem(err, "starting a container");
-    if (let_go(&container, text, err) < 0)
+    if (let_go(&container, config, state, err) < 0)
         return err_wrap(err, "cannot start the container '%s'", id);
     json_auto_t *running = oci_container_state(&container, OCI_RUNNING);
     oci_hooks_run_all(config, "poststart", running, options->warn);

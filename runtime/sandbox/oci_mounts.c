@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/cleanup.h"
+#include "runtime/sandbox/oci_ids.h"
 #include "runtime/sandbox/oci_json.h"
 #include "runtime/sandbox/plan_encode.h"
 
@@ -79,6 +80,34 @@ static const struct {
     {"/dev/stderr", "/proc/self/fd/2"}, {"/dev/ptmx", "pts/ptmx"},
 };
 
+static const struct option *find_option(const char *name)
+{
+    for (size_t i = 0; i < COUNT(OPTIONS); i++) {
+        if (strcmp(OPTIONS[i].name, name) == 0)
+            return &OPTIONS[i];
+    }
+    return NULL;
+}
+
+/* Plain names, then those of propagation, then what only this file knows. */
+const char *oci_mount_option(size_t index)
+{
+    static const char *const OTHERS[] = {"bind", "rbind", "idmap", "ridmap", "tmpcopyup"};
+    if (index < COUNT(OPTIONS))
+        return OPTIONS[index].name;
+    index -= COUNT(OPTIONS);
+    if (index < COUNT(PROPAGATIONS))
+        return PROPAGATIONS[index].name;
+    index -= COUNT(PROPAGATIONS);
+    return index < COUNT(OTHERS) ? OTHERS[index] : NULL;
+}
+
+bool oci_mount_option_has_recursive_form(const char *name)
+{
+    const struct option *option = find_option(name);
+    return option != NULL && !option->not_bind && strcmp(name, "defaults") != 0;
+}
+
 uint64_t oci_propagation(const char *name)
 {
     for (size_t i = 0; i < COUNT(PROPAGATIONS); i++) {
@@ -91,19 +120,12 @@ uint64_t oci_propagation(const char *name)
 /* What a mount's options come to. */
 struct options {
     bool bind, recursive;
+    bool copy_up;
+    bool id_map, id_map_all; /* "idmap"; "ridmap": for what is mounted below, too */
     uint64_t flags;
     struct plan_attributes attributes;
     struct buf data;
 };
-
-static const struct option *find_option(const char *name)
-{
-    for (size_t i = 0; i < COUNT(OPTIONS); i++) {
-        if (strcmp(OPTIONS[i].name, name) == 0)
-            return &OPTIONS[i];
-    }
-    return NULL;
-}
 
 static void apply_option(const struct option *option, uint64_t *set, uint64_t *clear)
 {
@@ -124,11 +146,17 @@ static int add_propagation(struct options *options, uint64_t flags, const char *
 
 static int take_option(struct options *options, const char *name, const char *where, struct err *err)
 {
-    static const char *const UNSUPPORTED[] = {"idmap", "ridmap", "tmpcopyup", "remount"};
-    for (size_t i = 0; i < COUNT(UNSUPPORTED); i++) {
-        if (strcmp(name, UNSUPPORTED[i]) == 0)
-            return err_set(err, ERR_INVALID, "the option '%s' of the mount on '%s' is not supported", name,
-                           where);
+    if (strcmp(name, "remount") == 0)
+        return err_set(err, ERR_INVALID, "the option '%s' of the mount on '%s' is not supported", name,
+                       where);
+    if (strcmp(name, "idmap") == 0 || strcmp(name, "ridmap") == 0) {
+        options->id_map = true;
+        options->id_map_all = name[0] == 'r';
+        return 0;
+    }
+    if (strcmp(name, "tmpcopyup") == 0) {
+        options->copy_up = true;
+        return 0;
     }
     if (strcmp(name, "bind") == 0 || strcmp(name, "rbind") == 0) {
         options->bind = true;
@@ -139,11 +167,12 @@ static int take_option(struct options *options, const char *name, const char *wh
         return add_propagation(options, oci_propagation(name), where, err);
     const struct option *option = find_option(name);
     /* "rro": as "ro", for all that is mounted below too. */
-    const struct option *all = option == NULL && name[0] == 'r' ? find_option(name + 1) : NULL;
+    bool recursive = option == NULL && name[0] == 'r' && oci_mount_option_has_recursive_form(name + 1);
+    const struct option *all = recursive ? find_option(name + 1) : NULL;
     if (option != NULL) {
         options->flags |= option->flag;
         apply_option(option, &options->attributes.set, &options->attributes.clear);
-    } else if (all != NULL && !all->not_bind && (all->set | all->clear) != 0) {
+    } else if (all != NULL) {
         apply_option(all, &options->attributes.set_all, &options->attributes.clear_all);
     } else {
         buf_add_string(&options->data, options->data.size > 0 ? "," : "");
@@ -177,6 +206,26 @@ static int absolute(const struct oci_mounts_input *input, const char *path, char
     return 0;
 }
 
+/* Mappings of its own, or else the container's (config.md, "mounts"). */
+static int read_id_maps(const struct oci_mounts_input *input, const json_t *mount,
+                        const struct options *options, struct buf maps[2], struct err *err)
+{
+    static const char *const MEMBERS[] = {"uidMappings", "gidMappings"};
+    bool own = json_array_size(json_object_get(mount, MEMBERS[0])) > 0 ||
+               json_array_size(json_object_get(mount, MEMBERS[1])) > 0;
+    const json_t *from = own ? mount : json_object_get(input->config, "linux");
+    for (size_t i = 0; i < 2 && (own || options->id_map); i++) {
+        if (oci_ids(json_object_get(from, MEMBERS[i]), MEMBERS[i], &maps[i], err) < 0)
+            return err_wrap(err, "the mount on '%s'", oci_text(mount, "destination"));
+        if (maps[i].size == 0)
+            return err_set(err, ERR_INVALID,
+                           "the mount on '%s' is to be mapped: neither it nor 'linux' has '%s'",
+                           oci_text(mount, "destination"), MEMBERS[i]);
+        *input->ret_early = true;
+    }
+    return 0;
+}
+
 /* The file system's own options are for who mounts the file system: as mount(2) does, a bind mount takes no
  * notice of them. */
 static int add_bind(const struct oci_mounts_input *input, struct buf *plan, const json_t *mount,
@@ -184,16 +233,24 @@ static int add_bind(const struct oci_mounts_input *input, struct buf *plan, cons
 {
     const char *destination = oci_text(mount, "destination");
     auto_free char *source = NULL;
+    struct buf maps[2] = {BUF_INIT, BUF_INIT};
     if (oci_text(mount, "source")[0] == '\0')
         return err_set(err, ERR_INVALID, "the bind mount on '%s' has no source", destination);
-    if (absolute(input, oci_text(mount, "source"), &source, err) < 0)
-        return -1;
-    plan_add_step(plan, &(struct plan_step){.op = PLAN_OP_BIND,
-                                            .flags = options->recursive ? MS_REC : 0,
-                                            .attributes = options->attributes,
-                                            .path = destination,
-                                            .a = source});
-    return 0;
+    int result = absolute(input, oci_text(mount, "source"), &source, err);
+    if (result == 0)
+        result = read_id_maps(input, mount, options, maps, err);
+    if (result == 0)
+        plan_add_step(plan, &(struct plan_step){.op = PLAN_OP_BIND,
+                                                .mode = options->id_map_all ? 1 : 0,
+                                                .flags = options->recursive ? MS_REC : 0,
+                                                .attributes = options->attributes,
+                                                .path = destination,
+                                                .a = source,
+                                                .b = maps[0].data,
+                                                .c = maps[1].data});
+    buf_release(&maps[0]);
+    buf_release(&maps[1]);
+    return result;
 }
 
 /* v1: a small file system with a directory for each hierarchy, and links for the controllers that share one;
@@ -246,38 +303,79 @@ static struct plan_attributes after_mount(const struct options *options)
     return attributes;
 }
 
+static int check_options(const struct options *options, const json_t *mount, struct err *err)
+{
+    const char *destination = oci_text(mount, "destination");
+    bool mapped = options->id_map || json_array_size(json_object_get(mount, "uidMappings")) > 0 ||
+                  json_array_size(json_object_get(mount, "gidMappings")) > 0;
+    if (mapped && !options->bind)
+        return err_set(err, ERR_INVALID, "the mount on '%s' cannot be mapped: only bind mounts are",
+                       destination);
+    if (options->copy_up && strcmp(oci_text(mount, "type"), "tmpfs") != 0)
+        return err_set(err, ERR_INVALID, "the option 'tmpcopyup' of the mount on '%s' is for a tmpfs",
+                       destination);
+    return 0;
+}
+
+/* SELinux labels what has no labels of its own; these have (mount(8), "context="). */
+static void add_label(const struct oci_mounts_input *input, const char *type, struct options *options)
+{
+    static const char *const LABELLED[] = {"proc", "sysfs", "mqueue", "cgroup", "cgroup2"};
+    const char *label = oci_text(json_object_get(input->config, "linux"), "mountLabel");
+    for (size_t i = 0; i < COUNT(LABELLED); i++) {
+        if (strcmp(LABELLED[i], type) == 0)
+            return;
+    }
+    if (input->selinux && label[0] != '\0')
+        buf_printf(&options->data, "%scontext=\"%s\"", options->data.size > 0 ? "," : "", label);
+}
+
 static bool is_dev(const char *destination)
 {
     return strcmp(destination, "/dev") == 0 || strcmp(destination, "/dev/") == 0;
+}
+
+/* A new file system. Devices are still to be made in /dev, and files to be copied into a tmpfs: these become
+ * read-only afterwards. */
+static void add_file_system(struct buf *plan, const json_t *mount, const struct options *options)
+{
+    const char *destination = oci_text(mount, "destination"), *type = oci_text(mount, "type");
+    const char *source = oci_text(mount, "source");
+    struct plan_step step = {.op = options->copy_up ? PLAN_OP_COPY_UP : PLAN_OP_MOUNT,
+                             .flags = options->flags,
+                             .attributes = after_mount(options),
+                             .path = destination,
+                             .a = type,
+                             .b = options->data.data,
+                             .c = source[0] == '\0' ? type : source};
+    if (is_dev(destination) || options->copy_up)
+        step.flags &= ~(uint64_t)MS_RDONLY;
+    if (options->copy_up && !is_dev(destination))
+        step.attributes.set = options->attributes.set & MOUNT_ATTR_RDONLY;
+    plan_add_step(plan, &step);
 }
 
 static int add_mount(const struct oci_mounts_input *input, struct buf *plan, const json_t *mount,
                      struct err *err)
 {
     const char *destination = oci_text(mount, "destination"), *type = oci_text(mount, "type");
-    const char *source = oci_text(mount, "source");
     struct options options = {.data = BUF_INIT};
     if (destination[0] != '/')
         return err_set(err, ERR_INVALID, "the destination '%s' of a mount is not absolute", destination);
     int result = take_options(&options, mount, err);
-    if (result == 0 && options.bind)
+    if (result == 0)
+        result = check_options(&options, mount, err);
+    if (result == 0 && options.bind) {
         result = add_bind(input, plan, mount, &options, err);
-    else if (result == 0 &&
-             (strcmp(type, "cgroup") == 0 || (strcmp(type, "cgroup2") == 0 && input->n_cgroups > 0)))
+    } else if (result == 0 &&
+               (strcmp(type, "cgroup") == 0 || (strcmp(type, "cgroup2") == 0 && input->n_cgroups > 0))) {
         result = add_cgroups(input, plan, destination, &options, err);
-    else if (result == 0 && type[0] == '\0')
+    } else if (result == 0 && type[0] == '\0') {
         result = err_set(err, ERR_INVALID, "the mount on '%s' has no type", destination);
-    else if (result == 0)
-        plan_add_step(plan,
-                      &(struct plan_step){.op = PLAN_OP_MOUNT,
-                                          /* devices are still to be made there */
-                                          .flags = is_dev(destination) ? options.flags & ~(uint64_t)MS_RDONLY
-                                                                       : options.flags,
-                                          .attributes = after_mount(&options),
-                                          .path = destination,
-                                          .a = type,
-                                          .b = options.data.data,
-                                          .c = source[0] == '\0' ? type : source});
+    } else if (result == 0) {
+        add_label(input, type, &options);
+        add_file_system(plan, mount, &options);
+    }
     buf_release(&options.data);
     return result;
 }

@@ -12,19 +12,13 @@
 #include "base/cleanup.h"
 #include "runtime/sandbox/oci_check.h"
 #include "runtime/sandbox/oci_json.h"
+#include "runtime/sandbox/oci_namespaces.h"
+#include "runtime/sandbox/oci_scheduling.h"
 #include "runtime/sandbox/oci_seccomp.h"
 #include "runtime/sandbox/plan_encode.h"
 #include "runtime/sandbox/seccomp.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-static const struct {
-    const char *name;
-    uint64_t flag;
-} NAMESPACES[] = {
-    {"pid", CLONE_NEWPID}, {"network", CLONE_NEWNET}, {"ipc", CLONE_NEWIPC},
-    {"uts", CLONE_NEWUTS}, {"mount", CLONE_NEWNS},    {"cgroup", CLONE_NEWCGROUP},
-};
 
 static const struct {
     const char *name;
@@ -58,31 +52,53 @@ static void add_strings(struct buf *plan, enum plan_entry_type type, const json_
     }
 }
 
-static int read_capability_set(const json_t *list, uint64_t *ret, struct err *err)
+/* What cannot be given is told and left out, as the spec demands (config.md, "capabilities"); a managed
+ * container's are of our own making. */
+static int cannot_give(const struct oci_grant *grant, const char *name, struct err *err)
+{
+    char text[128];
+    if (grant->warn == NULL)
+        return err_set(err, ERR_INVALID, "unknown capability '%s'", name);
+    snprintf(text, sizeof(text), "the capability '%.64s' cannot be given: it is left out", name);
+    grant->warn(text);
+    return 0;
+}
+
+static int read_capability_set(const json_t *list, const struct oci_grant *grant, uint64_t *ret,
+                               struct err *err)
 {
     uint64_t mask = 0;
     size_t i;
     json_t *item;
     json_array_foreach(list, i, item)
     {
-        int number = capability_by_name(json_string_value(item));
-        if (number < 0)
-            return err_set(err, ERR_INVALID, "unknown capability '%s'", json_string_value(item));
-        mask |= UINT64_C(1) << number;
+        const char *name = json_string_value(item);
+        int number = capability_by_name(name);
+        bool given = number >= 0 && (grant->warn == NULL || (grant->capabilities >> number & 1) != 0);
+        if (!given && cannot_give(grant, name, err) < 0)
+            return -1;
+        mask |= !given ? 0 : UINT64_C(1) << number;
     }
     *ret = mask;
     return 0;
 }
 
-static int read_capabilities(const json_t *process, struct plan_header *ret, struct err *err)
+static int read_capabilities(const json_t *process, const struct oci_grant *grant, struct plan_header *ret,
+                             struct err *err)
 {
     const json_t *sets = json_object_get(process, "capabilities");
-    if (read_capability_set(json_object_get(sets, "bounding"), &ret->cap_bounding, err) < 0 ||
-        read_capability_set(json_object_get(sets, "permitted"), &ret->cap_permitted, err) < 0 ||
-        read_capability_set(json_object_get(sets, "effective"), &ret->cap_effective, err) < 0 ||
-        read_capability_set(json_object_get(sets, "inheritable"), &ret->cap_inheritable, err) < 0 ||
-        read_capability_set(json_object_get(sets, "ambient"), &ret->cap_ambient, err) < 0)
-        return -1;
+    const struct {
+        const char *name;
+        uint64_t *mask;
+    } MASKS[] = {{"bounding", &ret->cap_bounding},
+                 {"permitted", &ret->cap_permitted},
+                 {"effective", &ret->cap_effective},
+                 {"inheritable", &ret->cap_inheritable},
+                 {"ambient", &ret->cap_ambient}};
+    for (size_t i = 0; i < COUNT(MASKS); i++) {
+        if (read_capability_set(json_object_get(sets, MASKS[i].name), grant, MASKS[i].mask, err) < 0)
+            return -1;
+    }
     if ((ret->cap_effective & ~ret->cap_permitted) != 0)
         return err_set(err, ERR_INVALID, "'process.capabilities.effective' has more than 'permitted'");
     /* capabilities(7): only what is permitted and inheritable can be ambient. */
@@ -131,50 +147,25 @@ static int add_groups(struct buf *plan, const json_t *user, struct err *err)
     return 0;
 }
 
-/* New ones into `ret`, those by path into the plan. */
-static int read_namespaces(struct buf *plan, const json_t *section, uint64_t *ret, uint64_t *ret_joined,
-                           struct err *err)
+static int take_shim_namespaces(const struct oci_namespaces *found, struct plan_header *header,
+                                struct err *err)
 {
-    uint64_t created = 0, joined = 0;
-    size_t i, at;
-    json_t *item;
-    json_array_foreach(json_object_get(section, "namespaces"), i, item)
-    {
-        const char *type = oci_text(item, "type"), *path = oci_text(item, "path");
-        for (at = 0; at < COUNT(NAMESPACES) && strcmp(NAMESPACES[at].name, type) != 0; at++)
-            ;
-        if (at == COUNT(NAMESPACES))
-            return err_set(err, ERR_INVALID, "the namespace '%s' is not supported", type);
-        if (((created | joined) & NAMESPACES[at].flag) != 0)
-            return err_set(err, ERR_INVALID, "the namespace '%s' comes twice", type);
-        if (path[0] == '\0') {
-            created |= NAMESPACES[at].flag;
-            continue;
-        }
-        if (path[0] != '/')
-            return err_set(err, ERR_INVALID, "the path '%s' of the namespace '%s' is not absolute", path,
-                           type);
-        const struct plan_namespace head = {.flag = NAMESPACES[at].flag};
-        auto_buf struct buf text = BUF_INIT;
-        buf_add(&text, path, strlen(path) + 1);
-        plan_add_record(plan, PLAN_NAMESPACE, &head, sizeof(head), &text);
-        joined |= NAMESPACES[at].flag;
-    }
-    if (((created | joined) & CLONE_NEWNS) == 0)
-        return err_set(err, ERR_INVALID,
-                       "'linux.namespaces' has no mount namespace: the host's own is not supported");
-    *ret = created;
-    *ret_joined = joined;
+    uint64_t required = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWCGROUP;
+    if ((found->created & required) != required || found->joined != 0)
+        return err_set(err, ERR_INVALID, "the namespaces pid, mount and cgroup must be new");
+    if ((found->created & (CLONE_NEWUSER | CLONE_NEWTIME)) != 0)
+        return err_set(err, ERR_INVALID, "user and time namespaces are not supported here");
+    header->clone_flags = found->created & ~(uint64_t)CLONE_NEWCGROUP; /* made after joining the cgroup */
     return 0;
 }
 
-static int check_shim_namespaces(uint64_t *flags, uint64_t joined, struct err *err)
+/* A time namespace is made before the clone, which then is in it. */
+static void take_init_namespaces(const struct oci_namespaces *found, struct plan_header *header)
 {
-    uint64_t required = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWCGROUP;
-    if ((*flags & required) != required || joined != 0)
-        return err_set(err, ERR_INVALID, "the namespaces pid, mount and cgroup must be new");
-    *flags &= ~(uint64_t)CLONE_NEWCGROUP; /* made after joining the cgroup */
-    return 0;
+    uint64_t own = found->created | found->joined;
+    header->clone_flags = found->created & ~(uint64_t)CLONE_NEWTIME;
+    header->flags |= ((own & CLONE_NEWNS) == 0 ? PLAN_HOST_MOUNTS : 0u) |
+                     ((own & CLONE_NEWUSER) != 0 ? PLAN_USER_NAMESPACE | PLAN_EARLY_SOURCES : 0u);
 }
 
 static int add_names(struct buf *plan, const json_t *config, uint64_t own, struct err *err)
@@ -339,7 +330,8 @@ static void read_flags(const json_t *config, bool init, struct plan_header *head
 }
 
 /* What a process is, whether it is the first or one more. */
-static int read_process(const json_t *process, struct plan_header *header, struct err *err)
+static int read_process(const json_t *process, const struct oci_grant *grant, struct plan_header *header,
+                        struct err *err)
 {
     const json_t *user = json_object_get(process, "user");
     const json_t *size = json_object_get(process, "consoleSize"), *score;
@@ -358,7 +350,7 @@ static int read_process(const json_t *process, struct plan_header *header, struc
         header->flags |= PLAN_OOM_SCORE;
         header->oom_score_adj = (int32_t)json_integer_value(score);
     }
-    return read_capabilities(process, header, err);
+    return read_capabilities(process, grant, header, err);
 }
 
 static int add_process(struct buf *plan, const json_t *process, struct err *err)
@@ -377,12 +369,15 @@ static int make_header(const struct oci_plan_input *input, struct buf *plan, str
     const json_t *process = json_object_get(input->config, "process");
     const json_t *section = json_object_get(input->config, "linux");
     bool init = input->bundle != NULL;
-    uint64_t joined = 0;
-    if (read_namespaces(plan, section, &header->clone_flags, &joined, err) < 0 ||
-        (!init && check_shim_namespaces(&header->clone_flags, joined, err) < 0) ||
-        read_process(process, header, err) < 0 || read_root_propagation(section, init, header, err) < 0)
+    struct oci_namespaces found;
+    if (oci_namespaces(input->config, plan, &found, err) < 0 ||
+        (!init && take_shim_namespaces(&found, header, err) < 0) ||
+        read_process(process, &input->grant, header, err) < 0 ||
+        read_root_propagation(section, init, header, err) < 0)
         return -1;
-    *ret_own = header->clone_flags | joined;
+    if (init)
+        take_init_namespaces(&found, header);
+    *ret_own = found.created | found.joined;
     read_flags(input->config, init, header);
     header->flags |= input->flags;
     if (init) {
@@ -412,6 +407,13 @@ static int check_for_shim(const json_t *config, struct err *err)
         return err_set(err, ERR_INVALID,
                        "the annotation 'io.wharf.seccomp' must be 'default', without a "
                        "'linux.seccomp' beside it");
+    if (oci_text(json_object_get(config, "process"), "apparmorProfile")[0] != '\0' ||
+        oci_text(json_object_get(config, "process"), "selinuxLabel")[0] != '\0')
+        return err_set(err, ERR_INVALID, "labels of the process are not supported here");
+    if (json_object_size(json_object_get(json_object_get(config, "process"), "scheduler")) > 0 ||
+        json_object_size(json_object_get(json_object_get(config, "process"), "ioPriority")) > 0 ||
+        json_object_size(json_object_get(section, "personality")) > 0)
+        return err_set(err, ERR_INVALID, "scheduler, ioPriority and personality are not supported here");
     if (json_array_size(json_object_get(json_object_get(config, "process"), "args")) == 0)
         return err_set(err, ERR_INVALID, "'process.args' is empty");
     return 0;
@@ -437,11 +439,13 @@ static int add_filter(struct buf *plan, const json_t *section, struct plan_heade
 {
     const json_t *seccomp = json_object_get(section, "seccomp");
     auto_buf struct buf program = BUF_INIT;
+    bool notifies = false;
     if (!json_is_object(seccomp))
         return 0;
-    if (oci_seccomp(seccomp, &program, &header->seccomp_flags, err) < 0)
+    if (oci_seccomp(seccomp, &program, &header->seccomp_flags, &notifies, err) < 0)
         return -1;
     plan_add(plan, PLAN_SECCOMP, program.data, program.size);
+    header->flags |= notifies ? PLAN_LISTENER : 0u;
     return 0;
 }
 
@@ -458,12 +462,23 @@ static int add_for_shim(const struct oci_plan_input *input, struct buf *plan, st
     return add_filter(plan, json_object_get(input->config, "linux"), header, err);
 }
 
+static void add_labels(struct buf *plan, const json_t *process)
+{
+    const char *apparmor = oci_text(process, "apparmorProfile"), *selinux = oci_text(process, "selinuxLabel");
+    if (apparmor[0] != '\0')
+        plan_add_string(plan, PLAN_APPARMOR, apparmor);
+    if (selinux[0] != '\0')
+        plan_add_string(plan, PLAN_SELINUX, selinux);
+}
+
 static int add_for_init(const struct oci_plan_input *input, struct buf *plan, struct plan_header *header,
                         struct err *err)
 {
     const json_t *section = json_object_get(input->config, "linux");
     const json_t *hooks = json_object_get(input->config, "hooks");
+    add_labels(plan, json_object_get(input->config, "process"));
     if (add_filter(plan, section, header, err) < 0 ||
+        oci_scheduling(json_object_get(input->config, "process"), section, plan, header, err) < 0 ||
         add_hooks(plan, json_object_get(hooks, "createContainer"), PLAN_HOOK_CREATE_CONTAINER, err) < 0)
         return -1;
     return add_hooks(plan, json_object_get(hooks, "startContainer"), PLAN_HOOK_START_CONTAINER, err);
@@ -473,7 +488,9 @@ int oci_plan(const struct oci_plan_input *input, struct buf *ret_plan, struct cg
              struct err *err)
 {
     const json_t *process = json_object_get(input->config, "process");
-    struct oci_mounts_input mounts = {input->config, input->bundle, input->cgroups, input->n_cgroups};
+    bool early = false;
+    struct oci_mounts_input mounts = {input->config,    input->bundle,  input->cgroups,
+                                      input->n_cgroups, input->selinux, &early};
     struct plan_header header = {0};
     uint64_t own = 0;
     if (oci_check(input->config, err) < 0)
@@ -487,6 +504,7 @@ int oci_plan(const struct oci_plan_input *input, struct buf *ret_plan, struct cg
         add_sysctls(ret_plan, json_object_get(input->config, "linux"), own, err) < 0 ||
         oci_mounts(&mounts, ret_plan, err) < 0)
         return -1;
+    header.flags |= early ? PLAN_EARLY_SOURCES : 0u;
     if (ret_limits != NULL && read_limits(json_object_get(input->config, "linux"), ret_limits, err) < 0) {
         cgroup_limits_release(ret_limits);
         return -1;
@@ -509,20 +527,6 @@ static int check_process(const struct oci_process_input *input, struct err *err)
     return 0;
 }
 
-/* Those that the container shares with the host are the host's already. */
-static uint64_t namespaces_of(const json_t *section)
-{
-    uint64_t flags = 0;
-    size_t i;
-    json_t *item;
-    json_array_foreach(json_object_get(section, "namespaces"), i, item)
-    {
-        for (size_t at = 0; at < COUNT(NAMESPACES); at++)
-            flags |= strcmp(NAMESPACES[at].name, oci_text(item, "type")) == 0 ? NAMESPACES[at].flag : 0;
-    }
-    return flags;
-}
-
 int oci_plan_process(const struct oci_process_input *input, struct buf *ret_plan, struct err *err)
 {
     const json_t *section = json_object_get(input->config, "linux");
@@ -531,14 +535,21 @@ int oci_plan_process(const struct oci_process_input *input, struct buf *ret_plan
         .flags = PLAN_INIT | PLAN_JOIN | input->flags,
         .n_cgroups = input->n_cgroup_fds,
         .oom_cgroup = input->n_cgroup_fds,
-        .clone_flags = namespaces_of(section),
+        .clone_flags = oci_namespaces_of(input->config),
     };
     if (!json_is_object(input->process))
         return err_set(err, ERR_INVALID, "the process must be an object");
+    if ((header.clone_flags & CLONE_NEWNS) == 0)
+        return err_set(err, ERR_INVALID,
+                       "the container is in the host's mount namespace: nothing can be executed in it from "
+                       "outside");
     if (check_process(input, err) < 0)
         return -1;
     plan_begin(ret_plan);
-    if (read_process(input->process, &header, err) < 0 || add_filter(ret_plan, section, &header, err) < 0 ||
+    add_labels(ret_plan, input->process);
+    if (read_process(input->process, &input->grant, &header, err) < 0 ||
+        add_filter(ret_plan, section, &header, err) < 0 ||
+        oci_scheduling(input->process, section, ret_plan, &header, err) < 0 ||
         add_process(ret_plan, input->process, err) < 0)
         return -1;
     if (annotation[0] != '\0' && input->seccomp != NULL &&

@@ -17,6 +17,13 @@
 #include "runtime/sandbox/cgroup.h"
 #include "runtime/sandbox/oci_mounts.h"
 
+/* The capabilities that can be given. A warning takes the place of the rest (config.md, "capabilities");
+ * without `warn` all can, and unknown ones are refused. */
+struct oci_grant {
+    uint64_t capabilities;
+    void (*warn)(const char *message);
+};
+
 struct oci_plan_input {
     const json_t *config;
     /* for wharf-init; with a NULL bundle the plan is for the shim: */
@@ -25,6 +32,8 @@ struct oci_plan_input {
     size_t n_cgroups;
     uint32_t n_cgroup_fds; /* directories to join */
     uint32_t flags;        /* PLAN_NO_PIVOT, PLAN_KEEP_KEYRING; for the shim PLAN_INPUT */
+    struct oci_grant grant;
+    bool selinux; /* the kernel has it: mounts get 'linux.mountLabel' */
     /* for the shim: */
     int64_t incarnation;
     const char *boot_id;
@@ -41,10 +50,11 @@ int oci_plan(const struct oci_plan_input *input, struct buf *ret_plan, struct cg
              struct err *err);
 
 struct oci_process_input {
-    const json_t *config;      /* of the container: its namespaces and system call filter */
-    const json_t *process;     /* as `process` of a config.json (config.md, "Process") */
-    uint32_t n_cgroup_fds;     /* directories to join */
-    uint32_t flags;            /* PLAN_KEEP_KEYRING */
+    const json_t *config;  /* of the container: its namespaces and system call filter */
+    const json_t *process; /* as `process` of a config.json (config.md, "Process") */
+    uint32_t n_cgroup_fds; /* directories to join */
+    uint32_t flags;        /* PLAN_KEEP_KEYRING */
+    struct oci_grant grant;
     const struct buf *seccomp; /* the default program, for configs that are annotated with it; or NULL */
 };
 

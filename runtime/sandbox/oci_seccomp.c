@@ -27,6 +27,7 @@ static const struct {
     {"SCMP_ACT_TRACE", SCMP_ACT_TRACE(0)},
     {"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW},
     {"SCMP_ACT_LOG", SCMP_ACT_LOG},
+    {"SCMP_ACT_NOTIFY", SCMP_ACT_NOTIFY},
 };
 
 static const struct {
@@ -49,7 +50,23 @@ static const struct {
     {"SECCOMP_FILTER_FLAG_TSYNC", 0}, /* one thread: nothing to synchronise */
     {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
     {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+    {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV},
 };
+
+const char *oci_seccomp_action(size_t index)
+{
+    return index < COUNT(ACTIONS) ? ACTIONS[index].name : NULL;
+}
+
+const char *oci_seccomp_operator(size_t index)
+{
+    return index < COUNT(OPERATORS) ? OPERATORS[index].name : NULL;
+}
+
+const char *oci_seccomp_flag(size_t index)
+{
+    return index < COUNT(FLAGS) ? FLAGS[index].name : NULL;
+}
 
 static void release_filter(const scmp_filter_ctx *filter)
 {
@@ -191,6 +208,27 @@ static int read_flags(const json_t *list, uint32_t *ret, struct err *err)
     return 0;
 }
 
+/* The kernel takes the flag of the notifications only with a listener (seccomp(2)). */
+static int check_listener(const json_t *section, uint32_t default_action, uint32_t flags, bool *ret,
+                          struct err *err)
+{
+    size_t i;
+    json_t *entry;
+    *ret = default_action == SCMP_ACT_NOTIFY;
+    json_array_foreach(json_object_get(section, "syscalls"), i, entry)
+    {
+        *ret |= strcmp(oci_text(entry, "action"), "SCMP_ACT_NOTIFY") == 0;
+    }
+    const char *path = oci_text(section, "listenerPath");
+    if (*ret && path[0] != '/')
+        return err_set(err, ERR_INVALID,
+                       "SCMP_ACT_NOTIFY needs an absolute 'linux.seccomp.listenerPath', not '%s'", path);
+    if (!*ret && (flags & SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) != 0)
+        return err_set(err, ERR_INVALID,
+                       "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is for filters with SCMP_ACT_NOTIFY");
+    return 0;
+}
+
 static int export_program(scmp_filter_ctx filter, struct buf *ret, struct err *err)
 {
     auto_fd int fd = memfd_create("filter", MFD_CLOEXEC);
@@ -207,14 +245,16 @@ static int export_program(scmp_filter_ctx filter, struct buf *ret, struct err *e
     return 0;
 }
 
-int oci_seccomp(const json_t *section, struct buf *ret, uint32_t *ret_flags, struct err *err)
+int oci_seccomp(const json_t *section, struct buf *ret, uint32_t *ret_flags, bool *ret_notifies,
+                struct err *err)
 {
     uint32_t action;
     size_t i;
     json_t *entry;
     if (read_action(oci_text(section, "defaultAction"), json_object_get(section, "defaultErrnoRet"), &action,
                     err) < 0 ||
-        read_flags(json_object_get(section, "flags"), ret_flags, err) < 0)
+        read_flags(json_object_get(section, "flags"), ret_flags, err) < 0 ||
+        check_listener(section, action, *ret_flags, ret_notifies, err) < 0)
         return -1;
     __attribute__((cleanup(release_filter))) scmp_filter_ctx filter = seccomp_init(action);
     if (filter == NULL)

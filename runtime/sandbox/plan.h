@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define PLAN_MAGIC 0x6e6c5077u /* "wPln" */
-#define PLAN_VERSION 2
+#define PLAN_VERSION 3
 #define PLAN_MAX_BYTES (4u << 20)
 #define PLAN_ALIGN 8u
 
@@ -60,7 +60,12 @@ enum plan_flag {
     PLAN_JOIN = 1 << 9,         /* with PLAN_INIT: one more process in a container that there is; no steps */
     PLAN_REAPER = 1 << 10,      /* the first process stays and has the command as its child */
     PLAN_INPUT = 1 << 11,       /* for the shim: standard input comes from its socket */
-    PLAN_FLAGS = (1 << 12) - 1,
+    PLAN_HOST_MOUNTS = 1 << 12, /* no mount namespace: the root is entered by chroot(2) */
+    PLAN_USER_NAMESPACE = 1 << 13, /* it is in a user namespace that is not the host's */
+    PLAN_EARLY_SOURCES = 1 << 14,  /* what is bound is opened before the namespaces are entered */
+    PLAN_PERSONALITY = 1 << 15,    /* personality is meant */
+    PLAN_LISTENER = 1 << 16,       /* the filter's notifications go to who starts the container */
+    PLAN_FLAGS = (1 << 17) - 1,
 };
 
 struct plan_header {
@@ -89,24 +94,31 @@ struct plan_header {
     int32_t oom_score_adj;
     uint16_t console_rows;
     uint16_t console_columns;
+    uint32_t personality;
+    uint32_t io_priority; /* class << 13 | priority (ioprio_set(2)); 0: as it is */
     uint32_t reserved;
 };
 
 enum plan_entry_type {
-    PLAN_BOOT_ID = 1, /* string */
-    PLAN_CGROUP,      /* string: the cgroup's name */
-    PLAN_HOSTNAME,    /* string */
-    PLAN_WORKDIR,     /* string: absolute path in the container */
-    PLAN_ARG,         /* string, one each */
-    PLAN_ENV,         /* string, one each */
-    PLAN_GROUPS,      /* uint32_t each: supplementary groups */
-    PLAN_RLIMIT,      /* struct plan_rlimit */
-    PLAN_SECCOMP,     /* struct sock_filter each */
-    PLAN_STEP,        /* struct plan_step_header, then four strings */
-    PLAN_DOMAIN_NAME, /* string */
-    PLAN_SYSCTL,      /* two strings: path below /proc/sys, value */
-    PLAN_NAMESPACE,   /* struct plan_namespace, then the path as a string */
-    PLAN_HOOK,        /* struct plan_hook, then the path, the arguments and the environment as strings */
+    PLAN_BOOT_ID = 1,  /* string */
+    PLAN_CGROUP,       /* string: the cgroup's name */
+    PLAN_HOSTNAME,     /* string */
+    PLAN_WORKDIR,      /* string: absolute path in the container */
+    PLAN_ARG,          /* string, one each */
+    PLAN_ENV,          /* string, one each */
+    PLAN_GROUPS,       /* uint32_t each: supplementary groups */
+    PLAN_RLIMIT,       /* struct plan_rlimit */
+    PLAN_SECCOMP,      /* struct sock_filter each */
+    PLAN_STEP,         /* struct plan_step_header, then four strings */
+    PLAN_DOMAIN_NAME,  /* string */
+    PLAN_SYSCTL,       /* two strings: path below /proc/sys, value */
+    PLAN_NAMESPACE,    /* struct plan_namespace, then the path as a string */
+    PLAN_HOOK,         /* struct plan_hook, then the path, the arguments and the environment as strings */
+    PLAN_SCHEDULER,    /* struct plan_scheduler */
+    PLAN_TIME_OFFSETS, /* string for timens_offsets (time_namespaces(7)), maybe empty: a time namespace is
+                          made */
+    PLAN_APPARMOR,     /* string: the profile to change to on execve */
+    PLAN_SELINUX,      /* string: the label of the command */
 };
 
 struct plan_entry {
@@ -119,6 +131,16 @@ struct plan_rlimit {
     uint32_t reserved;
     uint64_t soft;
     uint64_t hard;
+};
+
+/* struct sched_attr of sched_setattr(2), without its size. */
+struct plan_scheduler {
+    uint32_t policy;
+    int32_t nice;
+    uint64_t flags;
+    uint32_t priority;
+    uint32_t reserved;
+    uint64_t runtime, deadline, period; /* ns */
 };
 
 struct plan_namespace {
@@ -142,16 +164,19 @@ enum plan_op {
     PLAN_OP_OVERLAY_ROOT = 1, /* b: mount options, relative to the container's directory */
     PLAN_OP_BIND_ROOT,        /* a: the root's directory on the host */
     PLAN_OP_MOUNT,            /* a: fstype, b: options, c: source, path; flags: MS_* */
-    PLAN_OP_BIND,             /* a: source on the host, path; flags: MS_REC or 0 */
-    PLAN_OP_MKNOD,            /* path; mode with type; dev; uid and gid */
-    PLAN_OP_SYMLINK,          /* a: target, path */
-    PLAN_OP_MASK,             /* path: hidden by /dev/null or an empty directory; missing is fine */
-    PLAN_OP_READ_ONLY,        /* path: made read-only; missing is fine */
-    PLAN_OP_ATTRIBUTES,       /* path, a mount point: attributes only */
+    PLAN_OP_COPY_UP,          /* the same for a tmpfs that begins with what it hides */
+    PLAN_OP_BIND,       /* a: source on the host, path; flags: MS_REC or 0; b and c: uid and gid map; mode: 1
+                           if they are for all below, too */
+    PLAN_OP_MKNOD,      /* path; mode with type; dev; uid and gid */
+    PLAN_OP_SYMLINK,    /* a: target, path */
+    PLAN_OP_MASK,       /* path: hidden by /dev/null or an empty directory; missing is fine */
+    PLAN_OP_READ_ONLY,  /* path: made read-only; missing is fine */
+    PLAN_OP_ATTRIBUTES, /* path, a mount point: attributes only */
     PLAN_OPS,
 };
 
 #define PLAN_MAX_PROPAGATIONS 4
+#define PLAN_MAX_SOURCES 512 /* steps that bind, with PLAN_EARLY_SOURCES */
 
 /* What mount_setattr(2) is to do to a mount, and to all below it; MOUNT_ATTR_*. */
 struct plan_attributes {
@@ -192,10 +217,14 @@ struct plan {
     const char *hostname;    /* NULL: the host's */
     const char *domain_name; /* NULL: the host's */
     const char *workdir;
-    char **argv; /* allocated, NULL-terminated */
-    char **envp; /* allocated, NULL-terminated */
+    char **argv;              /* allocated, NULL-terminated */
+    char **envp;              /* allocated, NULL-terminated */
+    const char *time_offsets; /* NULL: no time namespace of its own */
+    const char *apparmor;
+    const char *selinux;
     const uint32_t *groups;
     size_t n_groups;
+    const struct plan_scheduler *scheduler; /* NULL: as it is */
     const void *seccomp;
     size_t n_seccomp; /* instructions; 0 for no filter */
 };
@@ -253,6 +282,14 @@ enum plan_stage {
     PLAN_STAGE_SYSCTL,
     PLAN_STAGE_HOOK,
     PLAN_STAGE_TERMINAL,
+    PLAN_STAGE_USER_NAMESPACE,
+    PLAN_STAGE_TIME_NAMESPACE,
+    PLAN_STAGE_SCHEDULER,
+    PLAN_STAGE_IO_PRIORITY,
+    PLAN_STAGE_PERSONALITY,
+    PLAN_STAGE_LABEL,
+    PLAN_STAGE_ID_MAP,
+    PLAN_STAGE_COPY_UP,
     PLAN_STAGES,
 };
 
@@ -280,6 +317,9 @@ enum init_event {
     INIT_MOUNTED,    /* before the root is entered; waits for an answer */
     INIT_READY,      /* waits for an answer, and then for the start */
     INIT_FAILED,     /* failure says why; the sender ends */
+    INIT_FILTERED,   /* a filter comes now, which may forbid to send: with a descriptor of the memory that the
+                        last message, INIT_FAILED, would be written to instead */
+    INIT_LISTENER,   /* with the descriptor that the filter's notifications are read from */
 };
 
 struct init_message {

@@ -4,7 +4,8 @@
  *
  *     wharf-init BASE      the descriptors of enum init_fd are at BASE; those below are the container's
  *
- * It joins the cgroups and the namespaces that the config names by path, and clones itself into the new ones
+ * It joins the cgroups and the namespaces that the config names by path, opens what can be opened by the
+ * host's root only, and clones itself into the new ones
  * as a sibling (CLONE_PARENT), so that whoever called wharf-oci can become the parent; then it ends, and the
  * sibling goes on: mounts, an answer, hooks, the new root, the terminal, an answer, and a wait for somebody
  * to connect to the socket that `wharf oci start` knows. Only then it gives up its rights and executes the
@@ -46,6 +47,7 @@ struct init {
     struct plan_failure failure;
     char state[INIT_STATE_MAX + 1]; /* what hooks are told */
     size_t state_size;
+    int sources[PLAN_MAX_SOURCES]; /* with PLAN_EARLY_SOURCES */
 };
 
 static int init_fd(const struct init *init, enum init_fd which)
@@ -96,17 +98,48 @@ static void hear(struct init *init, int fd)
 
 /* --- before the clone --- */
 
-static int join_namespaces(struct init *init)
+/* The user namespace last: it takes the rights over the host away. */
+static int join_namespaces(struct init *init, bool user)
 {
     struct plan_join join;
     size_t cursor = 0;
     while (plan_next_namespace(&init->plan, &cursor, &join)) {
+        if ((join.flag == CLONE_NEWUSER) != user)
+            continue;
         int fd = open(join.path, O_RDONLY | O_CLOEXEC);
         if (fd < 0 || setns(fd, (int)join.flag) < 0)
             return fail(&init->failure, PLAN_STAGE_NAMESPACE, join.path);
         close(fd);
     }
     return 0;
+}
+
+/* Offsets can be set until the first process is in it (time_namespaces(7)), which will be our clone. */
+static int make_time_namespace(struct init *init)
+{
+    const char *offsets = init->plan.time_offsets;
+    if (offsets == NULL)
+        return 0;
+    if (unshare(CLONE_NEWTIME) < 0)
+        return fail(&init->failure, PLAN_STAGE_TIME_NAMESPACE, "");
+    if (offsets[0] != '\0' && process_write_file("/proc/self/timens_offsets", offsets) < 0)
+        return fail(&init->failure, PLAN_STAGE_TIME_NAMESPACE, "offsets");
+    return 0;
+}
+
+/* What a user namespace would have no right to is set here, and inherited. */
+static int prepare(struct init *init)
+{
+    const struct plan *plan = &init->plan;
+    if (join_cgroups(plan, init_fd(init, INIT_FD_CGROUPS), &init->failure) < 0 ||
+        process_set_oom_score(plan, &init->failure) < 0 || make_time_namespace(init) < 0 ||
+        join_namespaces(init, false) < 0)
+        return -1;
+    process_raise_limits(plan);
+    if ((plan->header.flags & PLAN_EARLY_SOURCES) != 0 &&
+        sources_open(plan, init->sources, &init->failure) < 0)
+        return -1;
+    return join_namespaces(init, true);
 }
 
 /* --- after it --- */
@@ -145,6 +178,8 @@ static int open_terminal(struct init *init, int root_fd)
 static int build(struct init *init)
 {
     struct mount_work work = MOUNT_WORK_INIT(&init->plan, &init->failure);
+    if ((init->plan.header.flags & PLAN_EARLY_SOURCES) != 0)
+        work.sources = init->sources;
     int sync_fd = init_fd(init, INIT_FD_SYNC);
     if (DEFENDED(OWN_SESSION) && setsid() < 0 && errno != EPERM)
         return fail(&init->failure, PLAN_STAGE_SHIM, "session");
@@ -184,21 +219,21 @@ static int wait_for_start(struct init *init)
     }
 }
 
-static int become_command(struct init *init)
+static int become_command(struct init *init, int start_fd)
 {
     if (init->plan.argv[0] == NULL) {
         errno = EINVAL;
         return fail(&init->failure, PLAN_STAGE_EXEC, "");
     }
-    if (run_hooks(init, PLAN_HOOK_START_CONTAINER) < 0 || process_set_limits(&init->plan, &init->failure) < 0)
+    if (run_hooks(init, PLAN_HOOK_START_CONTAINER) < 0 || scheduling_apply(&init->plan, &init->failure) < 0 ||
+        process_set_limits(&init->plan, &init->failure) < 0)
         return -1;
     /* The numbers below are what the container is to have; they came without close-on-exec. */
     if (process_close_on_exec((unsigned)init->base, &init->failure) < 0 ||
-        process_become_user(&init->plan, &init->failure) < 0 || process_hide(&init->failure) < 0 ||
-        process_load_filter(&init->plan, &init->failure) < 0)
+        process_set_labels(&init->plan, &init->failure) < 0 ||
+        process_become_user(&init->plan, &init->failure) < 0 || process_hide(&init->failure) < 0)
         return -1;
-    process_execute(&init->plan);
-    return fail(&init->failure, PLAN_STAGE_EXEC, init->plan.argv[0]);
+    return filter_and_execute(&init->plan, start_fd, &init->failure);
 }
 
 static void container(struct init *init)
@@ -212,7 +247,7 @@ static void container(struct init *init)
     close(sync_fd);
     int fd = wait_for_start(init);
     close(init_fd(init, INIT_FD_START));
-    become_command(init);
+    become_command(init, fd);
     end_failed(init, fd);
 }
 
@@ -272,7 +307,7 @@ int main(int argc, char **argv)
             end_failed(&init, sync_fd);
         return clone_sibling(&init, 0, joined);
     }
-    if (join_cgroups(plan, init_fd(&init, INIT_FD_CGROUPS), &init.failure) < 0 || join_namespaces(&init) < 0)
+    if (prepare(&init) < 0)
         end_failed(&init, sync_fd);
     return clone_sibling(&init, plan->header.clone_flags, container);
 }

@@ -25,15 +25,6 @@ int join_cgroups(const struct plan *plan, int first_fd, struct plan_failure *fai
     return 0;
 }
 
-/* The host's root is nobody in the container's user namespace, and what it makes there would be nobody's. A
- * namespace without a user 0 leaves it at that. */
-static int become_root(struct plan_failure *failure)
-{
-    if ((syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0) && errno != EINVAL)
-        return fail(failure, PLAN_STAGE_CREDENTIALS, "root of the user namespace");
-    return 0;
-}
-
 /* All at once: the kernel takes the user namespace first, and none if one fails (setns(2)). */
 static int join_namespaces(const struct plan *plan, int pidfd, struct plan_failure *failure)
 {
@@ -42,7 +33,7 @@ static int join_namespaces(const struct plan *plan, int pidfd, struct plan_failu
         return 0;
     if (setns(pidfd, (int)flags) < 0)
         return fail(failure, PLAN_STAGE_NAMESPACE, "of the container's first process");
-    return (flags & CLONE_NEWUSER) != 0 ? become_root(failure) : 0;
+    return (flags & CLONE_NEWUSER) != 0 ? process_become_namespace_root(failure) : 0;
 }
 
 int join_enter(const struct plan *plan, int pidfd, int first_cgroup_fd, struct plan_failure *failure)
@@ -84,11 +75,10 @@ int join_become(const struct plan *plan, int base, int console_fd, struct plan_f
         return -1;
     close(root_fd);
     process_give_streams(plan);
-    if (process_set_limits(plan, failure) < 0)
+    if (scheduling_apply(plan, failure) < 0 || process_set_limits(plan, failure) < 0)
         return -1;
-    if (process_close_on_exec((unsigned)base, failure) < 0 || process_become_user(plan, failure) < 0 ||
-        process_hide(failure) < 0 || process_load_filter(plan, failure) < 0)
+    if (process_close_on_exec((unsigned)base, failure) < 0 || process_set_labels(plan, failure) < 0 ||
+        process_become_user(plan, failure) < 0 || process_hide(failure) < 0)
         return -1;
-    process_execute(plan);
-    return fail(failure, PLAN_STAGE_EXEC, plan->argv[0]);
+    return filter_and_execute(plan, base + INIT_FD_SYNC, failure);
 }

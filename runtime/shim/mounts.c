@@ -28,14 +28,14 @@ int mount_move(int from_fd, int to_fd)
                         MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 }
 
-static int sys_mount_setattr(int fd, struct mount_attr attr, unsigned flags)
+int mount_set(int fd, const struct mount_attr *attr, unsigned flags)
 {
-    return (int)syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | flags, &attr, sizeof(attr));
+    return (int)syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | flags, attr, sizeof(*attr));
 }
 
 static int set_read_only(int fd)
 {
-    return sys_mount_setattr(fd, (struct mount_attr){.attr_set = MOUNT_ATTR_RDONLY}, 0);
+    return mount_set(fd, &(struct mount_attr){.attr_set = MOUNT_ATTR_RDONLY}, 0);
 }
 
 static int step_failed(struct mount_work *work, enum plan_stage stage, const struct plan_step *step)
@@ -83,15 +83,20 @@ static int make_overlay_root(struct mount_work *work, const struct plan_step *st
     return work->root_fd < 0 ? fail(work->failure, PLAN_STAGE_ROOT, "upper") : 0;
 }
 
-/* The directory is mounted on itself, with what is mounted in it. */
+/* The directory is mounted on itself, with what is mounted in it. In the host's mount namespace nothing but
+ * that may change, and nothing mounted below may show anywhere else; whoever deletes the container takes it
+ * away. */
 static int make_bind_root(struct mount_work *work, const struct plan_step *step)
 {
+    const struct mount_attr private = {.propagation = MS_PRIVATE};
+    bool on_host = (work->plan->header.flags & PLAN_HOST_MOUNTS) != 0;
     int to_fd = open(step->a, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (to_fd < 0 || fchdir(to_fd) < 0 || make_surrounding_mount_private() < 0)
+    if (to_fd < 0 || (!on_host && (fchdir(to_fd) < 0 || make_surrounding_mount_private() < 0)))
         return fail(work->failure, PLAN_STAGE_ROOT, step->a);
     work->root_fd =
         sys_open_tree(to_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
-    if (work->root_fd < 0 || mount_move(work->root_fd, to_fd) < 0)
+    if (work->root_fd < 0 || (on_host && mount_set(work->root_fd, &private, AT_RECURSIVE) < 0) ||
+        mount_move(work->root_fd, to_fd) < 0)
         return fail(work->failure, PLAN_STAGE_ROOT, step->a);
     close(to_fd);
     return 0;
@@ -99,7 +104,8 @@ static int make_bind_root(struct mount_work *work, const struct plan_step *step)
 
 static int make_root(struct mount_work *work, const struct plan_step *step)
 {
-    if (mount(NULL, "/", NULL, work->plan->header.propagation, NULL) < 0)
+    bool on_host = (work->plan->header.flags & PLAN_HOST_MOUNTS) != 0;
+    if (!on_host && mount(NULL, "/", NULL, work->plan->header.propagation, NULL) < 0)
         return fail(work->failure, PLAN_STAGE_ROOT, "/");
     return step->op == PLAN_OP_OVERLAY_ROOT ? make_overlay_root(work, step) : make_bind_root(work, step);
 }
@@ -110,9 +116,9 @@ static int set_attributes(int fd, const struct plan_attributes *attributes)
 {
     struct mount_attr own = {.attr_set = attributes->set, .attr_clr = attributes->clear};
     struct mount_attr all = {.attr_set = attributes->set_all, .attr_clr = attributes->clear_all};
-    if ((own.attr_set | own.attr_clr) != 0 && sys_mount_setattr(fd, own, 0) < 0)
+    if ((own.attr_set | own.attr_clr) != 0 && mount_set(fd, &own, 0) < 0)
         return -1;
-    if ((all.attr_set | all.attr_clr) != 0 && sys_mount_setattr(fd, all, AT_RECURSIVE) < 0)
+    if ((all.attr_set | all.attr_clr) != 0 && mount_set(fd, &all, AT_RECURSIVE) < 0)
         return -1;
     return 0;
 }
@@ -122,7 +128,7 @@ static int set_propagation(int fd, const struct plan_attributes *attributes)
     for (size_t i = 0; i < PLAN_MAX_PROPAGATIONS && attributes->propagation[i] != 0; i++) {
         uint64_t flags = attributes->propagation[i];
         struct mount_attr attr = {.propagation = flags & ~(uint64_t)MS_REC};
-        if (sys_mount_setattr(fd, attr, (flags & MS_REC) != 0 ? AT_RECURSIVE : 0) < 0)
+        if (mount_set(fd, &attr, (flags & MS_REC) != 0 ? AT_RECURSIVE : 0) < 0)
             return -1;
     }
     return 0;
@@ -154,12 +160,35 @@ static int mount_filesystem(struct mount_work *work, const struct plan_step *ste
     return has_attributes(&step->attributes) ? change_mount(work, step) : 0;
 }
 
+/* What the mount hides is held open; what is mounted on it last is the new file system. */
+static int mount_with_copy(struct mount_work *work, const struct plan_step *step)
+{
+    struct plan_step bare = *step;
+    bare.attributes = (struct plan_attributes){.set = 0};
+    int from_fd = open_directory_in_root(work->root_fd, step->path);
+    if (from_fd < 0)
+        return step_failed(work, PLAN_STAGE_MOUNT, step);
+    if (mount_filesystem(work, &bare) < 0)
+        return -1;
+    int to_fd = open_in_root(work->root_fd, step->path, O_PATH | O_DIRECTORY);
+    if (to_fd < 0 || copy_up(from_fd, to_fd) < 0)
+        return step_failed(work, PLAN_STAGE_COPY_UP, step);
+    close(from_fd);
+    close(to_fd);
+    return has_attributes(&step->attributes) ? change_mount(work, step) : 0;
+}
+
+int mounts_open_source(const struct plan_step *step)
+{
+    return sys_open_tree(AT_FDCWD, step->a,
+                         OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
+                             ((step->flags & MS_REC) != 0 ? AT_RECURSIVE : 0u));
+}
+
 static int bind(struct mount_work *work, const struct plan_step *step)
 {
     struct stat st;
-    int from_fd = sys_open_tree(AT_FDCWD, step->a,
-                                OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
-                                    ((step->flags & MS_REC) != 0 ? AT_RECURSIVE : 0u));
+    int from_fd = work->sources != NULL ? *work->sources++ : mounts_open_source(step);
     if (from_fd < 0 || fstat(from_fd, &st) < 0)
         return fail(work->failure, PLAN_STAGE_MOUNT, step->a);
     int to_fd = S_ISDIR(st.st_mode) ? open_directory_in_root(work->root_fd, step->path)
@@ -182,6 +211,24 @@ static bool is_same_node(int dir_fd, const char *name, const struct plan_step *s
     return (st.st_mode & S_IFMT) == (step->mode & S_IFMT) && st.st_rdev == (dev_t)step->dev;
 }
 
+/* Nobody may make a device in a user namespace: the host's own is bound, if it is the same. */
+static int bind_device(struct mount_work *work, const struct plan_step *step)
+{
+    struct stat st;
+    int from_fd = sys_open_tree(AT_FDCWD, step->path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (from_fd < 0 || fstat(from_fd, &st) < 0)
+        return -1;
+    errno = EPERM;
+    if ((st.st_mode & S_IFMT) != (step->mode & S_IFMT) || st.st_rdev != (dev_t)step->dev)
+        return -1;
+    int to_fd = open_file_in_root(work->root_fd, step->path);
+    if (to_fd < 0 || mount_move(from_fd, to_fd) < 0)
+        return -1;
+    close(from_fd);
+    close(to_fd);
+    return 0;
+}
+
 /* The parent of devices and links is opened, confined; the last component is made in it. What a root
  * directory has already, and that is what is wanted, stays. */
 static int make_node(struct mount_work *work, const struct plan_step *step)
@@ -192,6 +239,11 @@ static int make_node(struct mount_work *work, const struct plan_step *step)
         return step_failed(work, PLAN_STAGE_DEVICE, step);
     int made = step->op == PLAN_OP_SYMLINK ? symlinkat(step->a, fd, name)
                                            : mknodat(fd, name, (mode_t)step->mode, (dev_t)step->dev);
+    if (made < 0 && errno == EPERM && step->op == PLAN_OP_MKNOD &&
+        (work->plan->header.flags & PLAN_USER_NAMESPACE) != 0) {
+        close(fd);
+        return bind_device(work, step) < 0 ? step_failed(work, PLAN_STAGE_DEVICE, step) : 0;
+    }
     if (made < 0 && (errno != EEXIST || !is_same_node(fd, name, step)))
         return step_failed(work, PLAN_STAGE_DEVICE, step);
     if (made == 0 && (step->uid != 0 || step->gid != 0) &&
@@ -265,6 +317,8 @@ static int apply_step(struct mount_work *work, const struct plan_step *step)
         return make_root(work, step);
     case PLAN_OP_MOUNT:
         return mount_filesystem(work, step);
+    case PLAN_OP_COPY_UP:
+        return mount_with_copy(work, step);
     case PLAN_OP_BIND:
         return bind(work, step);
     case PLAN_OP_ATTRIBUTES:
@@ -290,7 +344,12 @@ int mounts_make(struct mount_work *work)
     struct plan_step step;
     size_t cursor = 0;
     while (plan_next_step(work->plan, &cursor, &step)) {
+        bool first = work->root_fd < 0;
         if (apply_step(work, &step) < 0)
+            return -1;
+        /* The way to the root is for the user that came; what is mounted there belongs to the container's. */
+        if (first && (work->plan->header.flags & PLAN_USER_NAMESPACE) != 0 &&
+            process_become_namespace_root(work->failure) < 0)
             return -1;
     }
     if (work->empty_fd >= 0)
@@ -311,9 +370,9 @@ static int pivot(int root_fd)
     return chdir("/");
 }
 
-static int move_and_chroot(int root_fd)
+static int move_and_chroot(int root_fd, bool on_host)
 {
-    if (fchdir(root_fd) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
+    if (fchdir(root_fd) < 0 || (!on_host && mount(".", "/", NULL, MS_MOVE, NULL) < 0) || chroot(".") < 0)
         return -1;
     return chdir("/");
 }
@@ -323,11 +382,12 @@ static int move_and_chroot(int root_fd)
 int mounts_enter(struct mount_work *work)
 {
     const struct plan_header *header = &work->plan->header;
-    bool no_pivot = (header->flags & PLAN_NO_PIVOT) != 0;
+    bool on_host = (header->flags & PLAN_HOST_MOUNTS) != 0;
+    bool no_pivot = on_host || (header->flags & PLAN_NO_PIVOT) != 0;
     int workdir_fd = open_directory_in_root(work->root_fd, work->plan->workdir);
     if (workdir_fd < 0)
         return fail(work->failure, PLAN_STAGE_WORKDIR, work->plan->workdir);
-    if ((no_pivot ? move_and_chroot(work->root_fd) : pivot(work->root_fd)) < 0)
+    if ((no_pivot ? move_and_chroot(work->root_fd, on_host) : pivot(work->root_fd)) < 0)
         return fail(work->failure, PLAN_STAGE_ROOT, no_pivot ? "chroot" : "pivot_root");
     if (header->final_propagation != 0 && mount(NULL, "/", NULL, header->final_propagation, NULL) < 0)
         return fail(work->failure, PLAN_STAGE_ROOT, "propagation");

@@ -191,6 +191,12 @@ static const char *take_entry(struct plan *plan, const struct raw_entry *entry, 
         return take_string(&plan->domain_name, entry);
     case PLAN_WORKDIR:
         return take_string(&plan->workdir, entry);
+    case PLAN_TIME_OFFSETS:
+        return take_string(&plan->time_offsets, entry);
+    case PLAN_APPARMOR:
+        return take_string(&plan->apparmor, entry);
+    case PLAN_SELINUX:
+        return take_string(&plan->selinux, entry);
     case PLAN_ARG:
         counts->args++;
         return whole_string(entry) == NULL ? "an argument is not terminated" : NULL;
@@ -201,6 +207,11 @@ static const char *take_entry(struct plan *plan, const struct raw_entry *entry, 
         return take_array((const void **)&plan->groups, &plan->n_groups, entry, sizeof(uint32_t));
     case PLAN_RLIMIT:
         return entry->size != sizeof(struct plan_rlimit) ? "a limit has a wrong size" : NULL;
+    case PLAN_SCHEDULER:
+        if (entry->size != sizeof(struct plan_scheduler))
+            return "a scheduler has a wrong size";
+        plan->scheduler = (const struct plan_scheduler *)(const void *)entry->payload; /* aligned to 8 */
+        return NULL;
     case PLAN_SECCOMP:
         return take_array(&plan->seccomp, &plan->n_seccomp, entry, SOCK_FILTER_BYTES);
     case PLAN_STEP:

@@ -9,6 +9,8 @@
 #include <linux/close_range.h>
 #include <linux/filter.h>
 #include <linux/keyctl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
 #include <signal.h>
@@ -20,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/defence.h"
@@ -192,17 +195,83 @@ int process_become_user(const struct plan *plan, struct plan_failure *failure)
     return 0;
 }
 
-int process_load_filter(const struct plan *plan, struct plan_failure *failure)
+int process_set_filter(const struct plan *plan)
 {
-    if (plan->n_seccomp == 0)
-        return 0;
     struct sock_fprog program = {
         .len = (unsigned short)plan->n_seccomp,
         .filter = (struct sock_filter *)(uintptr_t)plan->seccomp,
     };
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, plan->header.seccomp_flags, &program) < 0)
-        return fail(failure, PLAN_STAGE_SECCOMP, "");
+    uint32_t flags = plan->header.seccomp_flags;
+    if ((plan->header.flags & PLAN_LISTENER) != 0)
+        flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+}
+
+int process_load_filter(const struct plan *plan, struct plan_failure *failure)
+{
+    if (plan->n_seccomp == 0)
+        return 0;
+    return process_set_filter(plan) < 0 ? fail(failure, PLAN_STAGE_SECCOMP, "") : 0;
+}
+
+/* The host's root is nobody in the container's user namespace, and what it makes there would be nobody's. A
+ * namespace without a user 0 leaves it at that. */
+int process_become_namespace_root(struct plan_failure *failure)
+{
+    if ((syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0) && errno != EINVAL)
+        return fail(failure, PLAN_STAGE_USER_NAMESPACE, "user 0");
+    return process_hide(failure); /* a change of user may have undone it */
+}
+
+/* What is at the container's /proc is the container's word: it must be a procfs, and nothing may be mounted
+ * in it on the way (CVE-2019-16884). */
+static int write_label(const char *path, const char *label)
+{
+    struct open_how how = {.flags = O_WRONLY | O_CLOEXEC,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS};
+    struct statfs about;
+    int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (proc_fd < 0 || fstatfs(proc_fd, &about) < 0)
+        return -1;
+    errno = ENODEV;
+    int fd =
+        about.f_type != PROC_SUPER_MAGIC ? -1 : (int)syscall(SYS_openat2, proc_fd, path, &how, sizeof(how));
+    if (fd < 0)
+        return -1;
+    ssize_t n = write(fd, label, strlen(label));
+    close(fd);
+    close(proc_fd);
+    return n == (ssize_t)strlen(label) ? 0 : -1;
+}
+
+/* A thread may change its own label only: thread-self is the one that executes. AppArmor has a file of its
+ * own since Linux 5.8, beside the one that the first security module answers. */
+int process_set_labels(const struct plan *plan, struct plan_failure *failure)
+{
+    char text[512];
+    if (plan->apparmor != NULL) {
+        snprintf(text, sizeof(text), "exec %s", plan->apparmor);
+        if (write_label("thread-self/attr/apparmor/exec", text) < 0 &&
+            (errno != ENOENT || write_label("thread-self/attr/exec", text) < 0))
+            return fail(failure, PLAN_STAGE_LABEL, plan->apparmor);
+    }
+    if (plan->selinux != NULL && write_label("thread-self/attr/exec", plan->selinux) < 0)
+        return fail(failure, PLAN_STAGE_LABEL, plan->selinux);
     return 0;
+}
+
+void process_raise_limits(const struct plan *plan)
+{
+    struct plan_rlimit limit;
+    struct limit now;
+    size_t cursor = 0;
+    while (plan_next_rlimit(plan, &cursor, &limit)) {
+        if (syscall(SYS_prlimit64, 0, limit.resource, NULL, &now) < 0 || now.hard >= limit.hard)
+            continue;
+        now.hard = limit.hard;
+        /* What cannot be raised here cannot be raised later either, and is said then. */
+        syscall(SYS_prlimit64, 0, limit.resource, &now, NULL);
+    }
 }
 
 static const char *search_path(char *const *envp)

@@ -4,9 +4,9 @@
  *
  * main.c is the shim: the parent of a managed container's first process, which runs container.c. init.c is
  * wharf-init: the first process of a container that wharf-oci makes. Both do the same to become the command:
- * mounts.c (with paths.c) makes the root, process.c gives up what the command is not to have; hook.c runs
- * programs that the config names. join.c (join.h) is for one more process in a container, terminal.c for any
- * that has a terminal.
+ * mounts.c (with paths.c, copy_up.c) makes the root, process.c gives up what the command is not to have;
+ * hook.c runs programs that the config names. join.c (join.h) is for one more process in a container,
+ * terminal.c for any that has a terminal, filter.c for any that has a filter of the config.
  *
  * One thread. Nothing here allocates after the plan was decoded.
  */
@@ -14,6 +14,7 @@
 #define WHARF_RUNTIME_SHIM_SHIM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "runtime/sandbox/plan.h"
@@ -39,8 +40,9 @@ int fail(struct plan_failure *ret, enum plan_stage stage, const char *subject);
 struct mount_work {
     const struct plan *plan;
     struct plan_failure *failure;
-    int root_fd;  /* the container's root; -1 before it is made */
-    int empty_fd; /* an empty read-only directory that masks are cloned from; -1 until needed */
+    int root_fd;        /* the container's root; -1 before it is made */
+    int empty_fd;       /* an empty read-only directory that masks are cloned from; -1 until needed */
+    const int *sources; /* detached mounts in the order of the steps that bind; NULL: they are looked up */
 };
 
 #define MOUNT_WORK_INIT(plan_, failure_)                                                                     \
@@ -52,11 +54,34 @@ struct mount_work {
  * directory is the working directory. Leaves the umask 0. -1 with *work->failure filled. */
 int mounts_make(struct mount_work *work);
 
+/* open_tree(2) of what a step binds, and with the step's mapping of ids if it has one (sources.c). */
+int mounts_open_source(const struct plan_step *step);
+
 /* Makes what was mounted the root, and enters the working directory. */
 int mounts_enter(struct mount_work *work);
 
 /* move_mount(2) of one descriptor to another. */
 int mount_move(int from_fd, int to_fd);
+/* mount_setattr(2) of what the descriptor refers to. */
+struct mount_attr;
+int mount_set(int fd, const struct mount_attr *attr, unsigned flags);
+
+/* --- sources.c --- */
+
+/* Opens what the steps of the plan bind, for a process that is not to open it itself: it will be in a user
+ * namespace, which neither may look everywhere nor map the ids of the host's file systems. What is opened
+ * gets the propagation that it would have had in there. */
+int sources_open(const struct plan *plan, int ret[PLAN_MAX_SOURCES], struct plan_failure *failure);
+
+/* --- copy_up.c --- */
+
+/* Copies all that is in the one directory into the other, with modes, owners and times. -1 with errno. */
+int copy_up(int from_fd, int to_fd);
+
+/* --- scheduling.c --- */
+
+/* Scheduler, priority of input and output, and personality. */
+int scheduling_apply(const struct plan *plan, struct plan_failure *failure);
 
 /* --- paths.c: openat2(2) confined to `root_fd`, where neither links nor ".." nor /proc's magic links lead
  * out of it. All return a descriptor, or -1 with errno. --- */
@@ -86,6 +111,14 @@ int process_set_limits(const struct plan *plan, struct plan_failure *failure);
  * until then, so that the filter can still be loaded. */
 int process_become_user(const struct plan *plan, struct plan_failure *failure);
 int process_load_filter(const struct plan *plan, struct plan_failure *failure);
+/* seccomp(2) alone: 0 or the listener's descriptor; -1 with errno. */
+int process_set_filter(const struct plan *plan);
+/* Becomes the user 0 and the group 0 of the user namespace, if it has them. */
+int process_become_namespace_root(struct plan_failure *failure);
+/* The labels that the command gets by AppArmor and SELinux. */
+int process_set_labels(const struct plan *plan, struct plan_failure *failure);
+/* Raises hard limits to what the plan wants, while there is the right to. */
+void process_raise_limits(const struct plan *plan);
 int process_bring_loopback_up(struct plan_failure *failure);
 /* Returns only on failure, with errno. */
 void process_execute(const struct plan *plan);
@@ -117,6 +150,17 @@ int reaper_begin(struct plan_failure *failure);
 
 /* The master that was sent; -1 if none came. */
 int terminal_receive(int socket_fd);
+
+/* --- descriptor.c --- */
+
+/* Sends one descriptor with the data (SCM_RIGHTS). -1 with errno. */
+int descriptor_send(int to_fd, const void *data, size_t size, int fd);
+
+/* --- filter.c, for wharf-init --- */
+
+/* Loads the filter and executes the command; returns, with *failure filled, only while a failure can still be
+ * sent to `to_fd`: later ones are written to the memory that goes there before the filter is loaded. */
+int filter_and_execute(const struct plan *plan, int to_fd, struct plan_failure *failure);
 
 /* --- hook.c --- */
 

@@ -41,26 +41,6 @@ static int open_master(int root_fd)
     return fd;
 }
 
-static int send_descriptor(int to_fd, int fd)
-{
-    char name[] = "/dev/ptmx";
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec iov = {.iov_base = name, .iov_len = sizeof(name) - 1};
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof(control.bytes)};
-    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-    head->cmsg_level = SOL_SOCKET;
-    head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(head), &fd, sizeof(int));
-    return sendmsg(to_fd, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
-}
-
 static int mount_console(int root_fd, int slave)
 {
     int console_fd = open_file_in_root(root_fd, "/dev/console");
@@ -79,6 +59,7 @@ static int mount_console(int root_fd, int slave)
 int terminal_open(const struct plan *plan, int root_fd, bool console, int socket_fd,
                   struct plan_failure *failure)
 {
+    static const char NAME[] = "/dev/ptmx";
     const struct plan_header *header = &plan->header;
     struct winsize size = {.ws_row = header->console_rows, .ws_col = header->console_columns};
     int unlocked = 0;
@@ -91,7 +72,7 @@ int terminal_open(const struct plan *plan, int root_fd, bool console, int socket
         return fail(failure, PLAN_STAGE_TERMINAL, "/dev/pts");
     if (console && mount_console(root_fd, slave) < 0)
         return fail(failure, PLAN_STAGE_TERMINAL, "/dev/console");
-    if (send_descriptor(socket_fd, master) < 0)
+    if (descriptor_send(socket_fd, NAME, sizeof(NAME) - 1, master) < 0)
         return fail(failure, PLAN_STAGE_TERMINAL, "console socket");
     if (ioctl(slave, TIOCSCTTY, 0) < 0 || dup2(slave, 0) < 0 || dup2(slave, 1) < 0 || dup2(slave, 2) < 0)
         return fail(failure, PLAN_STAGE_TERMINAL, "standard streams");

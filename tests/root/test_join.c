@@ -22,6 +22,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "runtime/oci/cgroups.h"
+#include "runtime/oci/follow.h"
 #include "runtime/oci/launch.h"
 #include "runtime/oci/oci.h"
 #include "runtime/oci/state.h"
@@ -131,8 +132,10 @@ static void join(struct oci_launch *launch, const char *script)
 static int let_go(struct oci_launch *launch)
 {
     struct err err = ERR_INIT;
+    auto_follow struct oci_follow follow = OCI_FOLLOW_INIT;
     int status;
-    if (oci_launch_answer(launch, "{}", &err) < 0 || oci_launch_expect_execution(launch, &err) < 0)
+    if (oci_launch_answer(launch, "{}", &err) < 0 ||
+        oci_follow(&follow, launch->sync_fd, launch->pid, NULL, &err) < 0)
         fail_msg("%s", err.message);
     assert_int_equal(waitpid(launch->pid, &status, 0), launch->pid);
     oci_launch_close(launch);

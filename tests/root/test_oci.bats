@@ -72,13 +72,20 @@ load oci
     done <<'CASES'
 .linux.intelRdt={"closID":"x"} linux.intelRdt
 .process.apparmorProfile="x" process.apparmorProfile
-.linux.mountLabel="x" linux.mountLabel
+.process.selinuxLabel="x" process.selinuxLabel
 .process.args="sh" process.args
 .process.cwd="relative" process.cwd
 .ociVersion="2.0" ociVersion
 .hooks.poststop=[{"path":"relative"}] hooks.poststop[0].path
 .mounts[0].options=["tmpcopyup"] tmpcopyup
-.linux.namespaces+=[{"type":"user"}] user
+.linux.namespaces+=[{"type":"user"}] linux.uidMappings
+.linux.uidMappings=[{"containerID":0,"hostID":1,"size":1}] linux.uidMappings
+.linux.timeOffsets={"boottime":{"secs":1}} linux.timeOffsets
+.mounts[0].options=["idmap"] /proc
+.process.scheduler={"policy":"SCHED_X"} process.scheduler.policy
+.process.ioPriority={"class":"IOPRIO_CLASS_BE","priority":8} process.ioPriority.priority
+.linux.personality={"domain":"BSD"} linux.personality.domain
+.linux.seccomp={"defaultAction":"SCMP_ACT_NOTIFY"} linux.seccomp.listenerPath
 .linux.resources.unified={"a":"b"} linux.resources.unified
 CASES
     run $OCI --systemd-cgroup run --bundle "$DIR/b" "$ID"
@@ -188,9 +195,9 @@ SH
     run $OCI run --bundle "$DIR/b" "$ID"
     [ "$output" = $'"status":"created"\ncommand' ]
     own=$(readlink /proc/self/ns/mnt)
-    [ "$(cut -d' ' -f1-3 "$DIR/hooks")" = "prestart creating $ID
-createRuntime creating $ID
-createContainer creating $ID
+    [ "$(cut -d' ' -f1-3 "$DIR/hooks")" = "prestart created $ID
+createRuntime created $ID
+createContainer created $ID
 poststart running $ID
 poststop stopped $ID" ]
     [ "$(grep -v createContainer "$DIR/hooks" | cut -d' ' -f4 | sort -u)" = "$own" ]

@@ -83,6 +83,49 @@ static void steps_hooks_and_namespaces(void **state)
     plan_release(&plan);
 }
 
+static void what_the_kernel_can_be_asked_for(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct plan plan;
+    auto_buf struct buf bytes = BUF_INIT;
+    const char *text =
+        "{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"r\"},\"process\":{\"cwd\":\"/\",\"args\":[\"x\"],"
+        "\"scheduler\":{\"policy\":\"SCHED_DEADLINE\",\"flags\":[\"SCHED_FLAG_RECLAIM\"],\"runtime\":5,"
+        "\"nice\":-3},\"ioPriority\":{\"class\":\"IOPRIO_CLASS_IDLE\",\"priority\":4},"
+        "\"apparmorProfile\":\"p\"},\"linux\":{\"namespaces\":[{\"type\":\"user\"},{\"type\":\"time\"}],"
+        "\"timeOffsets\":{\"monotonic\":{\"secs\":-7,\"nanosecs\":9}},\"personality\":{\"domain\":"
+        "\"LINUX32\"},"
+        "\"uidMappings\":[{\"containerID\":0,\"hostID\":1000,\"size\":2},"
+        "{\"containerID\":5,\"hostID\":4294967290,\"size\":3}],"
+        "\"gidMappings\":[{\"containerID\":0,\"hostID\":7,\"size\":1}],"
+        "\"seccomp\":{\"defaultAction\":\"SCMP_ACT_NOTIFY\",\"listenerPath\":\"/l\","
+        "\"flags\":[\"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV\"]}},"
+        "\"mounts\":[{\"destination\":\"/d\",\"source\":\"/s\",\"options\":[\"rbind\",\"ridmap\"]}]}";
+    if (compile(text, &bytes, &plan, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_int_equal(plan.header.flags, PLAN_INIT | PLAN_HOST_MOUNTS | PLAN_USER_NAMESPACE |
+                                            PLAN_EARLY_SOURCES | PLAN_PERSONALITY | PLAN_LISTENER);
+    assert_true(plan.header.clone_flags == CLONE_NEWUSER);
+    assert_string_equal(plan.time_offsets, "monotonic -7 9\n");
+    assert_string_equal(plan.apparmor, "p");
+    assert_int_equal(plan.scheduler->policy, 6);
+    assert_int_equal(plan.scheduler->flags, 2);
+    assert_int_equal(plan.scheduler->runtime, 5);
+    assert_int_equal(plan.scheduler->nice, -3);
+    assert_int_equal(plan.header.io_priority, 3 << 13 | 4);
+    assert_int_equal(plan.header.personality, 8);
+    size_t cursor = 0;
+    struct plan_step step;
+    assert_true(plan_next_step(&plan, &cursor, &step));
+    assert_true(plan_next_step(&plan, &cursor, &step));
+    assert_int_equal(step.op, PLAN_OP_BIND);
+    assert_int_equal(step.mode, 1);
+    assert_string_equal(step.b, "0 1000 2\n5 4294967290 3\n");
+    assert_string_equal(step.c, "0 7 1\n");
+    plan_release(&plan);
+}
+
 static void what_is_wrong_is_named(void **state)
 {
     static const struct {
@@ -96,11 +139,22 @@ static void what_is_wrong_is_named(void **state)
         {",\"maskedPaths\":[1]}", "'linux.maskedPaths' must be a list of texts"},
         {",\"devices\":[{\"type\":\"c\",\"path\":\"/dev/x\"}]}", "no major or minor number"},
         {",\"seccomp\":{}}", "'linux.seccomp.defaultAction' is missing"},
-        {",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_NOTIFY\"}}", "'SCMP_ACT_NOTIFY'"},
+        {",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_NOTIFY\"}}",
+         "needs an absolute 'linux.seccomp.listenerPath'"},
+        {",\"timeOffsets\":{\"boottime\":{\"secs\":1}}}", "'linux.timeOffsets' need a new time namespace"},
+        {",\"uidMappings\":[{\"containerID\":0}]}", "need a user namespace"},
+        {"},\"mounts\":[{\"destination\":\"/x\",\"source\":\"/y\",\"options\":[\"bind\",\"idmap\"]}]",
+         "neither it nor 'linux' has 'uidMappings'"},
+        {"},\"mounts\":[{\"destination\":\"/x\",\"source\":\"/y\",\"options\":[\"bind\"],"
+         "\"uidMappings\":[{\"containerID\":0,\"hostID\":4294967296,\"size\":1}]}]",
+         "'uidMappings[0]' must have"},
+        {"},\"mounts\":[{\"destination\":\"/x\",\"type\":\"proc\",\"options\":[\"tmpcopyup\"]}]",
+         "is for a tmpfs"},
         {"},\"hostname\":\"h\"", "need a uts namespace"},
         {"},\"mounts\":[{\"destination\":\"x\",\"type\":\"tmpfs\"}]", "'x' of a mount is not absolute"},
         {"},\"mounts\":[{\"destination\":\"/x\",\"type\":\"bind\"}]", "has no source"},
-        {"},\"mounts\":[{\"destination\":\"/x\",\"type\":\"tmpfs\",\"options\":[\"idmap\"]}]", "'idmap'"},
+        {"},\"mounts\":[{\"destination\":\"/x\",\"type\":\"tmpfs\",\"options\":[\"idmap\"]}]",
+         "cannot be mapped"},
         {"},\"process\":{\"cwd\":\"x\"}", "'process.cwd' must be an absolute path"},
     };
     (void)state;
@@ -191,9 +245,8 @@ static void what_is_no_process(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps_hooks_and_namespaces),
-        cmocka_unit_test(what_is_wrong_is_named),
-        cmocka_unit_test(one_more_process),
+        cmocka_unit_test(steps_hooks_and_namespaces), cmocka_unit_test(what_the_kernel_can_be_asked_for),
+        cmocka_unit_test(what_is_wrong_is_named),     cmocka_unit_test(one_more_process),
         cmocka_unit_test(what_is_no_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,11 +108,12 @@ static void the_result_is_a_filter(void **state)
     auto_buf struct buf program = BUF_INIT;
     struct err err = ERR_INIT;
     uint32_t flags = 0;
+    bool notifies;
     json_auto_t *section = seccomp_profile(
         "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":1,\"syscalls\":[{\"names\":["
         "\"read\"]" ALLOW ",\"args\":[{\"index\":0,\"value\":1,\"valueTwo\":0,\"op\":\"SCMP_CMP_EQ\"}]}]}",
         &HERE, &err);
-    assert_int_equal(oci_seccomp(section, &program, &flags, &err), 0);
+    assert_int_equal(oci_seccomp(section, &program, &flags, &notifies, &err), 0);
     assert_true(program.size > 0);
 }
 
