@@ -101,10 +101,9 @@ static int read_capabilities(const json_t *process, const struct oci_grant *gran
     }
     if ((ret->cap_effective & ~ret->cap_permitted) != 0)
         return err_set(err, ERR_INVALID, "'process.capabilities.effective' has more than 'permitted'");
-    /* capabilities(7): only what is permitted and inheritable can be ambient. */
-    if ((ret->cap_ambient & ~(ret->cap_permitted & ret->cap_inheritable)) != 0)
-        return err_set(err, ERR_INVALID,
-                       "'process.capabilities.ambient' has what is not both permitted and inheritable");
+    /* What is not both permitted and inheritable cannot be ambient (capabilities(7)). The configurations that
+     * other runtimes write by default have it all the same, and mean nothing by it. */
+    ret->cap_ambient &= ret->cap_permitted & ret->cap_inheritable;
     return 0;
 }
 

@@ -14,3 +14,8 @@ BENCHES := $(addprefix $(BUILD)/bench/,bench_command bench_host bench_kernel ben
 bench: test-deps ## wharf beside its peers, with ratios (root)
 	@$(MAKE) --no-print-directory all $(KAFKA_LIBS)/.complete $(BENCHES)
 	@TEST_KAFKA_LIBS=$(abspath $(KAFKA_LIBS)) tests/bench/bench.sh $(BUILD) $(BENCH_RUNS)
+
+.PHONY: bench-oci
+bench-oci: test-deps ## wharf-oci beside crun (root)
+	@$(MAKE) --no-print-directory all $(BUILD)/bench/bench_command $(BUILD)/bench/bench_kernel
+	@tests/bench/bench_oci.sh $(BUILD) $(BENCH_RUNS)

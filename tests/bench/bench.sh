@@ -11,18 +11,11 @@ build=$(realpath "${1:-build}")
 runs=${2:-200}
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
-# crun refuses a host with v1 controllers beside an empty v2 unless hugetlb is mounted: done where only we see it.
-if [ -z "${WHARF_BENCH_INSIDE:-}" ]; then
-    export WHARF_BENCH_INSIDE=1
-    exec unshare --mount --propagation private "$0" "$@"
-fi
-if [ ! -e /sys/fs/cgroup/cgroup.controllers ] && [ -d /sys/fs/cgroup/memory ] && ! mountpoint -q /sys/fs/cgroup/hugetlb; then
-    mkdir -p /sys/fs/cgroup/hugetlb
-    mount -t cgroup -o hugetlb none /sys/fs/cgroup/hugetlb
-fi
+# shellcheck source=tests/bench/peer.sh disable=SC1091
+. "$here/peer.sh"
+enter_private_mounts "$@"
 
 place=$(mktemp -d /tmp/wharf-bench.XXXXXX)
-chmod 755 "$place"
 kafka=
 cleanup() {
     for run in "$place"/*/run; do
@@ -33,13 +26,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# One root file system for all.
-mkdir -p "$place/rootfs/bin" "$place/bundle"
-cp /bin/busybox "$place/rootfs/bin/busybox"
-for applet in true sh sleep echo cat; do ln -s busybox "$place/rootfs/bin/$applet"; done
-(cd "$place/bundle" && crun spec && jq --arg root "$place/rootfs" \
-    '.root.path = $root | .process.terminal = false | .process.args = ["/bin/true"]' config.json >config.new &&
-    mv config.new config.json)
+make_bundle "$place" # one root file system for all
 crun_once="$place/crun-once"
 printf '#!/bin/sh\nexec crun --root %s/crun run --bundle %s/bundle bench-$$\n' "$place" "$place" >"$crun_once"
 chmod 755 "$crun_once"

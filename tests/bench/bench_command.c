@@ -5,7 +5,8 @@
  *
  *     bench_command RUNS LABEL COMMAND... -- LABEL COMMAND... [-- ...]
  *
- * Prints for each the p50 and p99 in milliseconds, and the p50's ratio to the first. With CLIENTS=n in the
+ * Prints for each the p50 and p99 in milliseconds, the p50's ratio to the first, and the most memory that a
+ * process of its had. With CLIENTS=n in the
  * environment it measures throughput instead: n processes run each command for RUNS times in all, and what
  * counts is commands a second.
  */
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,6 +32,7 @@ struct timed {
     double *ms;
     size_t n;
     size_t failures;
+    long peak_kb; /* of the command and all that it waited for (getrusage(2)) */
 };
 
 static double now_ms(void)
@@ -58,11 +61,13 @@ static pid_t start(char **argv)
 static void run_once(struct timed *timed)
 {
     int status;
+    struct rusage usage = {0};
     double began = now_ms();
     pid_t pid = start(timed->argv);
-    waitpid(pid, &status, 0);
+    wait4(pid, &status, 0, &usage);
     timed->ms[timed->n++] = now_ms() - began;
     timed->failures += status != 0;
+    timed->peak_kb = usage.ru_maxrss > timed->peak_kb ? usage.ru_maxrss : timed->peak_kb;
 }
 
 static int compare(const void *a, const void *b)
@@ -77,8 +82,8 @@ static void print_latency(struct timed *timed, const struct timed *first)
     if (timed != first && first->n == 0)
         return;
     double p50 = timed->ms[timed->n / 2], p99 = timed->ms[timed->n * 99 / 100];
-    printf("%-44s p50 %8.2f ms   p99 %8.2f ms   %5.2fx", timed->label, p50, p99,
-           p50 / first->ms[first->n / 2]);
+    printf("%-44s p50 %8.2f ms   p99 %8.2f ms   %5.2fx   peak %6ld KB", timed->label, p50, p99,
+           p50 / first->ms[first->n / 2], timed->peak_kb);
     printf(timed->failures > 0 ? "   %zu FAILED\n" : "\n", timed->failures);
 }
 
