@@ -93,8 +93,6 @@ static const char *mount_conflict(const struct container_mount *mount)
 {
     bool bind = strcmp(mount->type, "bind") == 0, tmpfs = strcmp(mount->type, "tmpfs") == 0;
     bool volume = !bind && !tmpfs;
-    if (volume)
-        return "there are no volumes yet: mount a directory of the node";
     if (bind && (mount->source == NULL || mount->source[0] != '/'))
         return "a mount of the type bind needs an absolute path as its source";
     if (tmpfs && mount->source != NULL)

@@ -186,6 +186,10 @@ const char *command_reference(const struct command *command)
         return command->data.image_import.reference;
     case COMMAND_IMAGE_REMOVE:
         return command->data.image_remove.image;
+    case COMMAND_VOLUME_CREATE:
+        return command->data.volume_create.name;
+    case COMMAND_VOLUME_REMOVE:
+        return command->data.volume_remove.volume;
     case COMMAND_CONTAINER_RUN:
     case COMMAND_CONTAINER_CREATE:
     case COMMAND_TYPES:

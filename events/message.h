@@ -153,7 +153,7 @@ void command_init(struct command *command, enum command_type type);
 void command_release(struct command *command);
 
 /* What a command is about, as the client put it: the container of those about an existing one, the image of
- * image commands; NULL for those that make a container. */
+ * image commands, the volume of volume commands; NULL for those that make a container. */
 const char *command_reference(const struct command *command);
 
 void event_init(struct event *event, enum event_type type);

@@ -48,6 +48,15 @@ static void image_free(struct image *image)
     free(image);
 }
 
+static void volume_free(struct volume *volume)
+{
+    if (volume == NULL)
+        return;
+    free(volume->name);
+    string_map_release(&volume->labels);
+    free(volume);
+}
+
 void node_state_release(struct node_state *state)
 {
     struct container *container, *next_container;
@@ -62,6 +71,12 @@ void node_state_release(struct node_state *state)
     {
         HASH_DEL(state->images, image);
         image_free(image);
+    }
+    struct volume *volume, *next_volume;
+    HASH_ITER(hh, state->volumes, volume, next_volume)
+    {
+        HASH_DEL(state->volumes, volume);
+        volume_free(volume);
     }
     struct answer *answer, *next_answer;
     HASH_ITER(hh, state->answers, answer, next_answer)
@@ -154,6 +169,27 @@ struct image *node_state_image(const struct node_state *state, const char *refer
         found = each;
     }
     return found;
+}
+
+struct volume *node_state_volume(const struct node_state *state, const char *name)
+{
+    struct volume *found = NULL;
+    HASH_FIND_STR(state->volumes, name, found);
+    return found;
+}
+
+static bool mounts_volume(const struct container_mount *mount, const char *name)
+{
+    return strcmp(mount->type, "volume") == 0 && mount->source != NULL && strcmp(mount->source, name) == 0;
+}
+
+const struct container *node_state_volume_user(const struct node_state *state, const char *name)
+{
+    for (const struct container *each = state->containers; each != NULL; each = each->hh.next)
+        for (size_t i = 0; i < each->spec.mounts.n; i++)
+            if (mounts_volume(container_spec_mount(&each->spec, i), name))
+                return each;
+    return NULL;
 }
 
 bool node_state_is_answered(const struct node_state *state, int64_t command_offset, const char *command_id)
@@ -272,6 +308,26 @@ int node_state_add_container_take(struct node_state *state, struct container *co
     return 0;
 }
 
+/* Volumes whose names were made up for the container are its own. */
+static void own_volumes(struct node_state *state, const struct container *container)
+{
+    for (size_t i = 0; i < container->spec.mounts.n; i++) {
+        const struct container_mount *mount = container_spec_mount(&container->spec, i);
+        struct volume *volume =
+            mount->anonymous && mount->source != NULL ? node_state_volume(state, mount->source) : NULL;
+        if (volume != NULL)
+            memcpy(volume->owner, container->id, sizeof(volume->owner));
+    }
+}
+
+/* After the container has been taken out: what others use stays. */
+static void doom_volumes(struct node_state *state, const char *container_id)
+{
+    for (struct volume *each = state->volumes; each != NULL; each = each->hh.next)
+        if (strcmp(each->owner, container_id) == 0 && node_state_volume_user(state, each->name) == NULL)
+            each->doomed = true;
+}
+
 static enum apply_result apply_created(struct node_state *state, const struct event *event)
 {
     if (node_state_container(state, event->envelope.subject) != NULL ||
@@ -281,6 +337,7 @@ static enum apply_result apply_created(struct node_state *state, const struct ev
     struct container *container = container_new(event);
     if (container == NULL || node_state_add_container_take(state, container) < 0)
         return APPLY_NOMEM;
+    own_volumes(state, container);
     return APPLY_DONE;
 }
 
@@ -386,6 +443,8 @@ static void evolve_container(struct container *container, const struct event *ev
     case EVENT_NODE_RECORD_PARKED:
     case EVENT_IMAGE_IMPORTED:
     case EVENT_IMAGE_REMOVED:
+    case EVENT_VOLUME_CREATED:
+    case EVENT_VOLUME_REMOVED:
     case EVENT_COMMAND_DONE:
     case EVENT_COMMAND_REFUSED:
     case EVENT_COMMAND_FAILED:
@@ -405,6 +464,8 @@ static enum apply_result apply_container(struct node_state *state, const struct 
     if (event->type == EVENT_CONTAINER_REMOVED) {
         HASH_DELETE(hh_name, state->names, container);
         HASH_DEL(state->containers, container);
+        if (event->data.container_removed.volumes)
+            doom_volumes(state, container->id);
         container_free(container);
         return APPLY_DONE;
     }
@@ -465,6 +526,44 @@ static enum apply_result apply_imported(struct node_state *state, const struct e
     return node_state_add_image_take(state, image) < 0 ? APPLY_NOMEM : APPLY_DONE;
 }
 
+int node_state_add_volume_take(struct node_state *state, struct volume *volume)
+{
+    HASH_ADD_KEYPTR(hh, state->volumes, volume->name, strlen(volume->name), volume);
+    if (volume->hh.tbl == NULL) {
+        volume_free(volume);
+        return -1;
+    }
+    return 0;
+}
+
+static enum apply_result apply_volume_created(struct node_state *state, const struct event *event)
+{
+    const struct volume_created_event *data = &event->data.volume_created;
+    if (node_state_volume(state, data->name) != NULL)
+        return APPLY_ILLEGAL;
+    struct volume *volume = calloc(1, sizeof(*volume));
+    if (volume == NULL)
+        return APPLY_NOMEM;
+    volume->name = strdup(data->name);
+    volume->found = data->found != NULL;
+    volume->created_at_ns = event->envelope.time_ns;
+    if (volume->name == NULL || string_map_copy(&volume->labels, &data->labels) < 0) {
+        volume_free(volume);
+        return APPLY_NOMEM;
+    }
+    return node_state_add_volume_take(state, volume) < 0 ? APPLY_NOMEM : APPLY_DONE;
+}
+
+static enum apply_result apply_volume_removed(struct node_state *state, const struct event *event)
+{
+    struct volume *volume = node_state_volume(state, event->data.volume_removed.name);
+    if (volume == NULL || node_state_volume_user(state, volume->name) != NULL)
+        return APPLY_ILLEGAL;
+    HASH_DEL(state->volumes, volume);
+    volume_free(volume);
+    return APPLY_DONE;
+}
+
 static enum apply_result apply_node_started(struct node_state *state, const struct event *event)
 {
     char *boot_id = strdup(event->data.node_started.boot_id);
@@ -497,6 +596,10 @@ static enum apply_result evolve(struct node_state *state, const struct event *ev
     case EVENT_IMAGE_REMOVED:
         forget_image(state, event->data.image_removed.reference);
         return APPLY_DONE;
+    case EVENT_VOLUME_CREATED:
+        return apply_volume_created(state, event);
+    case EVENT_VOLUME_REMOVED:
+        return apply_volume_removed(state, event);
     case EVENT_NODE_ORPHAN_DESTROYED:
         return APPLY_DONE;
     case EVENT_NODE_RECORD_PARKED:

@@ -68,6 +68,17 @@ const char *interruption_by_name(const char *name);
  * that waits for its restart policy starts by itself. */
 bool container_is_interrupted(const struct container *container);
 
+struct volume {
+    char *name; /* key */
+    struct string_map labels;
+    bool found; /* it was not asked for, but found on the node */
+    int64_t created_at_ns;
+    char owner[CONTAINER_ID_SIZE]; /* the container that its name was made up for; "" for a name that was
+                                      given */
+    bool doomed;                   /* its owner was removed with its volumes: it is going too */
+    UT_hash_handle hh;
+};
+
 /* A command that has been settled. Kept for the newest NODE_ANSWERS_KEPT only, which is the window in which a
  * repeated idempotency key is recognised. */
 struct answer {
@@ -96,6 +107,7 @@ struct node_state {
     struct container *containers;     /* uthash by id */
     struct container *names;          /* the same structs, uthash (hh_name) by name */
     struct image *images;             /* uthash by reference */
+    struct volume *volumes;           /* uthash by name */
     struct answer *answers;           /* uthash by command id, oldest first */
     struct answered_offset *answered; /* those above answered_through */
     int64_t answered_through;         /* every command offset up to here is settled; -1 at first */
@@ -132,6 +144,12 @@ struct container *node_state_by_name(const struct node_state *state, const char 
  * if none. */
 struct image *node_state_image(const struct node_state *state, const char *reference);
 
+/* NULL if there is none of that name. */
+struct volume *node_state_volume(const struct node_state *state, const char *name);
+
+/* A container whose spec has the volume mounted, or NULL. */
+const struct container *node_state_volume_user(const struct node_state *state, const char *name);
+
 /* True if the command has its outcome on the log. */
 bool node_state_is_answered(const struct node_state *state, int64_t command_offset, const char *command_id);
 
@@ -143,6 +161,7 @@ int node_state_skip_offset(struct node_state *state, int64_t command_offset);
  * freed). */
 int node_state_add_container_take(struct node_state *state, struct container *container);
 int node_state_add_image_take(struct node_state *state, struct image *image);
+int node_state_add_volume_take(struct node_state *state, struct volume *volume);
 int node_state_add_answer(struct node_state *state, const char command_id[UUID_TEXT_SIZE],
                           int64_t command_offset);
 

@@ -165,6 +165,19 @@ static void add_answered(struct buf *buf, const struct node_state *state)
     end_items(buf, &items, 1);
 }
 
+static void add_volume(struct buf *buf, const struct volume *volume)
+{
+    const struct snapshot_volume record = {
+        .name = volume->name,
+        .labels = volume->labels,
+        .found = volume->found,
+        .created_at_ns = volume->created_at_ns,
+        .owner = volume->owner[0] != '\0' ? (char *)(uintptr_t)volume->owner : NULL,
+        .doomed = volume->doomed,
+    };
+    add_record(buf, volume_schema(), &record);
+}
+
 static struct snapshot_header *make_header(const struct node_state *state)
 {
     const struct snapshot_header record = {
@@ -182,6 +195,7 @@ static struct snapshot_header *make_header(const struct node_state *state)
         .events_illegal = state->events_illegal,
         .containers = HASH_COUNT(state->containers),
         .images = HASH_COUNT(state->images),
+        .volumes = HASH_COUNT(state->volumes),
         .answers = HASH_COUNT(state->answers),
         .answered = HASH_COUNT(state->answered),
     };
@@ -205,6 +219,8 @@ int snapshot_take(struct snapshot *ret, const struct node_state *state, struct e
         add_container(&snapshot.body, each);
     for (const struct image *each = state->images; each != NULL; each = each->hh.next)
         add_image(&snapshot.body, each);
+    for (const struct volume *each = state->volumes; each != NULL; each = each->hh.next)
+        add_volume(&snapshot.body, each);
     add_answers(&snapshot.body, state);
     add_answered(&snapshot.body, state);
     if (snapshot.header == NULL || snapshot.body.failed) {
@@ -485,6 +501,29 @@ static int take_header(struct node_state *state, struct snapshot_header *record,
     return err_set(err, ERR_CONFLICT, "is of node '%s', not of '%s'", record->node, state->name);
 }
 
+static int take_volume(struct node_state *state, struct lines *lines, struct err *err)
+{
+    struct snapshot_volume record;
+    if (next_record(lines, volume_schema(), &record, err) < 0)
+        return -1;
+    struct volume *found = node_state_volume(state, record.name);
+    struct volume *volume = found == NULL ? calloc(1, sizeof(*volume)) : NULL;
+    if (volume == NULL) {
+        schema_release(volume_schema(), &record);
+        return found != NULL ? bad_line(lines, err, "a second volume of that name")
+                             : err_nomem(err, "reading a snapshot");
+    }
+    *volume = (struct volume){.name = steal_ptr(record.name),
+                              .labels = record.labels,
+                              .found = record.found,
+                              .created_at_ns = record.created_at_ns,
+                              .doomed = record.doomed};
+    record.labels = (struct string_map){0};
+    snprintf(volume->owner, sizeof(volume->owner), "%s", record.owner != NULL ? record.owner : "");
+    schema_release(volume_schema(), &record);
+    return node_state_add_volume_take(state, volume) < 0 ? err_nomem(err, "reading a snapshot") : 0;
+}
+
 static int take_body(struct node_state *state, const struct snapshot_header *record, struct lines *lines,
                      struct err *err)
 {
@@ -495,6 +534,9 @@ static int take_body(struct node_state *state, const struct snapshot_header *rec
             return -1;
     for (int64_t i = 0; i < record->images; i++)
         if (take_image(state, lines, err) < 0)
+            return -1;
+    for (int64_t i = 0; i < record->volumes; i++)
+        if (take_volume(state, lines, err) < 0)
             return -1;
     if (take_lines(state, lines, record->answers, take_answer, err) < 0 ||
         take_lines(state, lines, record->answered, take_answered, err) < 0)

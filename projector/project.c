@@ -221,6 +221,8 @@ static void set_changed_fields(struct view *view, struct view_container *contain
     case EVENT_NODE_RECORD_PARKED:
     case EVENT_IMAGE_IMPORTED:
     case EVENT_IMAGE_REMOVED:
+    case EVENT_VOLUME_CREATED:
+    case EVENT_VOLUME_REMOVED:
     case EVENT_COMMAND_DONE:
     case EVENT_COMMAND_REFUSED:
     case EVENT_COMMAND_FAILED:
@@ -296,6 +298,43 @@ static enum project_result project_image(const struct event *event, struct ops *
     return PROJECT_DONE;
 }
 
+static json_t *volume_object(const struct event *event)
+{
+    const struct volume_created_event *data = &event->data.volume_created;
+    char time[TIMESTAMP_SIZE];
+    json_t *labels = json_object();
+    timestamp_format(time, event->envelope.time_ns);
+    for (size_t i = 0; i < data->labels.n; i++) {
+        if (json_object_set_new(labels, data->labels.items[i].key, json_string(data->labels.items[i].value)) <
+            0) {
+            json_decref(labels);
+            return NULL;
+        }
+    }
+    return json_pack("{s:s, s:s, s:s, s:o, s:s*}", "name", data->name, "node", event->envelope.node,
+                     "created_at", time, "labels", labels, "found", data->found);
+}
+
+static enum project_result project_volume(const struct event *event, struct ops *ret)
+{
+    bool created = event->type == EVENT_VOLUME_CREATED;
+    auto_buf struct buf field = BUF_INIT;
+    buf_printf(&field, "%s/%s", event->envelope.node,
+               created ? event->data.volume_created.name : event->data.volume_removed.name);
+    if (field.failed)
+        return PROJECT_NOMEM;
+    if (!created) {
+        ops_add(ret, OP_HDEL, VIEW_VOLUMES, "", field.data, NULL);
+        return PROJECT_DONE;
+    }
+    json_auto_t *volume = volume_object(event);
+    auto_free char *text = volume != NULL ? json_dumps(volume, JSON_COMPACT) : NULL;
+    if (text == NULL)
+        return PROJECT_NOMEM;
+    ops_add(ret, OP_HSET, VIEW_VOLUMES, "", field.data, text, NULL);
+    return PROJECT_DONE;
+}
+
 static enum project_result project_node_started(struct view_node *node, const struct event *event)
 {
     const struct node_started_event *data = &event->data.node_started;
@@ -361,6 +400,9 @@ static enum project_result dispatch(struct view *view, struct view_node *node, c
     case EVENT_IMAGE_IMPORTED:
     case EVENT_IMAGE_REMOVED:
         return project_image(event, ret);
+    case EVENT_VOLUME_CREATED:
+    case EVENT_VOLUME_REMOVED:
+        return project_volume(event, ret);
     case EVENT_COMMAND_DONE:
     case EVENT_COMMAND_REFUSED:
     case EVENT_COMMAND_FAILED:

@@ -4,9 +4,9 @@
  * removing containers, and keeping images. runtime/effect/ turns effects into these calls; host_linux*.c
  * implements them with shims, namespaces and cgroups; tests put a simulated host here.
  *
- * What lives on disk can all be rebuilt from the log, but for image contents, container logs and exit records
- * that are not on the log yet. STATE_DIR/containers/ID/ is one directory a container that was ever started
- * and is not removed:
+ * What lives on disk can all be rebuilt from the log, but for image contents, volumes, container logs and
+ * exit records that are not on the log yet. STATE_DIR/containers/ID/ is one directory a container that was
+ * ever started and is not removed:
  * - launch.json: what the newest incarnation was started from, the intent, written before anything else
  * - config.json: the OCI runtime-spec of the newest incarnation
  * - upper/ work/: overlayfs layers
@@ -16,6 +16,7 @@
  *
  * Beside it:
  * - STATE_DIR/images/: content-addressed root file systems
+ * - STATE_DIR/volumes/: a directory for each volume that was ever mounted
  * - STATE_DIR/node.json: whose state directory this is
  * - STATE_DIR/snapshot: the fold of the node's events up to some offset (events/snapshot.h)
  *
@@ -189,6 +190,13 @@ int host_images(const struct host *host, struct strings *ret, struct err *err);
 
 /* True if the contents are in the store. */
 bool host_image_exists(const struct host *host, const char *digest);
+
+/* Removes a volume, which no container has mounted, with all that is in it; nothing there is fine. When the
+ * answer comes it is gone for good, whatever happens to the machine; its files are deleted behind that. */
+int host_volume_remove(struct host *host, const char *name, host_done_cb cb, void *data, struct err *err);
+
+/* Adds the names of all volumes in the store. Blocking. */
+int host_volumes(const struct host *host, struct strings *ret, struct err *err);
 
 /* Replaces the snapshot by the bytes, which are copied: durably and in one step, so that a crash leaves the
  * old one or the new one. */

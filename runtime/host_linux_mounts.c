@@ -7,6 +7,7 @@
  */
 #include "runtime/host_linux.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -22,6 +23,7 @@
 #include "base/fs_copy.h"
 
 #define NEW_PREFIX ".new-" /* a volume that is not whole yet */
+#define REMOVING_PREFIX ".removing-"
 
 /* The directory at the path in the image, or -1 if it has none there. Links lead nowhere out of it. */
 static int open_in_image(int image_fd, const char *path)
@@ -84,6 +86,75 @@ int host_prepare_mounts(const struct host *host, const char *container_id, int i
         if (mount->make_source && stat(mount->source, &st) < 0 && errno == ENOENT &&
             fs_mkdirs(AT_FDCWD, mount->source, 0755, err) < 0)
             return err_wrap(err, "cannot make the directory to be mounted");
+    }
+    return 0;
+}
+
+/* --- the store --- */
+
+struct volume_removal {
+    uv_work_t work;
+    struct host *host;
+    char name[129];
+    char away[160];
+    host_done_cb cb;
+    void *data;
+    struct err err;
+};
+
+/* Renamed first, so that a volume is whole or not there, and for good before anybody is told. */
+static void run_removal(uv_work_t *work)
+{
+    struct volume_removal *removal = work->data;
+    int store_fd = removal->host->volumes_fd;
+    if (fs_remove_tree(store_fd, removal->away, &removal->err) < 0)
+        return;
+    if (renameat(store_fd, removal->name, store_fd, removal->away) < 0 && errno != ENOENT)
+        err_sys(&removal->err, errno, "cannot remove the volume '%s'", removal->name);
+    else if (fsync(store_fd) < 0)
+        err_sys(&removal->err, errno, "cannot remove the volume '%s' for good", removal->name);
+    else
+        fs_remove_tree(store_fd, removal->away, NULL); /* the next start tries again */
+}
+
+static void done_removal(uv_work_t *work, int status)
+{
+    (void)status;
+    struct volume_removal *removal = work->data;
+    struct host *host = removal->host;
+    removal->cb(removal->err.code != ERR_NONE ? &removal->err : NULL, removal->data);
+    free(removal);
+    host_unbusy(host);
+}
+
+int host_volume_remove(struct host *host, const char *name, host_done_cb cb, void *data, struct err *err)
+{
+    if (check_volume_name(name) != NULL)
+        return err_set(err, ERR_INVALID, "'%s' is no volume's name", name);
+    struct volume_removal *removal = calloc(1, sizeof(*removal));
+    if (removal == NULL)
+        return err_nomem(err, "removing a volume");
+    removal->work.data = removal;
+    removal->host = host;
+    removal->cb = cb;
+    removal->data = data;
+    snprintf(removal->name, sizeof(removal->name), "%s", name);
+    snprintf(removal->away, sizeof(removal->away), REMOVING_PREFIX "%s", name);
+    host->n_busy++;
+    uv_queue_work(host->loop, &removal->work, run_removal, done_removal);
+    return 0;
+}
+
+int host_volumes(const struct host *host, struct strings *ret, struct err *err)
+{
+    int fd = openat(host->volumes_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *entry;
+    if (dir == NULL)
+        return err_sys(err, errno, "cannot list the volumes in '%s'", host->volumes_dir);
+    while ((entry = readdir(dir)) != NULL) {
+        if (entry->d_name[0] != '.' && strings_add(ret, entry->d_name) < 0)
+            return err_nomem(err, "listing volumes");
     }
     return 0;
 }

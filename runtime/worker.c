@@ -168,6 +168,17 @@ static void collect_images(struct worker *worker, struct decision *decision)
     strings_release(&digests);
 }
 
+/* Without the list nothing is lost: what is there is found by a later start. */
+static void recover_volumes(struct worker *worker, struct decision *decision)
+{
+    struct strings names = {0};
+    struct err err = ERR_INIT;
+    if (host_volumes(worker->options.host, &names, &err) < 0)
+        say_warning("%s: volumes that the log does not know are not looked for", err.message);
+    core_recover_volumes(&worker->core, clock_realtime_ns(), &names, decision);
+    strings_release(&names);
+}
+
 static void recover(struct worker *worker)
 {
     struct host_observation *observed = NULL;
@@ -185,6 +196,7 @@ static void recover(struct worker *worker)
     free(observed);
     keep_exits(worker, &decision);
     collect_images(worker, &decision);
+    recover_volumes(worker, &decision);
     worker_carry_out(worker, &decision);
     worker->claim_due = worker->identity != HOST_CLAIMED;
     worker->claim_batches = worker->decided_batches;

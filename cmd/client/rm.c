@@ -3,16 +3,20 @@
 
 struct rm_options {
     bool force;
+    bool volumes;
 };
 
 static const struct option_row rows[] = {
-    OPTION_ROW(rm_options, force, 'f', "force", NULL, OPTION_FLAG, "kill containers that run"), OPTION_END};
+    OPTION_ROW(rm_options, force, 'f', "force", NULL, OPTION_FLAG, "kill containers that run"),
+    OPTION_ROW(rm_options, volumes, 'v', "volumes", NULL, OPTION_FLAG,
+               "remove their volumes with made-up names, too"),
+    OPTION_END};
 
 static json_t *make_data(const char *container, const void *values)
 {
     const struct rm_options *options = values;
-    return options->force ? json_pack("{s:s, s:b}", "container", container, "force", 1)
-                          : json_pack("{s:s}", "container", container);
+    return json_pack("{s:s, s:b, s:b}", "container", container, "force", (int)options->force, "volumes",
+                     (int)options->volumes);
 }
 
 static int rm(struct client *client, const void *options, int argc, char **argv)

@@ -125,6 +125,7 @@ void handle_containers(struct http_request *request, void *data);
 void handle_container(struct http_request *request, void *data);
 void handle_history(struct http_request *request, void *data);
 void handle_images(struct http_request *request, void *data);
+void handle_volumes(struct http_request *request, void *data);
 void handle_nodes(struct http_request *request, void *data);
 void handle_events(struct http_request *request, void *data);
 void handle_health(struct http_request *request, void *data);

@@ -490,6 +490,11 @@ void handle_images(struct http_request *request, void *data)
     begin_values(request, data, "images");
 }
 
+void handle_volumes(struct http_request *request, void *data)
+{
+    begin_values(request, data, "volumes");
+}
+
 void handle_nodes(struct http_request *request, void *data)
 {
     begin_values(request, data, "nodes");

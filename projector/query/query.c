@@ -22,6 +22,7 @@ static const struct http_route routes[] = {
     {"GET", "/v1/containers/{ref}", handle_container},
     {"GET", "/v1/containers/{ref}/history", handle_history},
     {"GET", "/v1/images", handle_images},
+    {"GET", "/v1/volumes", handle_volumes},
     {"GET", "/v1/nodes", handle_nodes},
     {"GET", "/v1/events", handle_events},
     {"GET", "/healthz", handle_health},

@@ -18,6 +18,7 @@ struct cause {
     enum command_type command_type;
     char *actor; /* owned */
     char *traceparent;
+    bool with_volumes; /* a removal: made-up volumes go too */
 };
 
 /* A command that waits for the operation before it. */
@@ -45,6 +46,13 @@ struct operation {
     bool has_early_exit; /* launch: the exit came before the answer */
     struct host_exit early_exit;
     struct waiting_command *waiting; /* oldest first */
+    UT_hash_handle hh;
+};
+
+/* The removal of a volume under way. */
+struct volume_operation {
+    char *name; /* key */
+    struct cause cause;
     UT_hash_handle hh;
 };
 
@@ -165,6 +173,26 @@ void collect_image(struct core *core, const char *digest, struct decision *ret);
 void collect_due(struct core *core, struct decision *ret);
 void collect_deleted(struct core *core, struct decision *ret);
 void collect_import_ended(struct core *core, struct decision *ret);
+
+/* decide_volume.c */
+void decide_volume_create(struct core *core, const struct command *command, const struct cause *cause,
+                          int64_t now_ns, struct decision *ret);
+void decide_volume_remove(struct core *core, const struct command *command, struct cause *cause_take,
+                          int64_t now_ns, struct decision *ret);
+void decide_volume_removed(struct core *core, const struct input *input, struct decision *ret);
+void volume_operations_release(struct core *core);
+
+/* Gives the spec's volumes without a name one that follows from the container's id. */
+void volumes_name(struct core *core, struct container_spec *spec, const char *container_id);
+/* Makes the spec's volumes that are not there yet. */
+void volumes_make(struct core *core, const struct container_spec *spec, const struct cause *cause,
+                  int64_t now_ns, struct decision *ret);
+/* One of the spec's volumes that is about to go; NULL if none is. */
+const char *volume_that_goes(const struct core *core, const struct container_spec *spec);
+/* True if the container has volumes with names that were made up. */
+bool volumes_are_owned(const struct container *container);
+/* Begins the removal of volumes that go with their container. */
+void volumes_remove_doomed(struct core *core, const struct cause *cause, struct decision *ret);
 
 /* container_name.c: a name made from the id's digits, with more of them after it if it is taken. */
 void container_name_make(const struct node_state *state, const char *container_id, char *ret, size_t size);

@@ -256,12 +256,15 @@ static void step_removed(struct core *core, const struct input *input, struct de
         struct event event;
         event_init(&event, EVENT_CONTAINER_REMOVED);
         event.data.container_removed.name = core_strdup(core, container->name);
+        event.data.container_removed.volumes =
+            (container->spec.auto_remove || operation->cause.with_volumes) && volumes_are_owned(container);
         char *digest = core_strdup(core, container->image_digest);
         emit_take(core, ret, &event, id, &operation->cause, outcome_for(&operation->cause, OUTCOME_OK),
                   input->now_ns);
         if (digest != NULL)
             collect_image(core, digest, ret);
         free(digest);
+        volumes_remove_doomed(core, &operation->cause, ret);
     }
     struct waiting_command *waiting = operation_end(core, operation);
     operation_resume_waiting(core, id, waiting, input->now_ns, ret);
@@ -337,6 +340,9 @@ void core_step(struct core *core, const struct input *input, struct decision *re
         break;
     case INPUT_IMPORTED:
         decide_imported(core, input, ret);
+        break;
+    case INPUT_VOLUME_REMOVED:
+        decide_volume_removed(core, input, ret);
         break;
     case INPUT_IMAGE_DELETED:
         collect_deleted(core, ret);

@@ -29,6 +29,7 @@
 struct operation;
 struct unclaimed;
 struct image_operation;
+struct volume_operation;
 struct cause;
 
 /* Image contents to be deleted (collect.c). */
@@ -42,8 +43,9 @@ struct core {
     struct node_state state;
     int64_t epoch; /* of this runtime; 0 until core_begin */
     uint8_t seed[DECIDE_SEED_SIZE];
-    struct operation *operations;             /* under way, uthash by container id */
-    struct image_operation *image_operations; /* imports under way, uthash by command id */
+    struct operation *operations;               /* under way, uthash by container id */
+    struct image_operation *image_operations;   /* imports under way, uthash by command id */
+    struct volume_operation *volume_operations; /* removals under way, uthash by name */
     struct collection collection;
     struct unclaimed *unclaimed; /* found at recovery, perhaps of a command that is yet to be decided again */
     int64_t commands_repeated;   /* deliveries of commands that were settled or under way already */
@@ -68,6 +70,7 @@ enum effect_kind {
     EFFECT_TIMER,        /* answer with INPUT_TIMER at the time, once every event decided so far is durable */
     EFFECT_IMPORT,       /* host_image_import; answer with INPUT_IMPORTED */
     EFFECT_IMAGE_REMOVE, /* host_image_remove; answer with INPUT_IMAGE_DELETED */
+    EFFECT_VOLUME_REMOVE, /* host_volume_remove; answer with INPUT_VOLUME_REMOVED */
 };
 
 enum timer_kind {
@@ -88,6 +91,7 @@ struct effect {
     char command_id[UUID_TEXT_SIZE]; /* import */
     char *source;                    /* import; owned */
     char *digest;                    /* image remove; owned */
+    char *volume;                    /* volume remove: its name; owned */
 };
 
 /* What one input led to. Zero-initialise; release after use. */
@@ -109,6 +113,7 @@ enum input_kind {
     INPUT_REMOVED,
     INPUT_TIMER,
     INPUT_IMPORTED,
+    INPUT_VOLUME_REMOVED,
     INPUT_IMAGE_DELETED, /* or not: the next start finds what is left */
 };
 
@@ -142,6 +147,10 @@ struct input {
             enum timer_kind kind;
             int64_t incarnation;
         } timer;
+        struct {
+            const char *name;
+            const struct err *err; /* NULL on success */
+        } volume_removed;
         struct {
             const char *command_id;
             const struct host_imported *imported; /* NULL on failure */
@@ -186,6 +195,11 @@ void core_recover(struct core *core, int64_t now_ns, enum continuity continuity,
 /* After core_recover: the digests of all contents in the host's store, of which those that nothing refers to
  * are deleted. */
 void core_collect(struct core *core, const struct strings *digests, struct decision *ret);
+
+/* After core_recover: the names of all volumes in the host's store. Those that the log does not know become
+ * known; what was going on is finished. */
+void core_recover_volumes(struct core *core, int64_t now_ns, const struct strings *names,
+                          struct decision *ret);
 
 /* One input. Appends to `ret`. */
 void core_step(struct core *core, const struct input *input, struct decision *ret);

@@ -37,6 +37,9 @@ static void emit_created(struct deciding *d, const char *name, const struct imag
     data->image_digest = core_strdup(d->core, image->digest);
     if (resolve_spec(&data->spec, &d->command->data.spec, image) < 0)
         d->core->failed = true;
+    volumes_name(d->core, &data->spec, d->command->envelope.subject);
+    if (!d->core->failed)
+        volumes_make(d->core, &data->spec, &d->cause, d->now_ns, d->ret);
     emit_take(d->core, d->ret, &event, d->command->envelope.subject, &d->cause, outcome, d->now_ns);
 }
 
@@ -70,6 +73,9 @@ static bool refuse_create(struct deciding *d, const struct image *image, const c
                node_state_by_name(&d->core->state, name)->id);
     else if (container_spec_conflict(spec) != NULL)
         REFUSE(d, id, "bad-spec", "%s", container_spec_conflict(spec));
+    else if (volume_that_goes(d->core, spec) != NULL)
+        REFUSE(d, id, "volume-going", "the volume '%s' is being removed: try again when it is gone",
+               volume_that_goes(d->core, spec));
     else if (!says_what_to_run(spec, image))
         REFUSE(d, id, "no-command", "neither the command line nor the image '%s' says what to run",
                spec->image);
@@ -209,6 +215,7 @@ static void decide_kill(struct deciding *d, const struct container *container)
 static void decide_remove(struct deciding *d, const struct container *container)
 {
     bool force = d->command->data.container_remove.force;
+    d->cause.with_volumes = d->command->data.container_remove.volumes;
     bool running = container_state_is_running(container->state);
     if (!force && (running || container->state == CONTAINER_RESTARTING)) {
         REFUSE(d, container->id, "container-running",
@@ -273,6 +280,10 @@ void decide_command(struct core *core, const struct command *command, int64_t of
         decide_image_import(core, command, &d.cause, ret);
     else if (command->type == COMMAND_IMAGE_REMOVE)
         decide_image_remove(core, command, &d.cause, now_ns, ret);
+    else if (command->type == COMMAND_VOLUME_CREATE)
+        decide_volume_create(core, command, &d.cause, now_ns, ret);
+    else if (command->type == COMMAND_VOLUME_REMOVE)
+        decide_volume_remove(core, command, &d.cause, now_ns, ret);
     else if (reference != NULL)
         decide_about_container(&d, reference);
     else

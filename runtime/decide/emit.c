@@ -235,6 +235,7 @@ void decision_release(struct decision *decision)
     for (size_t i = 0; i < decision->n_effects; i++) {
         free(decision->effects[i].source);
         free(decision->effects[i].digest);
+        free(decision->effects[i].volume);
         if (decision->effects[i].cause != NULL)
             cause_release(decision->effects[i].cause);
         free(decision->effects[i].cause);

@@ -108,6 +108,9 @@ int64_t command_under_way(const struct core *core, const char *command_id)
     HASH_FIND_STR(core->image_operations, command_id, import);
     if (import != NULL)
         return import->cause.command_offset;
+    for (const struct volume_operation *each = core->volume_operations; each != NULL; each = each->hh.next)
+        if (each->cause.command_offset >= 0 && strcmp(each->cause.causationid, command_id) == 0)
+            return each->cause.command_offset;
     for (const struct operation *each = core->operations; each != NULL; each = each->hh.next) {
         if (each->cause.command_offset >= 0 && strcmp(each->cause.causationid, command_id) == 0)
             return each->cause.command_offset;
@@ -131,6 +134,7 @@ void core_release(struct core *core)
     HASH_ITER(hh, core->operations, operation, next)
     operation_free(core, operation);
     image_operations_release(core);
+    volume_operations_release(core);
     strings_release(&core->collection.noted);
     unclaimed_release(core);
     node_state_release(&core->state);

@@ -21,6 +21,7 @@ struct pending_effect {
     struct worker *worker;
     char container_id[CONTAINER_ID_SIZE];
     char command_id[UUID_TEXT_SIZE];
+    char volume[129]; /* the longest name (check_volume_name) */
     int64_t incarnation;
 };
 
@@ -234,6 +235,30 @@ static void run_image_remove(struct worker *worker, const struct effect *effect)
         on_image_deleted(&err, pending);
 }
 
+/* --- volumes --- */
+
+static void on_volume_removed(const struct err *err, void *data)
+{
+    struct pending_effect *pending = data;
+    struct input input = {.kind = INPUT_VOLUME_REMOVED,
+                          .volume_removed = {.name = pending->volume, .err = err}};
+    if (err != NULL)
+        say_warning("cannot remove the volume '%s': %s", pending->volume, err->message);
+    worker_step(pending->worker, &input);
+    pending_end(pending);
+}
+
+static void run_volume_remove(struct worker *worker, const struct effect *effect)
+{
+    struct err err = ERR_INIT;
+    struct pending_effect *pending = pending_new(worker, effect);
+    if (pending == NULL)
+        return;
+    snprintf(pending->volume, sizeof(pending->volume), "%s", effect->volume);
+    if (host_volume_remove(worker->options.host, effect->volume, on_volume_removed, pending, &err) < 0)
+        on_volume_removed(&err, pending);
+}
+
 /* --- timers --- */
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -336,6 +361,9 @@ static void run(struct worker *worker, const struct effect *effect)
         break;
     case EFFECT_IMAGE_REMOVE:
         run_image_remove(worker, effect);
+        break;
+    case EFFECT_VOLUME_REMOVE:
+        run_volume_remove(worker, effect);
         break;
     }
 }

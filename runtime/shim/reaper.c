@@ -4,7 +4,7 @@
  * becomes its child, and ends as the command ends, which takes the rest of the pid namespace with it.
  *
  * It has the container's user, capabilities and filter, as the command has. It cannot be looked into through
- * /proc (it is not dumpable), so that nobody in the container gets at the file it was executed from.
+ * /proc (process_hide), so that nobody in the container gets at the file it was executed from.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -65,9 +65,7 @@ static _Noreturn void attend(pid_t command)
 int reaper_begin(struct plan_failure *failure)
 {
     set_mask(~UINT64_C(0));
-    /* For the moment before execve(2), too: what is known of the host is gone with it. */
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-        return fail(failure, PLAN_STAGE_SHIM, "init");
+    prctl(PR_SET_NAME, "wharf-init");
     pid_t command = fork();
     if (command < 0)
         return fail(failure, PLAN_STAGE_SHIM, "init");
@@ -76,7 +74,6 @@ int reaper_begin(struct plan_failure *failure)
         set_mask(0);
         return 0;
     }
-    prctl(PR_SET_NAME, "wharf-init");
     syscall(SYS_close_range, 3u, ~0u, 0u);
     attend(command);
 }

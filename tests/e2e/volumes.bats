@@ -74,3 +74,73 @@ tmpfs /w tmpfs rw,nosuid,nodev,noexec,relatime,size=2048k,mode=755 0 0' ]
     umount "$DIR/shared/late" "$DIR/shared"
     wharf rm -f listener deaf
 }
+
+@test "a volume outlives containers, and a new one gets the image's files" {
+    mkdir -p "$E2E_DIR/rootfs/srv/deep"
+    echo from-image >"$E2E_DIR/rootfs/srv/deep/file"
+    chmod 750 "$E2E_DIR/rootfs/srv"
+    chown 1000:1000 "$E2E_DIR/rootfs/srv" "$E2E_DIR/rootfs/srv/deep/file"
+    ln -sf deep/file "$E2E_DIR/rootfs/srv/link"
+    wharf import "$E2E_DIR/rootfs" filled --cmd sh >/dev/null
+    run -0 in_container -v data:/srv filled sh -c 'cat /srv/link; stat -c %a:%u /srv /srv/deep/file; echo mine >/srv/mine'
+    [ "$output" = $'from-image\n750:1000\n644:1000' ]
+    run -0 in_container -v data:/elsewhere:ro busybox cat /elsewhere/mine /elsewhere/deep/file
+    [ "$output" = $'mine\nfrom-image' ]
+    run -0 in_container -v empty:/srv:nocopy filled ls /srv
+    [ -z "$output" ]
+    [ "$(wharf volume ls -q | sort | tr '\n' ' ')" = 'data empty ' ]
+    wharf volume rm data empty
+    [ -z "$(ls "$WHARF_STATE_DIR/volumes")" ]
+}
+
+@test "volumes by hand: create, inspect, rm, prune, and refusals" {
+    [ "$(wharf volume create -l tier=back kept)" = kept ]
+    [ "$(wharf volume create kept)" = kept ]
+    [ "$(wharf volume inspect kept | jq -r '.[0].labels.tier')" = back ]
+    [[ "$(wharf volume create)" =~ ^[0-9a-f]{64}$ ]]
+    wharf create --name user -v kept:/x busybox true
+    run -1 wharf volume rm kept
+    [[ "$output" == *"used by container 'user'"* ]]
+    run -0 wharf volume prune
+    [[ "$output" =~ ^[0-9a-f]{64}$ ]]
+    [ "$(wharf volume ls -q)" = kept ]
+    wharf rm user
+    run -0 wharf volume rm kept
+    run -1 wharf volume rm kept
+    [[ "$output" == *"no volume 'kept'"* ]]
+    run -0 wharf volume rm -f kept
+    run -1 wharf volume create 'a/b'
+    run -1 wharf volume surprise
+    run -1 wharf volume ls --force
+    wharf events --format json | jq -r .type | grep -c 'wharf.volume' >"$BATS_TEST_TMPDIR/n"
+    [ "$(cat "$BATS_TEST_TMPDIR/n")" -ge 4 ]
+}
+
+one_volume() { [ "$(wharf volume ls -q | wc -l)" = 1 ]; }
+no_volumes() { [ -z "$(wharf volume ls -q)" ] && [ -z "$(ls "$WHARF_STATE_DIR/volumes")" ]; }
+
+@test "a volume without a name goes with --rm, and with rm -v" {
+    run -0 in_container -v /scratch busybox sh -c 'echo x >/scratch/file; cat /scratch/file'
+    [ "$output" = x ]
+    eventually no_volumes
+    wharf run --name keeps -v /scratch busybox touch /scratch/file
+    wharf rm keeps
+    one_volume
+    wharf run --name gives -v /scratch busybox true
+    wharf rm -v gives
+    eventually one_volume
+    wharf volume prune
+    no_volumes
+}
+
+@test "volumes survive the runtime's death, and a directory that nobody knows is found, not deleted" {
+    in_container -v data:/d busybox sh -c 'echo precious >/d/file'
+    mkdir "$WHARF_STATE_DIR/volumes/stranger" "$WHARF_STATE_DIR/volumes/.new-abc-half"
+    echo evidence >"$WHARF_STATE_DIR/volumes/stranger/file"
+    kill -9 "$(part_pid runtime)"
+    run --separate-stderr -0 in_container -v data:/d -v stranger:/s busybox cat /d/file /s/file
+    [ "$output" = $'precious\nevidence' ]
+    [[ "$(wharf volume inspect stranger | jq -r '.[0].found')" == *'does not know'* ]]
+    [ ! -e "$WHARF_STATE_DIR/volumes/.new-abc-half" ]
+    wharf volume rm data stranger
+}

@@ -288,6 +288,32 @@ int host_images(const struct host *host, struct strings *ret, struct err *err)
     return 0;
 }
 
+/* No item makes a volume: removing one finds nothing, and there are none to list. */
+static bool step_volume_remove(struct host_op *op)
+{
+    (void)op;
+    return true;
+}
+
+int host_volume_remove(struct host *host, const char *name, host_done_cb cb, void *data, struct err *err)
+{
+    (void)name;
+    if (!process_point(host->process))
+        return err_set(err, ERR_UNAVAILABLE, "the process is dead");
+    struct image_op *volume = image_op_new(host, data, step_volume_remove, done_image_remove);
+    volume->removed = cb;
+    op_begin(host, NULL, &volume->op);
+    return 0;
+}
+
+int host_volumes(const struct host *host, struct strings *ret, struct err *err)
+{
+    (void)host;
+    (void)ret;
+    (void)err;
+    return 0;
+}
+
 bool host_image_exists(const struct host *host, const char *digest)
 {
     return machine_has_image(host->machine, digest);

@@ -74,6 +74,34 @@ static const char *image_difference(const struct image *a, const struct image *b
     return NULL;
 }
 
+static const char *volume_difference(const struct volume *a, const struct volume *b)
+{
+    SAME_TEXT(name)
+    SAME(found)
+    SAME(created_at_ns)
+    SAME_TEXT(owner)
+    SAME(doomed)
+    if (a->labels.n != b->labels.n)
+        return "a volume's labels";
+    for (size_t i = 0; i < a->labels.n; i++)
+        if (!same_text(a->labels.items[i].value, string_map_get(&b->labels, a->labels.items[i].key)))
+            return "a volume's labels";
+    return NULL;
+}
+
+static const char *volumes_difference(const struct node_state *a, const struct node_state *b)
+{
+    if (HASH_COUNT(a->volumes) != HASH_COUNT(b->volumes))
+        return "the number of volumes";
+    for (const struct volume *each = a->volumes; each != NULL; each = each->hh.next) {
+        const struct volume *other = node_state_volume(b, each->name);
+        const char *difference = other == NULL ? "a volume is missing" : volume_difference(each, other);
+        if (difference != NULL)
+            return difference;
+    }
+    return NULL;
+}
+
 static const char *answers_difference(const struct node_state *left, const struct node_state *right)
 {
     const struct answer *a = left->answers, *b = right->answers;
@@ -126,5 +154,7 @@ const char *node_state_difference(const struct node_state *a, const struct node_
     if (a->newest.size > 0 && memcmp(a->newest.data, b->newest.data, a->newest.size) != 0)
         return "newest";
     const char *difference = contents_difference(a, b);
+    if (difference == NULL)
+        difference = volumes_difference(a, b);
     return difference != NULL ? difference : answers_difference(a, b);
 }

@@ -72,12 +72,27 @@ static void answer(struct node_state *state, int n)
     }
 }
 
+static void add_volume(struct node_state *state)
+{
+    struct volume *volume = calloc(1, sizeof(*volume));
+    assert_non_null(volume);
+    volume->name = strdup("data");
+    volume->labels.items = calloc(1, sizeof(*volume->labels.items));
+    assert_non_null(volume->labels.items);
+    volume->labels.items[volume->labels.n++] = (struct string_pair){strdup("tier"), strdup("back")};
+    memset(volume->owner, 'a', sizeof(volume->owner) - 1);
+    volume->created_at_ns = 5;
+    volume->doomed = volume->found = true;
+    assert_int_equal(node_state_add_volume_take(state, volume), 0);
+}
+
 static void make_state(struct node_state *ret, struct event_writer *writer, uint64_t seed, int n_events)
 {
     event_writer_init(writer, "n1", seed, 20);
     assert_int_equal(node_state_init(ret, "n1"), 0);
     fold(writer, ret, NULL, n_events);
     answer(ret, n_events * 3);
+    add_volume(ret);
     ret->events_fenced = 3;
     ret->events_illegal = 2;
 }
@@ -128,8 +143,8 @@ static void the_version_stands_for_format_and_fold(void **unused)
     make_state(&state, &writer, 99, 500);
     auto_buf struct buf text = encode(&state);
     sha256_hex(digest, text.data, text.size);
-    assert_int_equal(SNAPSHOT_VERSION, 3);
-    assert_string_equal(digest, "79520ca6e2fbd3625667d0f5898e0a82fb5f0002159318a22319c1c3c06e6e31");
+    assert_int_equal(SNAPSHOT_VERSION, 4);
+    assert_string_equal(digest, "9f52ccf7e71d959f7e4cd9208cb0c813b6a848a4d78e011aeb940bffd1d16d7f");
     node_state_release(&state);
     event_writer_release(&writer);
 }
@@ -189,8 +204,8 @@ static void members_are_checked_one_by_one(void **unused)
         enum err_code code;
         const char *why;
     } edits[] = {
-        {"\"version\":3", "\"version\":4", ERR_PROTOCOL,
-         "is of format version 4, and this wharf reads version 3"},
+        {"\"version\":4", "\"version\":5", ERR_PROTOCOL,
+         "is of format version 5, and this wharf reads version 4"},
         {"wharf.snapshot", "wharf.else", ERR_CORRUPT, "does not begin as one"},
         {"\"epoch\":1", "\"epoch\":2", ERR_CORRUPT, "in line 2: the event is not the newest"},
         {"\"epoch\":1,", "\"epoch\":\"1\",", ERR_CORRUPT, "in line 1: '/epoch' must be an integer"},
@@ -199,7 +214,9 @@ static void members_are_checked_one_by_one(void **unused)
         {"\"partition\":0,", "\"partition\":0,\"new\":1,", ERR_CORRUPT, "'/new' is not known"},
         {"\"answers\":36", "\"answers\":35", ERR_CORRUPT, "more answers than the header counts"},
         {"\"answers\":36", "\"answers\":37", ERR_CORRUPT, "not an array of answers as"},
-        {"\"images\":1", "\"images\":0", ERR_CORRUPT, "not an array of answers"},
+        {"\"images\":1", "\"images\":0", ERR_CORRUPT, "is not known in the snapshot's volume"},
+        {"\"volumes\":1", "\"volumes\":0", ERR_CORRUPT, "not an array of answers"},
+        {"\"name\":\"data\"", "\"name\":\"../\"", ERR_CORRUPT, "'/name' must be"},
         {"\"containers\":", "\"containers\":9", ERR_CORRUPT,
          "'/reference' is not known in the snapshot's container"},
         {"\"state\":\"", "\"state\":\"x", ERR_CORRUPT, "'/state' must be a container's state"},
@@ -210,7 +227,7 @@ static void members_are_checked_one_by_one(void **unused)
     (void)unused;
     struct event_writer writer;
     struct node_state state;
-    make_state(&state, &writer, 5, 12);
+    make_state(&state, &writer, 6, 12);
     state.containers->stopped_by_user = true;
     auto_buf struct buf text = encode(&state);
     for (size_t i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
@@ -218,7 +235,7 @@ static void members_are_checked_one_by_one(void **unused)
         refuses(edited.data, edited.size, "n1", edits[i].code, edits[i].why);
     }
     /* another version is told apart from damage, whatever its digest is made of */
-    auto_buf struct buf newer = edit(&text, "\"version\":3", "\"version\":9", false);
+    auto_buf struct buf newer = edit(&text, "\"version\":4", "\"version\":9", false);
     refuses(newer.data, newer.size, "n1", ERR_PROTOCOL, "version 9");
     node_state_release(&state);
     event_writer_release(&writer);

@@ -253,6 +253,22 @@ static void a_command_about_a_container_that_never_was_has_a_history(void **stat
     assert_transcript(f, &event, 1, "ZADD ids 0 " ID "\nRPUSH past " ID " \nRPUSH history:" ID " 0\n");
 }
 
+static void volumes_are_listed_by_node_and_name(void **state)
+{
+    struct fixture *f = *state;
+    struct event event;
+    event_init(&event, EVENT_VOLUME_CREATED);
+    event.data.volume_created.name = strdup("data");
+    event.data.volume_created.found = strdup("a directory");
+    assert_int_equal(project_one(f, &event, "volume/data", 1), PROJECT_DONE);
+    print_ops(f);
+    assert_non_null(strstr(f->transcript.data, "HSET volumes n1/data {\"name\":\"data\",\"node\":\"n1\","));
+    assert_non_null(strstr(f->transcript.data, "\"labels\":{},\"found\":\"a directory\"}"));
+    event_init(&event, EVENT_VOLUME_REMOVED);
+    event.data.volume_removed.name = strdup("data");
+    assert_transcript(f, &event, 1, "HDEL volumes n1/data\n");
+}
+
 static void refuse(struct event *event, const char *command)
 {
     event_init(event, EVENT_COMMAND_REFUSED);
@@ -360,6 +376,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_command_about_a_container_that_never_was_has_a_history, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(the_oldest_removed_containers_are_forgotten, setup, teardown),
+        cmocka_unit_test_setup_teardown(volumes_are_listed_by_node_and_name, setup, teardown),
         cmocka_unit_test_setup_teardown(the_view_equals_the_fold, setup, teardown),
         cmocka_unit_test_setup_teardown(operations_become_resp_under_a_prefix, setup, teardown),
     };

@@ -69,6 +69,12 @@ static void add_named(struct buf *out, const char *text)
     buf_add_string(out, text);
 }
 
+/* A name that was made up is not for readers. */
+static void add_volume(struct story *story, const char *name)
+{
+    buf_printf(&story->output, " %s", container_id_is_valid(name) ? "made-up" : name);
+}
+
 static void describe_event(struct story *story, const struct decided_event *decided)
 {
     json_auto_t *document = json_loadb(decided->bytes, decided->size, 0, NULL);
@@ -93,9 +99,13 @@ static void describe_event(struct story *story, const struct decided_event *deci
 
 static void describe_effect(struct story *story, const struct effect *effect)
 {
-    static const char *const names[] = {
-        [EFFECT_LAUNCH] = "launch", [EFFECT_SIGNAL] = "signal", [EFFECT_REMOVE] = "remove",
-        [EFFECT_TIMER] = "timer",   [EFFECT_IMPORT] = "import", [EFFECT_IMAGE_REMOVE] = "image-remove"};
+    static const char *const names[] = {[EFFECT_LAUNCH] = "launch",
+                                        [EFFECT_SIGNAL] = "signal",
+                                        [EFFECT_REMOVE] = "remove",
+                                        [EFFECT_TIMER] = "timer",
+                                        [EFFECT_IMPORT] = "import",
+                                        [EFFECT_IMAGE_REMOVE] = "image-remove",
+                                        [EFFECT_VOLUME_REMOVE] = "volume-remove"};
     buf_printf(&story->output, "effect %s", names[effect->kind]);
     if (effect->container_id[0] != '\0') {
         buf_add_string(&story->output, " ");
@@ -113,6 +123,8 @@ static void describe_effect(struct story *story, const struct effect *effect)
                    (effect->due_ns - story->now_ns) / 1000000);
     else if (effect->kind == EFFECT_IMPORT)
         buf_printf(&story->output, " %s", effect->source);
+    else if (effect->kind == EFFECT_VOLUME_REMOVE)
+        add_volume(story, effect->volume);
     else if (effect->kind == EFFECT_IMAGE_REMOVE)
         buf_printf(&story->output, " %.14s", effect->digest);
     buf_add_string(&story->output, "\n");
@@ -219,6 +231,34 @@ static void do_deleted(struct story *story)
 {
     struct input input = {.kind = INPUT_IMAGE_DELETED};
     step(story, &input);
+}
+
+/* > volume-removed NAME [no]: made-up is the one that was last asked for. */
+static void do_volume_removed(struct story *story, const char *name, bool ok)
+{
+    struct err err = ERR_INIT;
+    char last[160] = "";
+    err_set(&err, ERR_SYSTEM, "device busy");
+    for (size_t i = 0; i < story->kept_decision.n_effects; i++)
+        if (story->kept_decision.effects[i].kind == EFFECT_VOLUME_REMOVE)
+            snprintf(last, sizeof(last), "%s", story->kept_decision.effects[i].volume);
+    struct input input = {
+        .kind = INPUT_VOLUME_REMOVED,
+        .volume_removed = {.name = strcmp(name, "made-up") == 0 ? last : name, .err = ok ? NULL : &err}};
+    step(story, &input);
+}
+
+/* > volumes NAME...: recovery finds these directories. */
+static void do_volumes(struct story *story, char *rest)
+{
+    struct strings names = {0};
+    char *save = NULL;
+    for (const char *each = strtok_r(rest, " ", &save); each != NULL; each = strtok_r(NULL, " ", &save))
+        assert_int_equal(strings_add(&names, each), 0);
+    struct decision decision = {0};
+    core_recover_volumes(&story->core, story->now_ns, &names, &decision);
+    strings_release(&names);
+    conclude(story, &decision);
 }
 
 /* > store REFERENCE...: recovery finds the contents of these images. */
@@ -437,6 +477,10 @@ static void run_input(struct story *story, char *line)
         do_image_missing(story, name, atoll(word));
     else if (strcmp(verb, "deleted") == 0)
         do_deleted(story);
+    else if (strcmp(verb, "volume-removed") == 0)
+        do_volume_removed(story, name, strcmp(word, "no") != 0);
+    else if (strcmp(verb, "volumes") == 0)
+        do_volumes(story, rest);
     else if (strcmp(verb, "store") == 0)
         do_store(story, rest);
     else if (strcmp(verb, "interrupted") == 0)
