@@ -76,6 +76,9 @@ void attachment_expire_later(struct attachment *attachment, uint64_t timeout_ms)
 
 void attachment_keep_log(struct attachment *attachment)
 {
+    for (struct session *each = attachment->sessions; each != NULL; each = each->next)
+        if (each->tail != NULL)
+            log_tail_complete(each->tail);
     if (attachment->kept || !attachment->launched)
         return;
     int dir_fd = host_container_dir(attachment->output->host, attachment->container_id, NULL);

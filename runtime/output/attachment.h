@@ -91,6 +91,9 @@ void attachment_rearm(struct attachment *attachment);
 void logs_session_open(struct output *output, struct http_request *request, const char *container_id,
                        int dir_fd, bool follow, int64_t since_ns, int64_t tail_lines);
 
+/* The log's files are about to be unlinked: sessions of `logs` keep those that they have not read. */
+void logs_sessions_complete(struct output *output, const char *container_id);
+
 /* The container has ended: `logs` that follow it end too. */
 void logs_sessions_finish(struct output *output, const char *container_id);
 

@@ -4,8 +4,9 @@
  * the newest file is at its end; then inotify on the directory wakes it.
  *
  * Failure modes: a file that cannot be read is passed over; a rotation that dropped files before they were
- * read loses what rotation drops. It suspends at the end of the newest file, and while its reader does not
- * keep up (paused).
+ * read loses what rotation drops, unless the tail holds them: the file that is read is locked, and the next
+ * one before it is let go, so that no rotation can get between. It suspends at the end of the newest file,
+ * and while its reader does not keep up (paused).
  */
 #include "runtime/output/log_tail.h"
 
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,6 +37,8 @@ struct log_tail {
     off_t at_offset;
     struct buf pending; /* bytes read and not yet made into records */
     bool follow;
+    bool hold;
+    bool complete; /* no file is going to be added */
     bool paused;
     bool closed;
     const struct log_tail_ops *ops;
@@ -44,17 +48,25 @@ struct log_tail {
 void log_files_close(struct log_files *files)
 {
     for (size_t i = 0; i < files->n; i++)
-        close(files->fds[i]);
+        if (files->fds[i] >= 0)
+            close(files->fds[i]);
     files->n = 0;
 }
 
-int log_files_open(struct log_files *ret, int dir_fd, struct err *err)
+static void name_of(int i, char ret[32])
 {
+    if (i == 0)
+        strcpy(ret, "log");
+    else
+        snprintf(ret, 32, "log.%d", i);
+}
+
+static int open_names(struct log_files *ret, int dir_fd, struct err *err)
+{
+    char name[32];
     *ret = (struct log_files){0};
     for (int i = LOG_FILES_MAX - 1; i >= 0; i--) {
-        char name[32] = "log";
-        if (i > 0)
-            snprintf(name, sizeof(name), "log.%d", i);
+        name_of(i, name);
         int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         if (fd >= 0) {
             ret->fds[ret->n++] = fd;
@@ -65,6 +77,34 @@ int log_files_open(struct log_files *ret, int dir_fd, struct err *err)
         }
     }
     return 0;
+}
+
+/* A rotation that goes on while the names are opened one by one moves files past them. */
+static bool are_as_named(const struct log_files *files, int dir_fd)
+{
+    char name[32];
+    struct stat named, opened;
+    size_t n = 0;
+    for (int i = LOG_FILES_MAX - 1; i >= 0; i--) {
+        name_of(i, name);
+        if (fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        if (n == files->n || fstat(files->fds[n], &opened) < 0 || named.st_ino != opened.st_ino)
+            return false;
+        n++;
+    }
+    return n == files->n;
+}
+
+int log_files_open(struct log_files *ret, int dir_fd, struct err *err)
+{
+    for (;;) {
+        if (open_names(ret, dir_fd, err) < 0)
+            return -1;
+        if (are_as_named(ret, dir_fd))
+            return 0;
+        log_files_close(ret);
+    }
 }
 
 int log_files_dup(struct log_files *ret, const struct log_files *from, struct err *err)
@@ -89,28 +129,83 @@ static bool same_file(int a, int b)
            of_a.st_ino == of_b.st_ino;
 }
 
-/* At the end of the newest file we know: are there newer ones? Then reads on after ours, or, if rotation has
- * dropped ours meanwhile, from the oldest. */
-static bool find_newer(struct log_tail *tail)
+static void lock_current(const struct log_tail *tail)
+{
+    if (tail->hold && tail->at_file < tail->files.n)
+        flock(tail->files.fds[tail->at_file], LOCK_SH); /* nobody keeps it locked otherwise */
+}
+
+/* Goes on with the next file: locked before the one that was read is let go. */
+static void step_forward(struct log_tail *tail)
+{
+    int done = tail->files.fds[tail->at_file];
+    tail->files.fds[tail->at_file++] = -1;
+    tail->at_offset = 0;
+    lock_current(tail);
+    close(done);
+}
+
+/* The files that are newer than the newest one we know; all of them if rotation has dropped that one. */
+static int open_newer(const struct log_tail *tail, struct log_files *ret)
 {
     struct log_files now;
-    if (log_files_open(&now, tail->dir_fd, NULL) < 0)
-        return false;
-    bool known = tail->files.n > 0;
-    int current = known ? tail->files.fds[tail->files.n - 1] : -1;
     size_t next = 0;
-    for (size_t i = 0; known && i < now.n; i++)
-        if (same_file(now.fds[i], current))
+    *ret = (struct log_files){0};
+    if (log_files_open(&now, tail->dir_fd, NULL) < 0)
+        return -1;
+    for (size_t i = 0; tail->files.n > 0 && i < now.n; i++)
+        if (same_file(now.fds[i], tail->files.fds[tail->files.n - 1]))
             next = i + 1;
-    if (next == now.n) {
-        log_files_close(&now);
-        return false;
+    for (size_t i = 0; i < now.n; i++) {
+        if (i < next)
+            close(now.fds[i]);
+        else
+            ret->fds[ret->n++] = now.fds[i];
     }
-    log_files_close(&tail->files);
-    tail->files = now;
-    tail->at_file = next;
+    return 0;
+}
+
+/* At the end of the newest file we know: are there newer ones? */
+static bool find_newer(struct log_tail *tail)
+{
+    struct log_files newer;
+    if (tail->complete || open_newer(tail, &newer) < 0 || newer.n == 0)
+        return false;
+    struct log_files before = tail->files;
+    tail->files = newer;
+    tail->at_file = 0;
     tail->at_offset = 0;
+    lock_current(tail);
+    log_files_close(&before);
     return true;
+}
+
+/* Those that are read already make room. */
+static void append_newer(struct log_tail *tail)
+{
+    struct log_files newer, all = {0};
+    if (open_newer(tail, &newer) < 0)
+        return;
+    for (size_t i = tail->at_file; i < tail->files.n; i++)
+        all.fds[all.n++] = tail->files.fds[i];
+    for (size_t i = 0; i < newer.n; i++) {
+        if (all.n < LOG_FILES_MAX)
+            all.fds[all.n++] = newer.fds[i];
+        else
+            close(newer.fds[i]);
+    }
+    for (size_t i = 0; i < tail->at_file; i++)
+        if (tail->files.fds[i] >= 0)
+            close(tail->files.fds[i]);
+    tail->files = all;
+    tail->at_file = 0;
+}
+
+void log_tail_complete(struct log_tail *tail)
+{
+    if (!tail->complete)
+        append_newer(tail);
+    tail->complete = true;
 }
 
 /* Hands out complete records; false when the reader wants a pause. */
@@ -143,12 +238,10 @@ static size_t read_piece(struct log_tail *tail)
             tail->pending.size += (size_t)n;
             return (size_t)n;
         }
-        if (tail->at_file + 1 < tail->files.n) {
-            tail->at_file++;
-            tail->at_offset = 0;
-        } else if (!find_newer(tail)) {
+        if (tail->at_file + 1 < tail->files.n)
+            step_forward(tail);
+        else if (!find_newer(tail))
             return 0;
-        }
     }
     return find_newer(tail) ? read_piece(tail) : 0;
 }
@@ -291,6 +384,23 @@ int log_tail_from_last(struct log_tail *tail, size_t n, struct err *err)
     tail->at_file = start.file;
     tail->at_offset = start.offset;
     return 0;
+}
+
+/* What was dropped before it was locked is no longer there to hold anything up: the files are listed again.
+ */
+void log_tail_hold(struct log_tail *tail)
+{
+    struct stat st;
+    tail->hold = true;
+    lock_current(tail);
+    while (tail->files.n > 0 && fstat(tail->files.fds[0], &st) == 0 && st.st_nlink == 0) {
+        struct log_files now;
+        if (log_files_open(&now, tail->dir_fd, NULL) < 0)
+            return;
+        log_files_close(&tail->files);
+        tail->files = now;
+        lock_current(tail);
+    }
 }
 
 void log_tail_resume(struct log_tail *tail)

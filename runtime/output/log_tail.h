@@ -41,8 +41,15 @@ struct log_tail_ops {
 int log_tail_open(struct log_tail **ret, uv_loop_t *loop, int dir_fd, struct log_files *files_take,
                   bool follow, const struct log_tail_ops *ops, void *data, struct err *err);
 
+/* From now on the container's output waits where its log would lose what this reader has not had (the lock
+ * of runtime/shim/cri_log.h). Before the first callback only. */
+void log_tail_hold(struct log_tail *tail);
+
 /* Starts at the last `n` complete lines instead. Before the first callback only. */
 int log_tail_from_last(struct log_tail *tail, size_t n, struct err *err);
+
+/* The files are about to be unlinked, and no more will be written: those there are now are all. */
+void log_tail_complete(struct log_tail *tail);
 
 void log_tail_resume(struct log_tail *tail);
 

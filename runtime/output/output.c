@@ -145,6 +145,7 @@ void output_on_launched(struct output *output, const char *container_id)
 
 void output_on_remove(struct output *output, const char *container_id)
 {
+    logs_sessions_complete(output, container_id);
     struct attachment *attachment = attachment_find(output, container_id);
     if (attachment != NULL)
         attachment_keep_log(attachment);

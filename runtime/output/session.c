@@ -136,9 +136,11 @@ static int open_tail(struct session *session, struct err *err)
     uv_loop_t *loop = session->output->loop;
     if (!attachment->kept) {
         auto_fd int dir_fd = host_container_dir(session->output->host, attachment->container_id, err);
-        return dir_fd < 0
-                   ? -1
-                   : log_tail_open(&session->tail, loop, dir_fd, NULL, follow, &tail_ops, session, err);
+        if (dir_fd < 0 ||
+            log_tail_open(&session->tail, loop, dir_fd, NULL, follow, &tail_ops, session, err) < 0)
+            return -1;
+        log_tail_hold(session->tail);
+        return 0;
     }
     if (attachment->files.n == 0) {
         if (attachment->end != NULL)
@@ -238,6 +240,13 @@ void logs_session_open(struct output *output, struct http_request *request, cons
     if (log_tail_open(&session->tail, output->loop, dir_fd, NULL, follow, &tail_ops, session, &err) < 0 ||
         (tail_lines >= 0 && log_tail_from_last(session->tail, (size_t)tail_lines, &err) < 0))
         fail_session(session, &err);
+}
+
+void logs_sessions_complete(struct output *output, const char *container_id)
+{
+    for (struct session *each = output->log_sessions; each != NULL; each = each->next)
+        if (strcmp(each->container_id, container_id) == 0 && each->tail != NULL)
+            log_tail_complete(each->tail);
 }
 
 void logs_sessions_finish(struct output *output, const char *container_id)

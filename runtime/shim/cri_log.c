@@ -5,11 +5,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PREFIX_MAX 64 /* time, stream and tag of one entry, and the newline */
+/* What one read can become at most: an entry for each byte. */
+#define GROWTH_MAX ((uint64_t)CRI_TEXT_MAX * (PREFIX_MAX + 2))
 
 void cri_log_init(struct cri_log *log, int dir_fd, uint64_t max_bytes, uint32_t files)
 {
@@ -19,6 +23,7 @@ void cri_log_init(struct cri_log *log, int dir_fd, uint64_t max_bytes, uint32_t 
     log->max_bytes = max_bytes;
     log->files = files;
     log->lost_bytes = 0;
+    log->watch_fd = -1;
     log->used = 0;
 }
 
@@ -107,8 +112,43 @@ void cri_log_add(struct cri_log *log, const char *stream, int64_t now_ns, const 
         flush(log);
 }
 
+static bool is_locked(const struct cri_log *log, const char *name)
+{
+    int fd = openat(log->dir_fd, name, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool locked = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    close(fd);
+    return locked;
+}
+
+/* A reader ends with a close of what it opened for reading; ours above was open for writing. */
+static bool watch(struct cri_log *log, const char *name)
+{
+    char path[64], ignored[512];
+    if (log->watch_fd < 0)
+        log->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    while (log->watch_fd >= 0 && read(log->watch_fd, ignored, sizeof(ignored)) > 0)
+        ;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", log->dir_fd, name);
+    return log->watch_fd >= 0 && inotify_add_watch(log->watch_fd, path, IN_CLOSE_NOWRITE | IN_ONESHOT) >= 0;
+}
+
+/* With one file there is nothing older to wait for: who reads it reads what is being written. */
+bool cri_log_is_held(struct cri_log *log)
+{
+    char oldest[24];
+    if (log->files < 2 || log->size_bytes + GROWTH_MAX <= log->max_bytes)
+        return false;
+    snprintf(oldest, sizeof(oldest), "log.%u", log->files - 1);
+    return is_locked(log, oldest) && watch(log, oldest) && is_locked(log, oldest);
+}
+
 void cri_log_close(struct cri_log *log)
 {
+    if (log->watch_fd >= 0)
+        close(log->watch_fd);
+    log->watch_fd = -1;
     if (log->fd >= 0)
         close(log->fd);
     log->fd = -1;

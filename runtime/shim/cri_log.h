@@ -8,11 +8,15 @@
  * is rotated to log.1, log.2 ...; entries are never split between files. Output that cannot be written (disk
  * full) is counted, and the container goes on.
  *
+ * A reader that wants everything takes a shared lock (flock(2)) on the file that it reads: a rotation that
+ * would drop that one has to wait, and with it the container's output (cri_log_is_held).
+ *
  * One thread; no allocation.
  */
 #ifndef WHARF_RUNTIME_SHIM_CRI_LOG_H
 #define WHARF_RUNTIME_SHIM_CRI_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +29,7 @@ struct cri_log {
     uint64_t max_bytes;
     uint32_t files;
     uint64_t lost_bytes;
+    int watch_fd; /* readable when a file that holds up a rotation may have been let go; -1 until needed */
     size_t used;
     char pending[2 * CRI_TEXT_MAX];
 };
@@ -33,6 +38,10 @@ void cri_log_init(struct cri_log *log, int dir_fd, uint64_t max_bytes, uint32_t 
 
 /* Appends what was read from a stream at `now_ns` (realtime) and writes it out. */
 void cri_log_add(struct cri_log *log, const char *stream, int64_t now_ns, const char *data, size_t size);
+
+/* True while no more should be added, since that could drop a file that is being read. What is added all the
+ * same is written. While it is true watch_fd becomes readable when it is worth asking again. */
+bool cri_log_is_held(struct cri_log *log);
 
 void cri_log_close(struct cri_log *log);
 

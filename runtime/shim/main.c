@@ -384,7 +384,7 @@ static bool hear_report(struct shim *shim)
     return true;
 }
 
-enum { ON_REPORT, ON_END, ON_OUT, ON_ERR, ON_STREAMS };
+enum { ON_REPORT, ON_END, ON_LOG, ON_OUT, ON_ERR, ON_STREAMS };
 
 /* The output's descriptors once more: a terminal's came with the report. */
 static void react_to_output(struct shim *shim, const struct pollfd *found)
@@ -402,17 +402,20 @@ static void react_to_output(struct shim *shim, const struct pollfd *found)
 }
 
 /* Until the process has ended; false if the command could not be executed. Before it runs, a terminal's
- * output is no output yet. */
+ * output is no output yet. Output that would push out of the log what somebody has yet to read waits, but not
+ * beyond the end, when the pipes' contents are all there is to come. */
 static bool attend(struct shim *shim)
 {
     struct pollfd found[ON_STREAMS + STREAMS_POLL_MAX];
     bool terminal = (shim->plan.header.flags & PLAN_TERMINAL) != 0;
     while (shim->finished_at_ns == 0) {
-        bool starting = terminal && shim->report_fd >= 0;
+        bool held = cri_log_is_held(&shim->log);
+        bool wait = held || (terminal && shim->report_fd >= 0);
         found[ON_REPORT] = (struct pollfd){.fd = shim->report_fd, .events = POLLIN};
         found[ON_END] = (struct pollfd){.fd = shim->pid_fd, .events = POLLIN};
-        found[ON_OUT] = (struct pollfd){.fd = starting ? -1 : shim->out_fd, .events = POLLIN};
-        found[ON_ERR] = (struct pollfd){.fd = shim->err_fd, .events = POLLIN};
+        found[ON_OUT] = (struct pollfd){.fd = wait ? -1 : shim->out_fd, .events = POLLIN};
+        found[ON_ERR] = (struct pollfd){.fd = held ? -1 : shim->err_fd, .events = POLLIN};
+        found[ON_LOG] = (struct pollfd){.fd = held ? shim->log.watch_fd : -1, .events = POLLIN};
         size_t n = ON_STREAMS + streams_prepare(&shim->streams, found + ON_STREAMS);
         if (poll(found, n, -1) < 0)
             continue;

@@ -130,6 +130,22 @@ load helper
     seq 1 100000 | cmp - "$BATS_TEST_TMPDIR/out"
 }
 
+@test "output beyond what the log keeps arrives whole, also at a slow reader" {
+    local sum
+    sum=$(seq 1 1500000 | sha256sum)
+    [ "$(wharf run --rm busybox seq 1 1500000 | sha256sum)" = "$sum" ]
+    sum=$(head -c 100000000 /dev/zero | sha256sum)
+    mkfifo "$BATS_TEST_TMPDIR/slow"
+    wharf run --rm busybox head -c 100000000 /dev/zero >"$BATS_TEST_TMPDIR/slow" &
+    local client=$! got
+    # Nothing is read until the container has to wait for us: its log's files are all there.
+    exec {reader}<"$BATS_TEST_TMPDIR/slow"
+    eventually compgen -G "$WHARF_STATE_DIR/containers/*/log.2"
+    got=$(sha256sum <&"$reader")
+    wait "$client"
+    [ "$got" = "$sum" ]
+}
+
 @test "a reader that stops reading ends the client like any filter" {
     run -0 bash -c 'wharf run --name piped busybox seq 1 100000 | head -1'
     [ "${lines[0]}" = 1 ]

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -175,6 +176,66 @@ static void shows_the_last_lines(void **state)
     }
 }
 
+static void rotate(struct fixture *f)
+{
+    renameat(f->dir_fd, "log.1", f->dir_fd, "log.2"); /* which may not be there yet */
+    assert_int_equal(renameat(f->dir_fd, "log", f->dir_fd, "log.1"), 0);
+}
+
+/* Files that came after the tail was opened, and go before it gets to them. */
+static void files_that_are_unlinked_are_read_whole(void **state)
+{
+    struct fixture *f = *state;
+    append(f, 1, 5);
+    struct log_tail *tail = open_tail(f, true);
+    run_until(f, 5);
+    append(f, 6, 8);
+    rotate(f);
+    append(f, 9, 10);
+    rotate(f);
+    append(f, 11, 12);
+    log_tail_complete(tail);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(unlinkat(f->dir_fd, i == 0 ? "log.2" : "log.1", 0), 0);
+    append(f, 13, 13); /* of the container's next start, which is not this reader's */
+    assert_int_equal(unlinkat(f->dir_fd, "log", 0), 0);
+    append(f, 14, 14);
+    log_tail_finish(tail);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_true(f->ended);
+    assert_seen(f, 1, 13);
+    log_tail_close(tail);
+}
+
+static bool is_locked(const struct fixture *f, const char *name)
+{
+    auto_fd int fd = openat(f->dir_fd, name, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    return flock(fd, LOCK_EX | LOCK_NB) < 0;
+}
+
+static void holds_the_file_it_reads(void **state)
+{
+    struct fixture *f = *state;
+    append(f, 1, 3);
+    rotate(f);
+    append(f, 4, 5);
+    f->pause_after = 2;
+    struct log_tail *tail = open_tail(f, true);
+    log_tail_hold(tail);
+    assert_true(is_locked(f, "log.1"));
+    assert_false(is_locked(f, "log"));
+    run_until(f, 2);
+    assert_true(is_locked(f, "log.1"));
+    log_tail_resume(tail);
+    run_until(f, 4);
+    log_tail_resume(tail);
+    run_until(f, 5);
+    assert_false(is_locked(f, "log.1"));
+    assert_true(is_locked(f, "log"));
+    log_tail_close(tail);
+}
+
 static void kept_files_outlive_their_names(void **state)
 {
     struct fixture *f = *state;
@@ -217,6 +278,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(goes_on_where_a_slow_reader_paused, setup, teardown),
         cmocka_unit_test_setup_teardown(shows_the_last_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(kept_files_outlive_their_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(files_that_are_unlinked_are_read_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(holds_the_file_it_reads, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

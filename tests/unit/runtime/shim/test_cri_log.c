@@ -6,8 +6,10 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -118,6 +120,29 @@ static void lost_output_is_counted(void **state)
     assert_int_equal(f->log.lost_bytes, strlen(TIME "stdout F a\n"));
 }
 
+/* Three files at most: the oldest is log.2. */
+static void a_file_that_is_read_holds_rotations_up(void **state)
+{
+    struct fixture *f = *state;
+    cri_log_init(&f->log, f->fd, 50, 3);
+    for (int i = 0; i < 3; i++)
+        add(f, "stdout", "a line that fills a file\n");
+    assert_false(cri_log_is_held(&f->log));
+    int reader = openat(f->fd, "log.2", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(reader, LOCK_SH), 0);
+    assert_true(cri_log_is_held(&f->log));
+    struct pollfd found = {.fd = f->log.watch_fd, .events = POLLIN};
+    assert_int_equal(poll(&found, 1, 0), 0);
+    close(reader);
+    assert_int_equal(poll(&found, 1, 5000), 1);
+    assert_false(cri_log_is_held(&f->log));
+    /* one that is not the oldest holds nothing up */
+    reader = openat(f->fd, "log.1", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(reader, LOCK_SH), 0);
+    assert_false(cri_log_is_held(&f->log));
+    close(reader);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +151,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(rotation_keeps_whole_entries, setup, teardown),
         cmocka_unit_test_setup_teardown(an_old_file_is_gone_on_with, setup, teardown),
         cmocka_unit_test_setup_teardown(lost_output_is_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_that_is_read_holds_rotations_up, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
