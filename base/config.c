@@ -33,6 +33,8 @@ enum config_key {
     KEY_PARTITIONS,
     KEY_REPLICATION,
     KEY_SNAPSHOT_EVERY,
+    KEY_OCI_EVENT_LOG,
+    KEY_OCI_EVENT_NODE,
     CONFIG_KEYS,
 };
 
@@ -104,6 +106,8 @@ static const struct {
     [KEY_PARTITIONS] = {"partitions", "WHARF_PARTITIONS", check_count},
     [KEY_REPLICATION] = {"replication", "WHARF_REPLICATION", check_count},
     [KEY_SNAPSHOT_EVERY] = {"snapshot-every", "WHARF_SNAPSHOT_EVERY", check_many},
+    [KEY_OCI_EVENT_LOG] = {"oci-event-log", "WHARF_OCI_EVENT_LOG", check_directory},
+    [KEY_OCI_EVENT_NODE] = {"oci-event-node", "WHARF_OCI_EVENT_NODE", check_node},
 };
 
 /* ---- settings ---- */
@@ -396,10 +400,13 @@ static int build(struct config *ret, struct config_settings *settings, struct er
     config.node = take_or(settings, KEY_NODE, "");
     config.user = take_or(settings, KEY_USER, "wharf");
     config.cgroup_parent = take_or(settings, KEY_CGROUP_PARENT, "wharf");
+    config.oci_event_log = take_or(settings, KEY_OCI_EVENT_LOG, "");
+    config.oci_event_node = take_or(settings, KEY_OCI_EVENT_NODE, "");
     config.kafka = settings->kafka != NULL ? steal_ptr(settings->kafka) : calloc(1, sizeof(char *));
     if (config.state_dir == NULL || config.run_dir == NULL || config.log_url == NULL ||
         config.redis_url == NULL || config.node == NULL || config.user == NULL ||
-        config.cgroup_parent == NULL || config.kafka == NULL) {
+        config.cgroup_parent == NULL || config.oci_event_log == NULL || config.oci_event_node == NULL ||
+        config.kafka == NULL) {
         config_release(&config);
         return err_nomem(err, "reading the configuration");
     }
@@ -430,6 +437,8 @@ void config_release(struct config *config)
     free(config->node);
     free(config->user);
     free(config->cgroup_parent);
+    free(config->oci_event_log);
+    free(config->oci_event_node);
     free_pairs(config->kafka);
     *config = (struct config){.state_dir = NULL};
 }
@@ -446,7 +455,8 @@ static int take_option(int argc, char **argv, int *at, char **ret_key, const cha
     auto_free char *key = strndup(arg + 2, size);
     if (key == NULL)
         return err_nomem(err, "reading the options");
-    if (strcmp(key, "config") != 0 && key_by_name(key) < 0 && !is_kafka(key))
+    bool for_others = strncmp(key, "oci-", 4) == 0; /* wharf-oci has options of its own */
+    if (strcmp(key, "config") != 0 && (key_by_name(key) < 0 || for_others) && !is_kafka(key))
         return err_set(err, ERR_INVALID, "unknown option '--%s'", key);
     if (equals == NULL && *at + 1 >= argc)
         return err_set(err, ERR_INVALID, "option '--%s' needs a value", key);

@@ -24,6 +24,10 @@ struct config {
     char *node;             /* "node", default the host name */
     char *user;             /* "user", default wharf: whom writer, projector and query become */
     char *cgroup_parent;    /* "cgroup-parent", default wharf: under which containers' cgroups are made */
+    char *oci_event_log;    /* "oci-event-log", default "": the writer's socket that wharf-oci reports to; "":
+                               none */
+    char *oci_event_node;   /* "oci-event-node", default "": the node whose events those are, if there are
+                               several */
     uint32_t partitions;    /* "partitions", of topics to be created; 0 = default */
     uint32_t replication;   /* "replication", of topics to be created; 0 = default */
     int64_t snapshot_every; /* "snapshot-every", events between snapshots, default 10000; 0 = none */

@@ -16,10 +16,13 @@
 
 #include "base/defence.h"
 #include "base/cleanup.h"
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/say.h"
 #include "base/timestamp.h"
 #include "base/version.h"
+#include "cmd/client/http.h"
 #include "cmd/client/options.h"
 #include "runtime/oci/oci.h"
 
@@ -53,6 +56,9 @@ static struct {
 
 static const struct option_row GLOBAL[] = {
     STRING(options.root, 0, "root", "DIR", "where the state of containers is (" DEFAULT_ROOT ")"),
+    STRING(options.event_log, 0, "event-log", "SOCKET",
+           "report what is done to the writer at SOCKET (oci-event-log of wharf.conf)"),
+    STRING(options.event_node, 0, "event-node", "NODE", "whose events that becomes, where there are several"),
     STRING(log, 0, "log", "FILE", "append errors and warnings to FILE as well"),
     STRING(log_format, 0, "log-format", "FORMAT", "text or json (text)"),
     FLAG(systemd_cgroup, 0, "systemd-cgroup", "not supported: cgroups are made in the file system"),
@@ -285,6 +291,55 @@ static void warn(const char *message)
     write_log("warning", message);
 }
 
+/* 400, 413 and 422 are about the report itself, and will not change. */
+static int deliver(const char *socket_path, const char *key, const char *body, int timeout_ms,
+                   struct err *err)
+{
+    struct http_call call = HTTP_CALL_INIT;
+    auto_buf struct buf headers = BUF_INIT;
+    buf_printf(&headers, "Idempotency-Key: oci-%s\r\nContent-Type: application/json\r\n", key);
+    const struct http_request request = {.method = "POST",
+                                         .target = "/v1/commands",
+                                         .headers = headers.data,
+                                         .body = body,
+                                         .body_size = strlen(body)};
+    if (headers.failed)
+        return err_nomem(err, "reporting to the event log");
+    int result = http_connect(&call, "writer", socket_path, err);
+    if (result == 0)
+        result = http_send(&call, &request, err);
+    if (result == 0)
+        result = http_receive_all(&call, timeout_ms, err);
+    int status = call.response.status;
+    if (result == 0 && status / 100 != 2) {
+        const struct buf *text = &call.response.body;
+        json_auto_t *problem = json_loadb(text->size > 0 ? text->data : "", text->size, 0, NULL);
+        const char *detail = json_string_value(json_object_get(problem, "detail"));
+        err_fill(err, ERR_UNAVAILABLE, "the writer answered %d: %s", status,
+                 detail == NULL ? "no reason" : detail);
+        result = status == 400 || status == 413 || status == 422 ? 1 : -1;
+    }
+    http_release(&call);
+    return result;
+}
+
+/* For callers who cannot pass options, as podman's clean-up. A configuration that is wrong is no reason not
+ * to start a container. */
+static void find_event_log(struct arguments *arguments, struct config *config)
+{
+    struct err err = ERR_INIT;
+    arguments->options.deliver = deliver;
+    if (arguments->options.event_log == NULL && config_load(config, NULL, NULL, 0, &err) < 0)
+        warn(err.message);
+    if (arguments->options.event_log == NULL)
+        arguments->options.event_log = config->oci_event_log;
+    if (arguments->options.event_node == NULL && config->oci_event_node != NULL &&
+        config->oci_event_node[0] != '\0')
+        arguments->options.event_node = config->oci_event_node;
+    if (arguments->options.event_log != NULL && arguments->options.event_log[0] == '\0')
+        arguments->options.event_log = NULL;
+}
+
 static const struct verb *find_verb(const char *name)
 {
     for (size_t i = 0; i < N_VERBS; i++) {
@@ -347,7 +402,11 @@ static int execute(const struct verb *verb, struct arguments *arguments, int arg
     /* What the caller left open by accident is not for the container (CVE-2024-21626). */
     if (DEFENDED(CLOSED_DESCRIPTORS))
         syscall(SYS_close_range, 3u + (unsigned)arguments->options.preserve_fds, ~0u, CLOSE_RANGE_CLOEXEC);
-    return verb->execute(arguments, argv, ret_code, err);
+    struct config config = {.state_dir = NULL};
+    find_event_log(arguments, &config);
+    int result = verb->execute(arguments, argv, ret_code, err);
+    config_release(&config);
+    return result;
 }
 
 int main(int argc, char **argv)

@@ -136,6 +136,24 @@ const char *check_exit_reason(const char *text)
                : "must be exited, signaled, oom-killed, shim-lost, host-restart, state-lost or unknown";
 }
 
+const char *check_oci_id(const char *text)
+{
+    size_t size = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.");
+    return size > 0 && size <= 255 && text[size] == '\0'
+               ? NULL
+               : "must be 1 to 255 letters, digits and '_', '+', '-', '.'";
+}
+
+const char *check_oci_action(const char *text)
+{
+    static const char *const words[] = {"created", "started", "killed",  "paused", "resumed", "updated",
+                                        "exec",    "exited",  "deleted", "failed", NULL};
+    return is_one_of(text, words)
+               ? NULL
+               : "must be created, started, killed, paused, resumed, updated, exec, exited, "
+                 "deleted or failed";
+}
+
 const char *check_time(const char *text)
 {
     int64_t ignored;

@@ -190,6 +190,8 @@ const char *command_reference(const struct command *command)
         return command->data.volume_create.name;
     case COMMAND_VOLUME_REMOVE:
         return command->data.volume_remove.volume;
+    case COMMAND_OCI_REPORT:
+        return command->data.oci_report.container;
     case COMMAND_CONTAINER_RUN:
     case COMMAND_CONTAINER_CREATE:
     case COMMAND_TYPES:

@@ -198,6 +198,8 @@ const char *check_network(const char *text);
 const char *check_signal(const char *text);
 const char *check_exit_reason(const char *text);
 const char *check_time(const char *text);
+const char *check_oci_id(const char *text);
+const char *check_oci_action(const char *text);
 
 /* The longest system call filter that a spec carries, in bytes. */
 #define SECCOMP_PROFILE_MAX 131072

@@ -445,6 +445,7 @@ static void evolve_container(struct container *container, const struct event *ev
     case EVENT_IMAGE_REMOVED:
     case EVENT_VOLUME_CREATED:
     case EVENT_VOLUME_REMOVED:
+    case EVENT_OCI_REPORTED:
     case EVENT_COMMAND_DONE:
     case EVENT_COMMAND_REFUSED:
     case EVENT_COMMAND_FAILED:
@@ -601,6 +602,7 @@ static enum apply_result evolve(struct node_state *state, const struct event *ev
     case EVENT_VOLUME_REMOVED:
         return apply_volume_removed(state, event);
     case EVENT_NODE_ORPHAN_DESTROYED:
+    case EVENT_OCI_REPORTED:
         return APPLY_DONE;
     case EVENT_NODE_RECORD_PARKED:
         return node_state_skip_offset(state, event->data.node_record_parked.offset) == 0 ? APPLY_DONE

@@ -223,6 +223,7 @@ static void set_changed_fields(struct view *view, struct view_container *contain
     case EVENT_IMAGE_REMOVED:
     case EVENT_VOLUME_CREATED:
     case EVENT_VOLUME_REMOVED:
+    case EVENT_OCI_REPORTED:
     case EVENT_COMMAND_DONE:
     case EVENT_COMMAND_REFUSED:
     case EVENT_COMMAND_FAILED:
@@ -384,6 +385,28 @@ static enum project_result project_outcome(struct view *view, const struct event
     return PROJECT_DONE;
 }
 
+/* A container of somebody else's has a history here and nothing else. It is one of the past from its creation
+ * on; of one whose creation was not reported, or is forgotten, the log has the whole history. */
+static enum project_result project_oci(struct view *view, const struct event *event, int64_t offset,
+                                       struct ops *ret)
+{
+    const char *id = event->envelope.subject;
+    if (!container_id_is_valid(id) || view_container(view, id) != NULL)
+        return PROJECT_ILLEGAL;
+    if (!past_has(view, id)) {
+        if (strcmp(event->data.oci_reported.action, "created") != 0)
+            return PROJECT_DONE;
+        auto_buf struct buf name = BUF_INIT;
+        buf_printf(&name, "%s/%s", event->envelope.node, event->data.oci_reported.container);
+        if (name.failed)
+            return PROJECT_NOMEM;
+        ops_add(ret, OP_ZADD, VIEW_IDS, "", "0", id, NULL);
+        past_add(view, id, name.data, ret);
+    }
+    add_history(ret, id, offset);
+    return PROJECT_DONE;
+}
+
 static enum project_result dispatch(struct view *view, struct view_node *node, const struct event *event,
                                     int64_t offset, struct ops *ret)
 {
@@ -403,6 +426,8 @@ static enum project_result dispatch(struct view *view, struct view_node *node, c
     case EVENT_VOLUME_CREATED:
     case EVENT_VOLUME_REMOVED:
         return project_volume(event, ret);
+    case EVENT_OCI_REPORTED:
+        return project_oci(view, event, offset, ret);
     case EVENT_COMMAND_DONE:
     case EVENT_COMMAND_REFUSED:
     case EVENT_COMMAND_FAILED:

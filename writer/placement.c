@@ -148,7 +148,7 @@ static const struct placement_node *node_of(const struct placement *placement, c
 static bool is_about_container(enum command_type type)
 {
     return type != COMMAND_IMAGE_IMPORT && type != COMMAND_IMAGE_REMOVE && type != COMMAND_VOLUME_CREATE &&
-           type != COMMAND_VOLUME_REMOVE;
+           type != COMMAND_VOLUME_REMOVE && type != COMMAND_OCI_REPORT;
 }
 
 enum placement_result placement_choose(const struct placement *placement, const struct command *command,

@@ -161,6 +161,9 @@ void decide_image_import(struct core *core, const struct command *command, struc
                          struct decision *ret);
 void decide_image_remove(struct core *core, const struct command *command, const struct cause *cause,
                          int64_t now_ns, struct decision *ret);
+/* decide_oci.c */
+void decide_oci_report(struct core *core, const struct command *command, const struct cause *cause,
+                       int64_t now_ns, struct decision *ret);
 void decide_imported(struct core *core, const struct input *input, struct decision *ret);
 void image_operations_release(struct core *core);
 

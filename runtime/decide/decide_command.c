@@ -284,6 +284,8 @@ void decide_command(struct core *core, const struct command *command, int64_t of
         decide_volume_create(core, command, &d.cause, now_ns, ret);
     else if (command->type == COMMAND_VOLUME_REMOVE)
         decide_volume_remove(core, command, &d.cause, now_ns, ret);
+    else if (command->type == COMMAND_OCI_REPORT)
+        decide_oci_report(core, command, &d.cause, now_ns, ret);
     else if (reference != NULL)
         decide_about_container(&d, reference);
     else

@@ -29,6 +29,7 @@
 #include "runtime/oci/hooks.h"
 #include "runtime/oci/host.h"
 #include "runtime/oci/launch.h"
+#include "runtime/oci/report.h"
 #include "runtime/oci/resources.h"
 #include "runtime/oci/state.h"
 #include "runtime/sandbox/oci_check.h"
@@ -262,8 +263,8 @@ static int open_console(struct creation *creation, struct err *err)
     return oci_console_open(&creation->console, creation->options, terminal, creation->stays, err);
 }
 
-int oci_make_container(const struct oci_options *options, const char *id, bool stays, struct oci_made *ret,
-                       struct err *err)
+static int make_container(const struct oci_options *options, const char *id, bool stays, struct oci_made *ret,
+                          struct err *err)
 {
     struct creation creation = {.options = options,
                                 .stays = stays,
@@ -285,6 +286,14 @@ int oci_make_container(const struct oci_options *options, const char *id, bool s
     }
     release(&creation);
     return result;
+}
+
+int oci_make_container(const struct oci_options *options, const char *id, bool stays, struct oci_made *ret,
+                       struct err *err)
+{
+    struct oci_report report;
+    oci_report_begin(&report, options, "create", id);
+    return oci_report_end(&report, "created", make_container(options, id, stays, ret, err), err);
 }
 
 int oci_create(const struct oci_options *options, const char *id, struct err *err)

@@ -10,6 +10,7 @@
 #include "runtime/oci/create.h"
 #include "runtime/oci/hooks.h"
 #include "runtime/oci/host.h"
+#include "runtime/oci/report.h"
 #include "runtime/oci/state.h"
 
 #define END_TIMEOUT_MS 10000
@@ -72,7 +73,10 @@ static int delete (const struct oci_options *options, const char *id, struct err
 int oci_delete(const struct oci_options *options, const char *id, struct err *err)
 {
     struct err why = ERR_INIT;
-    if (delete (options, id, &why) == 0 || (options->force && why.code == ERR_NOT_FOUND))
+    struct oci_report report;
+    oci_report_begin(&report, options, "delete", id);
+    if (oci_report_end(&report, "deleted", delete (options, id, &why), &why) == 0 ||
+        (options->force && why.code == ERR_NOT_FOUND))
         return 0;
     if (err != NULL)
         *err = why;

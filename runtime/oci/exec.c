@@ -21,6 +21,7 @@
 #include "runtime/oci/host.h"
 #include "runtime/oci/launch.h"
 #include "runtime/oci/oci.h"
+#include "runtime/oci/report.h"
 #include "runtime/oci/state.h"
 #include "runtime/oci/wait.h"
 #include "runtime/sandbox/oci_json.h"
@@ -38,6 +39,7 @@ struct execution {
     struct oci_wait wait;
     struct buf plan;
     json_t *config;
+    struct oci_report report;
     int target_fd, master_fd;
 };
 
@@ -90,6 +92,7 @@ static int compile(struct execution *execution, char *const *argv, bool *ret_ter
     if (oci_host_check_process(process, err) < 0)
         return -1;
     *ret_terminal = oci_flag(process, "terminal");
+    oci_report_set(&execution->report, "command", json_incref(json_object_get(process, "args")));
     return oci_plan_process(&input, &execution->plan, err);
 }
 
@@ -144,21 +147,34 @@ static void release(struct execution *execution)
     json_decref(execution->config);
 }
 
+static int begin(struct execution *execution, const char *id, char *const *argv, struct err *err)
+{
+    if (oci_container_open(&execution->container, execution->options->root, id, false, err) < 0 ||
+        prepare(execution, argv, err) < 0)
+        return -1;
+    if (execute(execution, err) == 0)
+        return 0;
+    oci_launch_abandon(&execution->launch);
+    return -1;
+}
+
 static int run(struct execution *execution, const char *id, char *const *argv, int *ret_exit_code,
                struct err *err)
 {
     const struct oci_options *options = execution->options;
-    if (oci_container_open(&execution->container, options->root, id, false, err) < 0 ||
-        prepare(execution, argv, err) < 0)
+    oci_report_begin(&execution->report, options, "exec", id);
+    int result = begin(execution, id, argv, err);
+    pid_t pid = execution->launch.pid;
+    oci_report_set(&execution->report, "pid", pid > 0 ? json_integer(pid) : NULL);
+    if (oci_report_end(&execution->report, "exec", result, err) < 0)
         return -1;
-    if (execute(execution, err) < 0) {
-        oci_launch_abandon(&execution->launch);
-        return -1;
-    }
     if (options->detach)
         return 0;
-    int code = oci_wait_end(&execution->wait, execution->launch.pid, execution->master_fd, err);
-    if (code < 0)
+    oci_report_begin(&execution->report, options, "exec", id);
+    oci_report_set(&execution->report, "pid", json_integer(pid));
+    int code = oci_wait_end(&execution->wait, pid, execution->master_fd, err);
+    oci_report_set(&execution->report, "exit_code", code < 0 ? NULL : json_integer(code));
+    if (oci_report_end(&execution->report, "exited", code < 0 ? -1 : 0, err) < 0)
         return -1;
     *ret_exit_code = code;
     return 0;

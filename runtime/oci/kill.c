@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "runtime/oci/cgroups.h"
 #include "runtime/oci/oci.h"
+#include "runtime/oci/report.h"
 #include "runtime/oci/state.h"
 
 static int parse_signal(const char *text, struct err *err)
@@ -39,7 +40,7 @@ static void signal_one(pid_t pid, void *data)
     kill(pid, *(int *)data);
 }
 
-int oci_kill(const struct oci_options *options, const char *id, const char *signal, struct err *err)
+static int send_signal(const struct oci_options *options, const char *id, const char *signal, struct err *err)
 {
     auto_container struct oci_container container = OCI_CONTAINER_INIT;
     int number = parse_signal(signal, err);
@@ -58,7 +59,7 @@ int oci_kill(const struct oci_options *options, const char *id, const char *sign
     return 0;
 }
 
-int oci_pause(const struct oci_options *options, const char *id, struct err *err)
+static int pause_container(const struct oci_options *options, const char *id, struct err *err)
 {
     auto_container struct oci_container container = OCI_CONTAINER_INIT;
     if (oci_container_open(&container, options->root, id, true, err) < 0)
@@ -70,7 +71,7 @@ int oci_pause(const struct oci_options *options, const char *id, struct err *err
     return oci_cgroups_freeze(container.document, true, err);
 }
 
-int oci_resume(const struct oci_options *options, const char *id, struct err *err)
+static int resume_container(const struct oci_options *options, const char *id, struct err *err)
 {
     auto_container struct oci_container container = OCI_CONTAINER_INIT;
     if (oci_container_open(&container, options->root, id, true, err) < 0)
@@ -80,4 +81,26 @@ int oci_resume(const struct oci_options *options, const char *id, struct err *er
         return err_set(err, ERR_CONFLICT, "cannot resume the container '%s': it is not paused but %s", id,
                        oci_status_name(status));
     return oci_cgroups_freeze(container.document, false, err);
+}
+
+int oci_kill(const struct oci_options *options, const char *id, const char *signal, struct err *err)
+{
+    struct oci_report report;
+    oci_report_begin(&report, options, "kill", id);
+    oci_report_set(&report, "signal", json_string(signal));
+    return oci_report_end(&report, "killed", send_signal(options, id, signal, err), err);
+}
+
+int oci_pause(const struct oci_options *options, const char *id, struct err *err)
+{
+    struct oci_report report;
+    oci_report_begin(&report, options, "pause", id);
+    return oci_report_end(&report, "paused", pause_container(options, id, err), err);
+}
+
+int oci_resume(const struct oci_options *options, const char *id, struct err *err)
+{
+    struct oci_report report;
+    oci_report_begin(&report, options, "resume", id);
+    return oci_report_end(&report, "resumed", resume_container(options, id, err), err);
 }

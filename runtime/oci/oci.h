@@ -64,6 +64,13 @@ struct oci_options {
     /* events: */
     bool stats;
     const char *interval; /* seconds, or with ms, s, m */
+    /* Where actions are reported to (report.h): the writer's socket and, where it has several nodes, which
+     * one; NULL: nowhere. `deliver` sends a command under its idempotency key: 0 if it is on the log, 1 if it
+     * never will be, -1 if later may be better. */
+    const char *event_log;
+    const char *event_node;
+    int (*deliver)(const char *socket_path, const char *key, const char *body, int timeout_ms,
+                   struct err *err);
     /* Called with what goes on although it failed, as a poststop hook may. */
     void (*warn)(const char *message);
 };

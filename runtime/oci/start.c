@@ -13,6 +13,7 @@
 #include "runtime/oci/create.h"
 #include "runtime/oci/follow.h"
 #include "runtime/oci/hooks.h"
+#include "runtime/oci/report.h"
 #include "runtime/oci/state.h"
 #include "runtime/oci/wait.h"
 
@@ -53,7 +54,7 @@ static int let_go(const struct oci_container *container, const json_t *config, j
     return -1;
 }
 
-int oci_start(const struct oci_options *options, const char *id, struct err *err)
+static int start(const struct oci_options *options, const char *id, struct err *err)
 {
     auto_container struct oci_container container = OCI_CONTAINER_INIT;
     if (oci_container_open(&container, options->root, id, true, err) < 0)
@@ -78,6 +79,13 @@ int oci_start(const struct oci_options *options, const char *id, struct err *err
     return 0;
 }
 
+int oci_start(const struct oci_options *options, const char *id, struct err *err)
+{
+    struct oci_report report;
+    oci_report_begin(&report, options, "start", id);
+    return oci_report_end(&report, "started", start(options, id, err), err);
+}
+
 /* --- run --- */
 
 static int run(const struct oci_options *options, const char *id, struct oci_wait *wait, int *ret_exit_code,
@@ -95,8 +103,11 @@ static int run(const struct oci_options *options, const char *id, struct oci_wai
     }
     if (options->detach)
         return 0;
+    struct oci_report report;
+    oci_report_begin(&report, options, "run", id);
     int code = oci_wait_end(wait, made.pid, master_fd, err);
-    if (code < 0)
+    oci_report_set(&report, "exit_code", code < 0 ? NULL : json_integer(code));
+    if (oci_report_end(&report, "exited", code < 0 ? -1 : 0, err) < 0)
         return -1;
     *ret_exit_code = code;
     return oci_delete(&forced, id, err);

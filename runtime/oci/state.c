@@ -21,15 +21,21 @@
 
 #define DOCUMENT_LIMIT (16u << 20)
 
-static int check_id(const char *id, struct err *err)
+bool oci_id_is_valid(const char *id)
 {
     size_t size = strlen(id);
     bool fits = size > 0 && size <= 255 && strcmp(id, ".") != 0 && strcmp(id, "..") != 0;
     for (const char *at = id; *at != '\0'; at++)
         fits = fits && (isalnum((unsigned char)*at) || strchr("_+-.", *at) != NULL);
-    return fits ? 0
-                : err_set(err, ERR_INVALID,
-                          "'%s' is no container id: up to 255 letters, digits and '_', '+', '-', '.'", id);
+    return fits;
+}
+
+static int check_id(const char *id, struct err *err)
+{
+    return oci_id_is_valid(id)
+               ? 0
+               : err_set(err, ERR_INVALID,
+                         "'%s' is no container id: up to 255 letters, digits and '_', '+', '-', '.'", id);
 }
 
 static int open_lock(struct oci_container *container, struct err *err)

@@ -33,6 +33,9 @@ struct oci_container {
         .dir_fd = -1, .lock_fd = -1                                                                          \
     }
 
+/* Up to 255 letters, digits and '_', '+', '-', '.'. */
+bool oci_id_is_valid(const char *id);
+
 /* Makes the directory and locks it. ERR_EXISTS if the id is taken, ERR_INVALID if it is none. */
 int oci_container_make(struct oci_container *ret, const char *root, const char *id, struct err *err);
 

@@ -15,6 +15,7 @@
 #include "runtime/oci/cgroups.h"
 #include "runtime/oci/limits.h"
 #include "runtime/oci/oci.h"
+#include "runtime/oci/report.h"
 #include "runtime/oci/resources.h"
 #include "runtime/oci/state.h"
 #include "runtime/sandbox/oci_json.h"
@@ -113,7 +114,7 @@ static int save(const struct oci_container *container, json_t *config, const jso
     return fs_write_file(container->dir_fd, "config.json", 0600, text, strlen(text), false, err);
 }
 
-int oci_update(const struct oci_options *options, const char *id, struct err *err)
+static int update(const struct oci_options *options, const char *id, struct err *err)
 {
     auto_container struct oci_container container = OCI_CONTAINER_INIT;
     json_auto_t *given = NULL;
@@ -132,4 +133,11 @@ int oci_update(const struct oci_options *options, const char *id, struct err *er
     if (changed == NULL || change_cgroups(&container, config, changed, err) < 0)
         return -1;
     return save(&container, config, changed, err);
+}
+
+int oci_update(const struct oci_options *options, const char *id, struct err *err)
+{
+    struct oci_report report;
+    oci_report_begin(&report, options, "update", id);
+    return oci_report_end(&report, "updated", update(options, id, err), err);
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the tests of others with wharf-oci share.
 
-OCI=${WHARF_BUILD:-build}/wharf-oci
+OCI=$(realpath "${WHARF_BUILD:-build}/wharf-oci")
 ON_TERMINAL=$BATS_TEST_DIRNAME/../root/on_terminal.py
 
 # A root file system of busybox in the directory.
