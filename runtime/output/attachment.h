@@ -23,7 +23,11 @@ struct session {
     char container_id[CONTAINER_ID_SIZE];
     uint64_t skip[3]; /* by stream: bytes the client has had already */
     int64_t since_ns;
-    bool blocked; /* the client does not keep up */
+    bool blocked;                    /* the client does not keep up */
+    enum cri_stream gathered_stream; /* of attachments: records of one stream that go as one frame */
+    int64_t gathered_ns;             /* when the first of them was written */
+    size_t n_gathered;
+    char gathered[65536];
     struct session *next;
 };
 

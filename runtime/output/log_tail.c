@@ -222,6 +222,8 @@ static bool deliver(struct log_tail *tail)
         more = tail->ops->on_record(&record, tail->data);
     }
     buf_consume(&tail->pending, used);
+    if (used > 0 && tail->ops->on_piece != NULL)
+        tail->ops->on_piece(tail->data);
     return more;
 }
 

@@ -32,6 +32,8 @@ struct log_tail;
 struct log_tail_ops {
     /* One record, borrowed for the call. Returns false to be paused until log_tail_resume. */
     bool (*on_record)(const struct cri_record *record, void *data);
+    /* No record follows at once: what was gathered from them may go. May be NULL. */
+    void (*on_piece)(void *data);
     /* Everything has been read, and nothing is going to follow: last call. */
     void (*on_end)(void *data);
 };

@@ -16,17 +16,58 @@
 #define FRAME_STARTED 4
 #define FRAMES_CONTENT_TYPE "application/vnd.wharf.frames"
 
-static size_t write_frame(struct http_stream *stream, unsigned char kind, int64_t time_ns,
-                          const void *payload, size_t size, bool newline)
+static void write_header(struct http_stream *stream, unsigned char kind, int64_t time_ns, size_t size)
 {
     unsigned char header[FRAME_HEADER_SIZE] = {kind};
-    uint32_t total = htobe32((uint32_t)(size + (newline ? 1 : 0)));
+    uint32_t total = htobe32((uint32_t)size);
     uint64_t time = htobe64((uint64_t)time_ns);
     memcpy(header + 4, &total, sizeof(total));
     memcpy(header + 8, &time, sizeof(time));
     http_stream_write(stream, header, sizeof(header));
+}
+
+/* Returns what the client has yet to take, in bytes. */
+static size_t write_frame(struct http_stream *stream, unsigned char kind, int64_t time_ns,
+                          const void *payload, size_t size, bool newline)
+{
+    write_header(stream, kind, time_ns, size + (newline ? 1 : 0));
     size_t waiting = http_stream_write(stream, payload, size);
     return newline ? http_stream_write(stream, "\n", 1) : waiting;
+}
+
+static void write_gathered(void *data)
+{
+    struct session *session = data;
+    if (session->n_gathered == 0)
+        return;
+    size_t waiting = write_frame(session->stream, (unsigned char)session->gathered_stream,
+                                 session->gathered_ns, session->gathered, session->n_gathered, false);
+    session->n_gathered = 0;
+    session->blocked = waiting > STREAM_HIGH_WATER;
+}
+
+/* Who is attached wants the bytes, and has no use for a frame for each line. */
+static bool gather(struct session *session, const struct cri_record *record, const char *text, size_t size,
+                   bool newline)
+{
+    if (session->gathered_stream != record->stream ||
+        session->n_gathered + size + (newline ? 1 : 0) > sizeof(session->gathered))
+        write_gathered(session);
+    if (size + 1 > sizeof(session->gathered)) { /* no entry of ours is so long */
+        size_t waiting = write_frame(session->stream, (unsigned char)record->stream, record->time_ns, text,
+                                     size, newline);
+        session->blocked = waiting > STREAM_HIGH_WATER;
+        return !session->blocked;
+    }
+    if (session->n_gathered == 0) {
+        session->gathered_stream = record->stream;
+        session->gathered_ns = record->time_ns;
+    }
+    memcpy(session->gathered + session->n_gathered, text, size);
+    session->n_gathered += size;
+    if (newline)
+        session->gathered[session->n_gathered++] = '\n';
+    return !session->blocked;
 }
 
 static bool on_record(const struct cri_record *record, void *data)
@@ -47,6 +88,8 @@ static bool on_record(const struct cri_record *record, void *data)
         text += skipped;
         size -= skipped;
     }
+    if (session->attachment != NULL)
+        return gather(session, record, text, size, newline);
     size_t waiting =
         write_frame(session->stream, (unsigned char)record->stream, record->time_ns, text, size, newline);
     session->blocked = waiting > STREAM_HIGH_WATER;
@@ -112,7 +155,8 @@ static struct session *session_new(struct output *output, struct http_request *r
     return session;
 }
 
-static const struct log_tail_ops tail_ops = {.on_record = on_record, .on_end = on_tail_end};
+static const struct log_tail_ops tail_ops = {
+    .on_record = on_record, .on_piece = write_gathered, .on_end = on_tail_end};
 
 /* A stream that cannot go on says so in its end frame. */
 static void fail_session(struct session *session, const struct err *err)
