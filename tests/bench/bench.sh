@@ -68,6 +68,29 @@ shim=$("$build/wharf" history --run-dir "$place/sqlite/run" --format json "$id" 
     jq -r 'select(.type == "wharf.container.started.v1").data.shim_pid')
 awk '/^Pss:/ { print "shim PSS " $2 " KB (goal 300)" }' "/proc/$shim/smaps_rollup"
 
+echo "== 100 MB through run | cat, beside a plain pipe (goal: 2x)"
+# program NAME TEXT: an executable script, since what is timed is one command
+program() {
+    printf '#!/bin/bash\n%s\n' "$2" >"$place/$1"
+    chmod 755 "$place/$1"
+}
+program plain "head -c 104857600 /dev/zero | cat >/dev/null"
+program piped "$build/wharf run --run-dir $place/sqlite/run --rm busybox head -c 104857600 /dev/zero | cat >/dev/null"
+"$build/bench/bench_command" 20 "head | cat" "$place/plain" -- "wharf run head | cat" "$place/piped"
+
+echo "== a container's start while others run (goal: 1.3x with 1,000)"
+start_more() { # UP-TO
+    local i
+    for ((i = running; i < $1; i++)); do
+        "$build/wharf" run --run-dir "$place/sqlite/run" -d busybox sleep 10000 >/dev/null
+    done
+    running=$1
+}
+running=1
+"$build/bench/bench_command" "$runs" "wharf run --rm, 1 other runs" "$build/wharf" run --run-dir "$place/sqlite/run" --rm busybox true
+start_more 1000
+"$build/bench/bench_command" "$runs" "wharf run --rm, 1,000 others run" "$build/wharf" run --run-dir "$place/sqlite/run" --rm busybox true
+
 if [ -x "$build/bench/bench_restart" ]; then
     echo "== a runtime's start with a long log, and with many containers"
     BUILD=$build "$build/bench/bench_restart" 100000
