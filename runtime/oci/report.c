@@ -201,8 +201,23 @@ static json_t *read_report(int dir_fd, const char *name)
     return json_loadb(text, size, 0, NULL);
 }
 
+/* One that nobody takes does not hold the others up; people find it under a name that says why. */
+static int put_aside(const struct oci_options *options, int dir_fd, const char *name, const char *why,
+                     struct err *err)
+{
+    char aside[NAME_MAX + 1];
+    struct err told = ERR_INIT;
+    if (snprintf(aside, sizeof(aside), "%s.%s", name, why) >= (int)sizeof(aside) ||
+        renameat(dir_fd, name, dir_fd, aside) < 0)
+        return err_sys(err, errno, "cannot put the report '%s' aside", name);
+    err_set(&told, ERR_CORRUPT, "the report '%s' is %s and was put aside in '%s/@reports'", name, why,
+            options->root);
+    warn(options, &told);
+    return 0;
+}
+
 /* Whoever was at it is gone. Whether what it did was done is not known, and that is said. */
-static int take_over(int dir_fd, const char *name, struct err *err)
+static int take_over(const struct oci_options *options, int dir_fd, const char *name, struct err *err)
 {
     char key[NAME_MAX + 1];
     struct stat here, there;
@@ -214,8 +229,8 @@ static int take_over(int dir_fd, const char *name, struct err *err)
         return 0;
     snprintf(key, sizeof(key), "%.*s", (int)(strlen(name) - strlen(PENDING)), name);
     json_auto_t *data = read_report(dir_fd, name);
-    if (data == NULL)
-        return err_set(err, ERR_CORRUPT, "the report '%s' is damaged", name);
+    if (data == NULL) /* a power cut may leave a name without contents */
+        return put_aside(options, dir_fd, name, "damaged", err);
     if (json_object_get(data, "action") == NULL)
         tell(data, "failed", "wharf-oci ended before it could say how that went");
     return finish(dir_fd, key, data, err);
@@ -230,13 +245,14 @@ static int by_name(const struct dirent **a, const struct dirent **b)
 static int send_one(const struct oci_options *options, int dir_fd, const char *name, int timeout_ms,
                     struct err *err)
 {
-    char refused[NAME_MAX + 1];
     json_auto_t *data = read_report(dir_fd, name);
+    if (data == NULL)
+        return put_aside(options, dir_fd, name, "damaged", err);
     json_auto_t *body =
         json_pack("{s:s, s:O*, s:s*}", "type", "oci.report", "data", data, "node", options->event_node);
-    auto_free char *text = data == NULL || body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+    auto_free char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
     if (text == NULL)
-        return err_set(err, ERR_CORRUPT, "the report '%s' cannot be read", name);
+        return err_nomem(err, "sending a report");
     int result = options->deliver(options->event_log, name, text, timeout_ms, err);
     if (result < 0)
         return -1;
@@ -245,9 +261,7 @@ static int send_one(const struct oci_options *options, int dir_fd, const char *n
                    ? 0
                    : err_sys(err, errno, "cannot remove a report");
     warn(options, err);
-    snprintf(refused, sizeof(refused), "%s.refused", name);
-    return renameat(dir_fd, name, dir_fd, refused) == 0 ? 0
-                                                        : err_sys(err, errno, "cannot put a report aside");
+    return put_aside(options, dir_fd, name, "refused", err);
 }
 
 /* Calls `each` for all names, oldest first, until one call is negative. How many were 1, or negative. */
@@ -275,7 +289,7 @@ struct delivery {
 static int each_pending(const char *name, void *data)
 {
     const struct delivery *delivery = data;
-    return is_pending(name) ? take_over(delivery->dir_fd, name, delivery->err) : 0;
+    return is_pending(name) ? take_over(delivery->options, delivery->dir_fd, name, delivery->err) : 0;
 }
 
 static int each_report(const char *name, void *data)

@@ -98,13 +98,15 @@ history_has() { wharf history --format json "$1" | jq -r .data.action | grep -qx
     [ "$(reports)" -eq 0 ]
 }
 
-@test "what the writer will never take is put aside, and holds nobody up" {
+@test "what the writer will never take, and what is damaged, is put aside, and holds nobody up" {
     mkdir -p "$E2E_DIR/oci/@reports"
+    : >"$E2E_DIR/oci/@reports/00000000000000000000-0.pending" # as a power cut may leave it
     echo '{"container": "x", "action": "danced", "at": "2026-01-01T00:00:00Z", "uid": 0}' >"$E2E_DIR/oci/@reports/00000000000000000001-0"
     quietly oci --log "$E2E_DIR/log" run --detach --bundle "$BUNDLE" "$ID"
     [[ "$(cat "$E2E_DIR/log")" == *"cannot report to the event log: the writer answered 400: "*"/data/action"* ]]
     [ -e "$E2E_DIR/oci/@reports/00000000000000000001-0.refused" ]
-    rm "$E2E_DIR/oci/@reports/00000000000000000001-0.refused"
+    [ -e "$E2E_DIR/oci/@reports/00000000000000000000-0.pending.damaged" ]
+    rm "$E2E_DIR"/oci/@reports/*.refused "$E2E_DIR"/oci/@reports/*.damaged
     eventually has_actions "created started"
 }
 
