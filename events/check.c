@@ -116,10 +116,27 @@ const char *check_restart_policy(const char *text)
     return is_one_of(text, words) ? NULL : "must be no, on-failure, always or unless-stopped";
 }
 
+const char *shared_container(const char *sharing)
+{
+    static const char prefix[] = "container:";
+    return sharing != NULL && strncmp(sharing, prefix, strlen(prefix)) == 0 ? sharing + strlen(prefix) : NULL;
+}
+
+static bool is_sharing(const char *text)
+{
+    const char *container = shared_container(text);
+    return strcmp(text, "host") == 0 || (container != NULL && check_container_ref(container) == NULL);
+}
+
 const char *check_network(const char *text)
 {
-    static const char *const words[] = {"none", "host", NULL};
-    return is_one_of(text, words) ? NULL : "must be none or host";
+    return strcmp(text, "none") == 0 || is_sharing(text) ? NULL
+                                                         : "must be none, host or container: and a container";
+}
+
+const char *check_sharing(const char *text)
+{
+    return is_sharing(text) ? NULL : "must be host or container: and a container";
 }
 
 const char *check_signal(const char *text)

@@ -138,11 +138,36 @@ static bool has_sysctl(const struct container_spec *spec, const char *prefix)
     return false;
 }
 
+char **container_spec_sharing(const struct container_spec *spec, enum shared_namespace which)
+{
+    struct container_spec *own = (struct container_spec *)(uintptr_t)spec; /* as schema.h's tables do */
+    char **const members[SHARED_NAMESPACES] = {[SHARED_NETWORK] = &own->network,
+                                               [SHARED_IPC] = &own->ipc,
+                                               [SHARED_PID] = &own->pid,
+                                               [SHARED_UTS] = &own->uts};
+    return members[which];
+}
+
+/* What it would set is somebody else's. */
+static const char *sharing_conflict(const struct container_spec *spec)
+{
+    bool foreign_network = shared_container(spec->network) != NULL ||
+                           (spec->network != NULL && strcmp(spec->network, "host") == 0);
+    if (foreign_network && has_sysctl(spec, "net."))
+        return "a kernel parameter of the network is not set where the network is the host's or another "
+               "container's";
+    if (spec->ipc != NULL && (has_sysctl(spec, "kernel.") || has_sysctl(spec, "fs.mqueue.")))
+        return "a kernel parameter of the ipc namespace is not set where that is the host's or another "
+               "container's";
+    if (spec->uts != NULL && spec->hostname != NULL)
+        return "a host name is not set where it is the host's or another container's";
+    return NULL;
+}
+
 const char *container_spec_conflict(const struct container_spec *spec)
 {
-    bool host_network = spec->network != NULL && strcmp(spec->network, "host") == 0;
-    if (host_network && has_sysctl(spec, "net."))
-        return "a kernel parameter of the network is not set where the network is the host's";
+    if (sharing_conflict(spec) != NULL)
+        return sharing_conflict(spec);
     if (spec->memory_swap != SCHEMA_ABSENT && spec->memory_swap != -1 &&
         (spec->memory == SCHEMA_ABSENT || spec->memory_swap < spec->memory))
         return "a limit on memory and swap together needs a limit on memory that is not above it";

@@ -195,6 +195,7 @@ const char *check_tmpfs_option(const char *text);
 const char *check_volume_name(const char *text);
 const char *check_restart_policy(const char *text);
 const char *check_network(const char *text);
+const char *check_sharing(const char *text);
 const char *check_signal(const char *text);
 const char *check_exit_reason(const char *text);
 const char *check_time(const char *text);
@@ -210,6 +211,13 @@ const char *ulimit_by_name(const char *name, size_t size);
 /* Why these members cannot be together in one spec, or NULL; the second is the mounts' part of it. */
 const char *container_spec_conflict(const struct container_spec *spec);
 const char *container_mounts_conflict(const struct container_spec *spec);
+
+/* The container of "container:REF"; NULL for any other text, and for NULL. */
+const char *shared_container(const char *sharing);
+
+/* The members of a spec that may say whose namespace is shared. */
+enum shared_namespace { SHARED_NETWORK, SHARED_IPC, SHARED_PID, SHARED_UTS, SHARED_NAMESPACES };
+char **container_spec_sharing(const struct container_spec *spec, enum shared_namespace which);
 
 /* Signal names with and without SIG, any case, or a number 1..64; -1 if it is none. */
 int signal_by_name(const char *text);

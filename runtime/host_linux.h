@@ -10,6 +10,7 @@
  * - host_linux_image.c: the image store
  * - host_linux_devices.c: the node's devices that a container asks for
  * - host_linux_mounts.c: what has to be there before a container mounts
+ * - host_linux_share.c: containers whose namespaces are shared
  * - host_linux_identity.c: whose state directory it is
  * - host_linux_snapshot.c: the snapshot's file
  *
@@ -32,7 +33,7 @@
 #include "runtime/shim/record.h"
 
 /* The descriptors from PLAN_FD_PLAN on that a shim is started with end here. */
-#define HOST_SHIM_FDS (PLAN_FD_CGROUPS + CGROUP_MAX_HIERARCHIES)
+#define HOST_SHIM_FDS (PLAN_FD_CGROUPS + CGROUP_MAX_HIERARCHIES + SHARED_NAMESPACES)
 
 struct host_op;
 struct host_import;
@@ -154,6 +155,16 @@ void host_devices_release(struct host_devices *devices);
  * the answer. For pool threads. */
 int host_find_devices(const struct host *host, const struct container_spec *spec, struct host_devices *ret,
                       struct err *err);
+
+/* host_linux_share.c */
+
+struct host_shared {
+    int fds[SHARED_NAMESPACES]; /* pidfds; -1 where nothing is shared */
+    int64_t pids[SHARED_NAMESPACES];
+    struct err err; /* says which container does not run, if one does not */
+};
+void host_share_find(struct host *host, const struct container_spec *spec, struct host_shared *ret);
+void host_share_close(struct host_shared *shared);
 
 /* host_linux_mounts.c: makes the volumes and directories that the container is going to mount. For pool
  * threads. */

@@ -54,6 +54,7 @@ struct launch_op {
     bool ended;
     struct shim_record record;
     struct exit_record exit;
+    struct host_shared shared;
     int dir_fd;
     int status_fd;
     int shim_fd; /* pidfd; -1 before the shim exists */
@@ -343,6 +344,7 @@ static json_t *make_config(struct launch_op *launch, int image_fd)
         .capabilities = host->capabilities,
         .kernel = kernel.release,
     };
+    memcpy(input.shared_pids, launch->shared.pids, sizeof(input.shared_pids));
     return oci_config(&input, &launch->err);
 }
 
@@ -414,6 +416,9 @@ static pid_t spawn_shim(const struct launch_op *launch, const struct shim_fds *f
     int n = PLAN_FD_CGROUPS - PLAN_FD_PLAN;
     for (size_t i = 0; i < host->cgroups.n; i++)
         from[n++] = host->cgroups.hierarchies[i].parent_fd;
+    for (int i = 0; i < SHARED_NAMESPACES; i++)
+        if (launch->shared.fds[i] >= 0)
+            from[n++] = launch->shared.fds[i];
     return vfork_shim(host->shim_fd, argv, from, n);
 }
 
@@ -488,6 +493,10 @@ static int prepare_and_launch(struct launch_op *launch)
     if (launch->already)
         return 0;
     FAULT_POINT(LAUNCH_INTENT_WRITTEN);
+    if (launch->shared.err.code != ERR_NONE) {
+        launch->code = "namespace-gone";
+        return err_set(&launch->err, ERR_NOT_FOUND, "%s", launch->shared.err.message);
+    }
     auto_fd int image_fd = open_image(launch);
     if (image_fd < 0)
         return -1;
@@ -521,6 +530,7 @@ static void run_launch(struct host_op *op)
 
 static void free_launch(struct launch_op *launch)
 {
+    host_share_close(&launch->shared);
     if (launch->dir_fd >= 0)
         close(launch->dir_fd);
     if (launch->status_fd >= 0)
@@ -730,6 +740,7 @@ int host_launch(struct host *host, const struct host_launch *launch, host_launch
     op->data = data;
     op->incarnation = launch->incarnation;
     op->command_offset = launch->command_offset;
+    host_share_find(host, launch->spec, &op->shared);
     op->dir_fd = -1;
     op->status_fd = -1;
     op->shim_fd = -1;

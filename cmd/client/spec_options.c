@@ -8,6 +8,7 @@
 #include "cmd/client/spec_values.h"
 #include "cmd/client/terminal.h"
 #include "cmd/client/values.h"
+#include "events/message.h"
 
 #define ROW(letter_, name_, argument_, kind_, member_, help_)                                                \
     OPTION_ROW(spec_options, member_, letter_, name_, argument_, kind_, help_)
@@ -44,8 +45,11 @@
          .argument = "NETWORK",                                                                              \
          .kind = OPTION_STRING,                                                                              \
          .offset = offsetof(struct spec_options, network),                                                   \
-         .help = "none (loopback only) or host",                                                             \
+         .help = "none (loopback only), host, or container:NAME",                                            \
          .words = "none host"},                                                                              \
+        ROW(0, "ipc", "MODE", OPTION_STRING, ipc, "ipc namespace: private, host, or container:NAME"),        \
+        ROW(0, "pid", "MODE", OPTION_STRING, pid, "pid namespace: private, host, or container:NAME"),        \
+        ROW(0, "uts", "MODE", OPTION_STRING, uts, "host name of: private, host, or container:NAME"),         \
         ROW(0, "entrypoint", "PATH", OPTION_STRING, entrypoint, "replace the image's entrypoint"),           \
         ROW(0, "stop-signal", "SIGNAL", OPTION_STRING, stop_signal, "signal that asks it to end"),           \
         ROW(0, "stop-timeout", "SECONDS", OPTION_STRING, stop_timeout, "seconds from there to SIGKILL"),     \
@@ -186,6 +190,17 @@ static int set_mounts(json_t *spec, const struct spec_options *options, struct e
     return json_array_size(array) == 0 ? 0 : set(spec, "mounts", json_incref(array), err);
 }
 
+/* Its own is what a container has anyhow. */
+static int set_sharing(json_t *spec, const char *member, const char *mode, struct err *err)
+{
+    if (mode == NULL || strcmp(mode, "private") == 0)
+        return 0;
+    if (check_sharing(mode) != NULL)
+        return err_set(err, ERR_INVALID, "--%s '%s' must be private, host, or container: and a container",
+                       member, mode);
+    return set_text(spec, member, mode, err);
+}
+
 static int set_restart(json_t *spec, const struct spec_options *options, struct err *err)
 {
     const char *policy = NULL;
@@ -279,6 +294,8 @@ int spec_make(const struct spec_options *options, int argc, char **argv, bool at
         set_text(spec, "workdir", options->workdir, err) < 0 ||
         set_text(spec, "hostname", options->hostname, err) < 0 ||
         set_text(spec, "network", options->network, err) < 0 ||
+        set_sharing(spec, "ipc", options->ipc, err) < 0 || set_sharing(spec, "pid", options->pid, err) < 0 ||
+        set_sharing(spec, "uts", options->uts, err) < 0 ||
         set_text(spec, "stop_signal", options->stop_signal, err) < 0 ||
         set_true(spec, "read_only", options->read_only, err) < 0 ||
         set_true(spec, "auto_remove", options->rm, err) < 0 || set_true(spec, "attach", attach, err) < 0 ||

@@ -32,6 +32,9 @@ struct spec_options {
     const char *hostname;
     const char *restart;
     const char *network;
+    const char *ipc;
+    const char *pid;
+    const char *uts;
     const char *entrypoint;
     const char *stop_signal;
     const char *stop_timeout;

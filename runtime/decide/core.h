@@ -197,6 +197,12 @@ bool volumes_are_owned(const struct container *container);
 /* Begins the removal of volumes that go with their container. */
 void volumes_remove_doomed(struct core *core, const struct cause *cause, struct decision *ret);
 
+/* sharing.c: names of containers whose namespaces are shared become ids. */
+void sharing_resolve(struct core *core, struct container_spec *spec);
+/* The code of why the spec's namespaces cannot be shared, with the sentence in *ret_why; NULL if they can. */
+const char *sharing_refusal(const struct core *core, const struct container_spec *spec, bool starting,
+                            struct err *ret_why);
+
 /* container_name.c: a name made from the id's digits, with more of them after it if it is taken. */
 void container_name_make(const struct node_state *state, const char *container_id, char *ret, size_t size);
 

@@ -38,6 +38,7 @@ static void emit_created(struct deciding *d, const char *name, const struct imag
     if (resolve_spec(&data->spec, &d->command->data.spec, image) < 0)
         d->core->failed = true;
     volumes_name(d->core, &data->spec, d->command->envelope.subject);
+    sharing_resolve(d->core, &data->spec);
     if (!d->core->failed)
         volumes_make(d->core, &data->spec, &d->cause, d->now_ns, d->ret);
     emit_take(d->core, d->ret, &event, d->command->envelope.subject, &d->cause, outcome, d->now_ns);
@@ -57,6 +58,8 @@ static bool says_what_to_run(const struct container_spec *spec, const struct ima
 /* Everything that can be wrong with a new container before it exists. True if it was refused. */
 static bool refuse_create(struct deciding *d, const struct image *image, const char *name)
 {
+    struct err why = ERR_INIT;
+    const char *code;
     const struct container_spec *spec = &d->command->data.spec;
     const char *id = d->command->envelope.subject;
     if (id == NULL || !container_id_is_valid(id))
@@ -76,6 +79,8 @@ static bool refuse_create(struct deciding *d, const struct image *image, const c
     else if (volume_that_goes(d->core, spec) != NULL)
         REFUSE(d, id, "volume-going", "the volume '%s' is being removed: try again when it is gone",
                volume_that_goes(d->core, spec));
+    else if ((code = sharing_refusal(d->core, spec, d->command->type == COMMAND_CONTAINER_RUN, &why)) != NULL)
+        REFUSE(d, id, code, "%s", why.message);
     else if (!says_what_to_run(spec, image))
         REFUSE(d, id, "no-command", "neither the command line nor the image '%s' says what to run",
                spec->image);
@@ -121,6 +126,12 @@ static void cancel_restart(struct deciding *d, const char *container_id, enum ou
 /* Starts a container that is not running; one that waits for its restart policy waits no longer. */
 static void launch_now(struct deciding *d, const struct container *container)
 {
+    struct err why = ERR_INIT;
+    const char *code = sharing_refusal(d->core, &container->spec, true, &why);
+    if (code != NULL) {
+        REFUSE(d, container->id, code, "%s", why.message);
+        return;
+    }
     if (container->state == CONTAINER_RESTARTING)
         cancel_restart(d, container->id, OUTCOME_NONE);
     begin_launch(d->core, container, &d->cause, d->ret);

@@ -232,13 +232,34 @@ static json_t *mounts(const struct oci_config_input *input)
     return array;
 }
 
-static json_t *namespaces(bool network)
+/* New, the host's (none is named), or by the path of another container's. */
+static int add_namespace(json_t *array, const char *type, const char *file, const char *sharing, int64_t pid)
 {
-    json_t *array = json_pack("[{s:s}, {s:s}, {s:s}, {s:s}, {s:s}]", "type", "pid", "type", "ipc", "type",
-                              "uts", "type", "mount", "type", "cgroup");
-    if (network && json_array_append_new(array, json_pack("{s:s}", "type", "network")) < 0) {
-        json_decref(array);
-        return NULL;
+    char path[64];
+    if (shared_container(sharing) != NULL) {
+        snprintf(path, sizeof(path), "/proc/%lld/ns/%s", (long long)pid, file);
+        return json_array_append_new(array, json_pack("{s:s, s:s}", "type", type, "path", path));
+    }
+    if (sharing != NULL && strcmp(sharing, "host") == 0)
+        return 0;
+    return json_array_append_new(array, json_pack("{s:s}", "type", type));
+}
+
+static json_t *namespaces(const struct oci_config_input *input)
+{
+    static const struct {
+        const char *type, *file;
+    } SHARED[SHARED_NAMESPACES] = {[SHARED_NETWORK] = {"network", "net"},
+                                   [SHARED_IPC] = {"ipc", "ipc"},
+                                   [SHARED_PID] = {"pid", "pid"},
+                                   [SHARED_UTS] = {"uts", "uts"}};
+    json_t *array = json_pack("[{s:s}, {s:s}]", "type", "mount", "type", "cgroup");
+    for (int i = 0; i < SHARED_NAMESPACES; i++) {
+        const char *sharing = *container_spec_sharing(input->spec, (enum shared_namespace)i);
+        if (add_namespace(array, SHARED[i].type, SHARED[i].file, sharing, input->shared_pids[i]) < 0) {
+            json_decref(array);
+            return NULL;
+        }
     }
     return array;
 }
@@ -307,9 +328,9 @@ static json_t *linux_section(const struct oci_config_input *input)
     char cgroup[256];
     const struct container_spec *spec = input->spec;
     snprintf(cgroup, sizeof(cgroup), "/%s/%s", input->cgroup_parent, input->container_id);
-    return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s*}", "namespaces",
-                     namespaces(has_own_network(spec)), "resources", resources(input), "cgroupsPath", cgroup,
-                     "devices", oci_devices(input->devices, input->n_devices), "sysctl", oci_sysctls(spec),
+    return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s*}", "namespaces", namespaces(input),
+                     "resources", resources(input), "cgroupsPath", cgroup, "devices",
+                     oci_devices(input->devices, input->n_devices), "sysctl", oci_sysctls(spec),
                      "maskedPaths", string_array(MASKED, spec->privileged ? 0 : COUNT(MASKED)),
                      "readonlyPaths", string_array(READ_ONLY, spec->privileged ? 0 : COUNT(READ_ONLY)),
                      "rootfsPropagation", propagation);
@@ -353,6 +374,8 @@ static int add_seccomp(const struct oci_config_input *input, json_t *config, str
 
 bool oci_hostname(const struct container_spec *spec, const char *container_id, char ret[256])
 {
+    if (spec->uts != NULL)
+        return false;
     if (spec->hostname != NULL)
         snprintf(ret, 256, "%s", spec->hostname);
     else if (has_own_network(spec))

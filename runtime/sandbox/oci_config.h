@@ -31,8 +31,9 @@ struct oci_config_input {
     const char *cgroup_parent;
     const char *overlay_options;
     bool cgroup2;
-    const char *volumes_dir;          /* absolute; has a directory for each volume of the spec */
-    const struct oci_device *devices; /* of the host */
+    const char *volumes_dir;                /* absolute; has a directory for each volume of the spec */
+    int64_t shared_pids[SHARED_NAMESPACES]; /* first processes of containers whose namespaces are joined */
+    const struct oci_device *devices;       /* of the host */
     size_t n_devices;
     uint64_t capabilities; /* that the node can give, a bit each */
     const char *kernel;    /* its release, for system call filters that depend on it */
@@ -43,7 +44,7 @@ struct oci_config_input {
 json_t *oci_config(const struct oci_config_input *input, struct err *err);
 
 /* The host name the container gets: `ret` holds 256 bytes. NULL spec->hostname is the short id, or the host's
- * own with network=host (then false is returned). */
+ * own with network=host or a shared uts namespace (then false is returned). */
 bool oci_hostname(const struct container_spec *spec, const char *container_id, char ret[256]);
 
 #endif

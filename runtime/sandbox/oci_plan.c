@@ -149,9 +149,10 @@ static int add_groups(struct buf *plan, const json_t *user, struct err *err)
 static int take_shim_namespaces(const struct oci_namespaces *found, struct plan_header *header,
                                 struct err *err)
 {
-    uint64_t required = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWCGROUP;
-    if ((found->created & required) != required || found->joined != 0)
-        return err_set(err, ERR_INVALID, "the namespaces pid, mount and cgroup must be new");
+    const uint64_t required = CLONE_NEWNS | CLONE_NEWCGROUP;
+    const uint64_t shared = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+    if ((found->created & required) != required || (found->joined & ~shared) != 0)
+        return err_set(err, ERR_INVALID, "the namespaces mount and cgroup must be new");
     if ((found->created & (CLONE_NEWUSER | CLONE_NEWTIME)) != 0)
         return err_set(err, ERR_INVALID, "user and time namespaces are not supported here");
     header->clone_flags = found->created & ~(uint64_t)CLONE_NEWCGROUP; /* made after joining the cgroup */

@@ -33,6 +33,7 @@ enum plan_fd {
     PLAN_FD_GO =
         6, /* pipe from the runtime: one byte once the cgroups are ready; end of file means give up */
     PLAN_FD_CGROUPS = 7, /* n_cgroups directories: in each, the cgroup named PLAN_CGROUP is the container's */
+    /* then for each PLAN_NAMESPACE, in order: a pidfd of a process that is in it */
 };
 
 /* The descriptors of wharf-init, counted from the number in its argv[1]: those below are the container's. */
@@ -112,7 +113,7 @@ enum plan_entry_type {
     PLAN_STEP,         /* struct plan_step_header, then four strings */
     PLAN_DOMAIN_NAME,  /* string */
     PLAN_SYSCTL,       /* two strings: path below /proc/sys, value */
-    PLAN_NAMESPACE,    /* struct plan_namespace, then the path as a string */
+    PLAN_NAMESPACE,    /* struct plan_namespace, then the path as a string, which wharf-init opens */
     PLAN_HOOK,         /* struct plan_hook, then the path, the arguments and the environment as strings */
     PLAN_SCHEDULER,    /* struct plan_scheduler */
     PLAN_TIME_OFFSETS, /* string for timens_offsets (time_namespaces(7)), maybe empty: a time namespace is

@@ -62,8 +62,9 @@ static int set_up(const struct plan *plan, const struct container_fds *fds, stru
 {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || setsid() < 0)
         return fail(failure, PLAN_STAGE_SHIM, "session");
-    if (process_hide(failure) < 0)
+    if (process_hide(failure) < 0 || share_join(plan, ~(uint64_t)CLONE_NEWPID, failure) < 0)
         return -1;
+    share_close(plan);
     if (plan->hostname != NULL && sethostname(plan->hostname, strlen(plan->hostname)) < 0)
         return fail(failure, PLAN_STAGE_HOSTNAME, plan->hostname);
     if ((plan->header.flags & PLAN_CGROUP2) != 0 && join_cgroups(plan, failure) < 0)

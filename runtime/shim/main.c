@@ -213,6 +213,8 @@ static int start_container(struct shim *shim, int *ret_go_fd)
     struct channels channels;
     if (make_channels(&shim->plan, &channels) < 0 || fchdir(PLAN_FD_DIR) < 0)
         return fail(&shim->failure, PLAN_STAGE_SHIM, "pipes");
+    if (share_join(&shim->plan, CLONE_NEWPID, &shim->failure) < 0)
+        return -1;
     FAULT_POINT(SHIM_BEFORE_CLONE);
     int pid = clone_container(&shim->plan, &shim->pid_fd);
     if (pid < 0)
@@ -226,6 +228,7 @@ static int start_container(struct shim *shim, int *ret_go_fd)
         container_main(&shim->plan, &fds);
     }
     FAULT_POINT(SHIM_CLONED);
+    share_close(&shim->plan);
     shim->record.pid = pid;
     keep_own_ends(shim, &channels);
     *ret_go_fd = channels.go[1];

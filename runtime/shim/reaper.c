@@ -66,6 +66,7 @@ int reaper_begin(struct plan_failure *failure)
 {
     set_mask(~UINT64_C(0));
     prctl(PR_SET_NAME, "wharf-init");
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* where the pid namespace is another's */
     pid_t command = fork();
     if (command < 0)
         return fail(failure, PLAN_STAGE_SHIM, "init");

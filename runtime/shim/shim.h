@@ -162,6 +162,13 @@ int descriptor_send(int to_fd, const void *data, size_t size, int fd);
  * sent to `to_fd`: later ones are written to the memory that goes there before the filter is loaded. */
 int filter_and_execute(const struct plan *plan, int to_fd, struct plan_failure *failure);
 
+/* --- share.c --- */
+
+/* Joins those of the shared namespaces that `which` has the CLONE_NEW* flags of. CLONE_NEWPID is for children
+ * only (setns(2)). */
+int share_join(const struct plan *plan, uint64_t which, struct plan_failure *failure);
+void share_close(const struct plan *plan);
+
 /* --- hook.c --- */
 
 /* Runs a hook to its end, with `state` on its standard input. -1 with errno and, in `ret_why` if the hook

@@ -107,3 +107,29 @@ cgroup_file() { cat "$(find "/sys/fs/cgroup/$1" -name "$2" -type d | head -1)/$3
     run -125 in_container --device /dev/no-such-device busybox true
     run -125 in_container --device null busybox true
 }
+
+@test "namespaces of another container, or the node's" {
+    local kinds='net ipc pid uts' kind pid
+    wharf run -d --name owner -h its-name busybox sh -c 'echo up; sleep 1000'
+    pid=$(member owner pid)
+    in_container --network container:owner --ipc container:owner --pid container:owner --uts container:owner busybox \
+        sh -c "for k in $kinds; do readlink /proc/self/ns/\$k; done; hostname; grep -c . /proc/1/cmdline" >"$BATS_TEST_TMPDIR/out"
+    for kind in $kinds; do readlink "/proc/$pid/ns/$kind"; done >"$BATS_TEST_TMPDIR/expected"
+    printf 'its-name\n1\n' >>"$BATS_TEST_TMPDIR/expected"
+    diff "$BATS_TEST_TMPDIR/expected" "$BATS_TEST_TMPDIR/out"
+    in_container --network host --ipc host --pid host --uts host busybox \
+        sh -c "for k in $kinds; do readlink /proc/self/ns/\$k; done" >"$BATS_TEST_TMPDIR/out"
+    for kind in $kinds; do readlink "/proc/self/ns/$kind"; done | diff - "$BATS_TEST_TMPDIR/out"
+    # What shares the first process's namespace ends with it, and cannot be started without it.
+    wharf run -d --name lodger --pid container:owner busybox sleep 1000
+    [ "$(member lodger spec.pid)" = "container:$(member owner id)" ]
+    wharf stop -t 0 owner
+    eventually state_is lodger exited
+    run -1 wharf start lodger
+    [[ "$output" == *"container 'owner'"*'is not running'* ]]
+    wharf start owner
+    wharf start lodger
+    wharf rm -f lodger owner
+    run -125 in_container --pid container:owner busybox true
+    run -125 in_container --pid elsewhere busybox true
+}

@@ -29,6 +29,9 @@ static void expect(schema_check check, const char *const *texts)
 static void words_and_numbers(void **state)
 {
     (void)state;
+    EXPECT(check_sharing, "host", "container:web", "container:0123", NULL, "", "private",
+           "container:", "container:a b", "none");
+    EXPECT(check_network, "none", "host", "container:web", NULL, "", "bridge", "container:");
     EXPECT(check_group, "0", "audio", "a.b-c_d", NULL, "", "-x", "a b", "a:b");
     EXPECT(check_capability, "ALL", "CAP_CHOWN", "CAP_BPF", NULL, "", "CHOWN", "all", "CAP_X", "cap_chown");
     EXPECT(check_ulimit, "nofile=1:2", "core=-1:-1", "nice=0:-1", "cpu=9223372036854775807:-1", NULL, "",
@@ -123,7 +126,14 @@ static void members_that_cannot_be_together(void **state)
     assert_null(container_spec_conflict(&spec));
     spec.network = "host";
     assert_non_null(container_spec_conflict(&spec));
+    spec.network = "container:x";
+    assert_non_null(container_spec_conflict(&spec));
     spec.network = NULL;
+    spec.uts = "host";
+    assert_null(container_spec_conflict(&spec));
+    spec.hostname = "box";
+    assert_non_null(container_spec_conflict(&spec));
+    spec.uts = spec.hostname = NULL;
     spec.memory_swap = 10;
     assert_non_null(container_spec_conflict(&spec));
     spec.memory = 11;

@@ -96,6 +96,14 @@ static void limits_and_parameters(void **state)
     refuse("--cpu-shares 1", "'1'");
 }
 
+static void namespaces(void **state)
+{
+    (void)state;
+    expect("--ipc host --pid container:web --uts private --network container:web",
+           "{\"ipc\":\"host\",\"pid\":\"container:web\",\"network\":\"container:web\"}");
+    refuse("--pid shareable", "--pid 'shareable' must be");
+}
+
 static void devices(void **state)
 {
     (void)state;
@@ -168,8 +176,9 @@ static void filters_come_from_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rights), cmocka_unit_test(limits_and_parameters),   cmocka_unit_test(devices),
-        cmocka_unit_test(mounts), cmocka_unit_test(filters_come_from_files),
+        cmocka_unit_test(rights),     cmocka_unit_test(limits_and_parameters),
+        cmocka_unit_test(namespaces), cmocka_unit_test(devices),
+        cmocka_unit_test(mounts),     cmocka_unit_test(filters_come_from_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

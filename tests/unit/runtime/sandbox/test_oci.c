@@ -67,6 +67,7 @@ static int make_config(struct fixture *f)
         .user = &f->user,
         .cgroup_parent = "wharf",
         .overlay_options = "lowerdir=l,upperdir=u,workdir=w",
+        .shared_pids = {77, 77, 77, 77},
         .volumes_dir = "/state/volumes",
         .devices = f->devices,
         .n_devices = f->devices == NULL ? 0 : 1,
@@ -235,6 +236,24 @@ static void limits_devices_and_kernel_parameters(void **state)
     assert_false(f->limits.any_device);
 }
 
+static void namespaces_of_others(void **state)
+{
+    struct fixture *f = *state;
+    struct plan_join join;
+    size_t cursor = 0;
+    f->spec.network = "container:x";
+    f->spec.pid = "container:x";
+    f->spec.ipc = "host";
+    assert_int_equal(make_config(f), 0);
+    assert_int_equal(make_plan(f), 0);
+    assert_true(f->plan.header.clone_flags == (CLONE_NEWNS | CLONE_NEWUTS));
+    assert_int_equal(f->plan.header.flags & PLAN_LOOPBACK, 0);
+    assert_true(plan_next_namespace(&f->plan, &cursor, &join) && join.flag == CLONE_NEWNET);
+    assert_string_equal(join.path, "/proc/77/ns/net");
+    assert_true(plan_next_namespace(&f->plan, &cursor, &join) && join.flag == CLONE_NEWPID);
+    assert_false(plan_next_namespace(&f->plan, &cursor, &join));
+}
+
 /* The steps that mount below /mnt, by path. */
 static void expect_steps(const struct fixture *f, const char *const *paths, size_t n)
 {
@@ -358,6 +377,7 @@ int main(void)
         TEST(capabilities_added_and_dropped),
         TEST(a_privileged_container_is_not_confined),
         TEST(limits_devices_and_kernel_parameters),
+        TEST(namespaces_of_others),
         TEST(mounts_of_ones_own),
         TEST(filters_of_ones_own),
         TEST(no_quota_below_the_kernels_least),
