@@ -4,14 +4,21 @@
 #include <string.h>
 
 static const char *const state_names[CONTAINER_STATES] = {
-    [CONTAINER_ABSENT] = "absent",     [CONTAINER_CREATED] = "created", [CONTAINER_RUNNING] = "running",
-    [CONTAINER_STOPPING] = "stopping", [CONTAINER_EXITED] = "exited",   [CONTAINER_RESTARTING] = "restarting",
+    [CONTAINER_ABSENT] = "absent",         [CONTAINER_CREATED] = "created",   [CONTAINER_RUNNING] = "running",
+    [CONTAINER_PAUSED] = "paused",         [CONTAINER_STOPPING] = "stopping", [CONTAINER_EXITED] = "exited",
+    [CONTAINER_RESTARTING] = "restarting",
 };
 
 /* What follows when an event comes in a state; 0 (absent) where it may not come, but for `removed`, whose
  * successor is absent: ALLOWED tells the two apart. */
 #define ALLOWED 0x80
 #define TO(state) (ALLOWED | CONTAINER_##state)
+#define ANY_STAYS                                                                                            \
+    {                                                                                                        \
+        [CONTAINER_CREATED] = TO(CREATED), [CONTAINER_RUNNING] = TO(RUNNING),                                \
+        [CONTAINER_PAUSED] = TO(PAUSED), [CONTAINER_STOPPING] = TO(STOPPING),                                \
+        [CONTAINER_EXITED] = TO(EXITED), [CONTAINER_RESTARTING] = TO(RESTARTING),                            \
+    }
 
 static const unsigned char moves[EVENT_TYPES][CONTAINER_STATES] = {
     [EVENT_CONTAINER_CREATED] = {[CONTAINER_ABSENT] = TO(CREATED)},
@@ -21,10 +28,22 @@ static const unsigned char moves[EVENT_TYPES][CONTAINER_STATES] = {
     [EVENT_CONTAINER_START_FAILED] = {[CONTAINER_CREATED] = TO(CREATED),
                                       [CONTAINER_EXITED] = TO(EXITED),
                                       [CONTAINER_RESTARTING] = TO(EXITED)},
-    [EVENT_CONTAINER_ADOPTED] = {[CONTAINER_RUNNING] = TO(RUNNING), [CONTAINER_STOPPING] = TO(STOPPING)},
-    [EVENT_CONTAINER_SIGNALED] = {[CONTAINER_RUNNING] = TO(RUNNING), [CONTAINER_STOPPING] = TO(STOPPING)},
-    [EVENT_CONTAINER_STOPPING] = {[CONTAINER_RUNNING] = TO(STOPPING), [CONTAINER_STOPPING] = TO(STOPPING)},
-    [EVENT_CONTAINER_EXITED] = {[CONTAINER_RUNNING] = TO(EXITED), [CONTAINER_STOPPING] = TO(EXITED)},
+    [EVENT_CONTAINER_PAUSED] = {[CONTAINER_RUNNING] = TO(PAUSED)},
+    [EVENT_CONTAINER_UNPAUSED] = {[CONTAINER_PAUSED] = TO(RUNNING)},
+    [EVENT_CONTAINER_RENAMED] = ANY_STAYS,
+    [EVENT_CONTAINER_UPDATED] = ANY_STAYS,
+    [EVENT_CONTAINER_ADOPTED] = {[CONTAINER_PAUSED] = TO(PAUSED),
+                                 [CONTAINER_RUNNING] = TO(RUNNING),
+                                 [CONTAINER_STOPPING] = TO(STOPPING)},
+    [EVENT_CONTAINER_SIGNALED] = {[CONTAINER_PAUSED] = TO(PAUSED),
+                                  [CONTAINER_RUNNING] = TO(RUNNING),
+                                  [CONTAINER_STOPPING] = TO(STOPPING)},
+    [EVENT_CONTAINER_STOPPING] = {[CONTAINER_PAUSED] = TO(STOPPING),
+                                  [CONTAINER_RUNNING] = TO(STOPPING),
+                                  [CONTAINER_STOPPING] = TO(STOPPING)},
+    [EVENT_CONTAINER_EXITED] = {[CONTAINER_PAUSED] = TO(EXITED),
+                                [CONTAINER_RUNNING] = TO(EXITED),
+                                [CONTAINER_STOPPING] = TO(EXITED)},
     [EVENT_CONTAINER_RESTARTING] = {[CONTAINER_EXITED] = TO(RESTARTING)},
     [EVENT_CONTAINER_RESTART_CANCELED] = {[CONTAINER_RESTARTING] = TO(EXITED)},
     [EVENT_CONTAINER_REMOVED] = {[CONTAINER_CREATED] = TO(ABSENT), [CONTAINER_EXITED] = TO(ABSENT)},
@@ -54,7 +73,7 @@ bool container_state_next(enum container_state state, enum event_type event, enu
 
 bool container_state_is_running(enum container_state state)
 {
-    return state == CONTAINER_RUNNING || state == CONTAINER_STOPPING;
+    return state == CONTAINER_RUNNING || state == CONTAINER_PAUSED || state == CONTAINER_STOPPING;
 }
 
 void container_state_dot(struct buf *ret)

@@ -18,6 +18,7 @@ enum container_state {
     CONTAINER_ABSENT, /* before created and after removed */
     CONTAINER_CREATED,
     CONTAINER_RUNNING,
+    CONTAINER_PAUSED,     /* running, and suspended */
     CONTAINER_STOPPING,   /* running, asked to end */
     CONTAINER_EXITED,     /* not running, nothing under way */
     CONTAINER_RESTARTING, /* not running, its restart policy will start it */

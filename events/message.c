@@ -182,6 +182,14 @@ const char *command_reference(const struct command *command)
         return command->data.container_restart.container;
     case COMMAND_CONTAINER_REMOVE:
         return command->data.container_remove.container;
+    case COMMAND_CONTAINER_PAUSE:
+        return command->data.container_pause.container;
+    case COMMAND_CONTAINER_UNPAUSE:
+        return command->data.container_unpause.container;
+    case COMMAND_CONTAINER_RENAME:
+        return command->data.container_rename.container;
+    case COMMAND_CONTAINER_UPDATE:
+        return command->data.container_update.container;
     case COMMAND_IMAGE_IMPORT:
         return command->data.image_import.reference;
     case COMMAND_IMAGE_REMOVE:

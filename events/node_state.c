@@ -407,6 +407,53 @@ static void evolve_signaled(struct container *container, const struct container_
         container->stopped_by_user = true;
 }
 
+static void change_number(int64_t *member, int64_t value)
+{
+    if (value != SCHEMA_ABSENT)
+        *member = value;
+}
+
+/* 0 takes a limit away. */
+static void change_limit(int64_t *member, int64_t value)
+{
+    if (value != SCHEMA_ABSENT)
+        *member = value != 0 ? value : SCHEMA_ABSENT;
+}
+
+int container_spec_update(struct container_spec *spec, const struct container_updated_event *update)
+{
+    if (update->restart != NULL) {
+        char *restart = strdup(update->restart);
+        if (restart == NULL)
+            return -1;
+        free(spec->restart);
+        spec->restart = restart;
+    }
+    change_number(&spec->memory, update->memory);
+    change_number(&spec->memory_swap, update->memory_swap);
+    change_number(&spec->memory_reservation, update->memory_reservation);
+    change_limit(&spec->cpu_millis, update->cpu_millis);
+    change_number(&spec->cpu_shares, update->cpu_shares);
+    change_limit(&spec->pids_limit, update->pids_limit);
+    change_number(&spec->restart_max, update->restart_max);
+    return 0;
+}
+
+static enum apply_result evolve_renamed(struct node_state *state, struct container *container,
+                                        const char *name)
+{
+    if (node_state_by_name(state, name) != NULL)
+        return APPLY_ILLEGAL;
+    char *copy = strdup(name);
+    if (copy == NULL)
+        return APPLY_NOMEM;
+    HASH_DELETE(hh_name, state->names, container);
+    free(container->name);
+    container->name = copy;
+    HASH_ADD_KEYPTR(hh_name, state->names, container->name, strlen(container->name), container);
+    return container->hh_name.tbl != NULL ? APPLY_DONE : APPLY_NOMEM;
+}
+
 static void evolve_container(struct container *container, const struct event *event)
 {
     switch (event->type) {
@@ -435,6 +482,10 @@ static void evolve_container(struct container *container, const struct event *ev
         container->restart_attempt = event->data.container_restarting.attempt;
         container->restart_due_ns = time_or_zero(event->data.container_restarting.due_at);
         break;
+    case EVENT_CONTAINER_PAUSED:
+    case EVENT_CONTAINER_UNPAUSED:
+    case EVENT_CONTAINER_RENAMED:
+    case EVENT_CONTAINER_UPDATED:
     case EVENT_CONTAINER_CREATED:
     case EVENT_CONTAINER_REMOVED:
     case EVENT_NODE_JOINED:
@@ -470,6 +521,14 @@ static enum apply_result apply_container(struct node_state *state, const struct 
         container_free(container);
         return APPLY_DONE;
     }
+    if (event->type == EVENT_CONTAINER_RENAMED) {
+        enum apply_result renamed = evolve_renamed(state, container, event->data.container_renamed.name);
+        if (renamed != APPLY_DONE)
+            return renamed;
+    }
+    if (event->type == EVENT_CONTAINER_UPDATED &&
+        container_spec_update(&container->spec, &event->data.container_updated) < 0)
+        return APPLY_NOMEM;
     evolve_container(container, event);
     container->just_exited = event->type == EVENT_CONTAINER_EXITED;
     container->state = next;
@@ -621,6 +680,10 @@ static enum apply_result evolve(struct node_state *state, const struct event *ev
     case EVENT_CONTAINER_RESTARTING:
     case EVENT_CONTAINER_RESTART_CANCELED:
     case EVENT_CONTAINER_REMOVED:
+    case EVENT_CONTAINER_PAUSED:
+    case EVENT_CONTAINER_UNPAUSED:
+    case EVENT_CONTAINER_RENAMED:
+    case EVENT_CONTAINER_UPDATED:
         return apply_container(state, event);
     case EVENT_TYPES:
         break;

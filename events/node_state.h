@@ -68,6 +68,9 @@ const char *interruption_by_name(const char *name);
  * that waits for its restart policy starts by itself. */
 bool container_is_interrupted(const struct container *container);
 
+/* Changes the spec as the update says; what is absent there stays. -1 when memory runs out. */
+int container_spec_update(struct container_spec *spec, const struct container_updated_event *update);
+
 struct volume {
     char *name; /* key */
     struct string_map labels;

@@ -179,6 +179,25 @@ static void set_field(struct view *view, struct view_container *container, enum 
         ret->failed = true;
 }
 
+/* The spec with what was changed of it. */
+static void set_updated_spec(struct view *view, struct view_container *container, const struct event *event,
+                             struct ops *ret)
+{
+    struct container_spec spec;
+    json_auto_t *before = json_loads(container->values[ROW_SPEC], 0, NULL);
+    json_auto_t *after = NULL;
+    schema_init(&container_spec_schema, &spec);
+    if (before != NULL && schema_decode(&container_spec_schema, before, "", &spec, NULL, NULL) == 0 &&
+        container_spec_update(&spec, &event->data.container_updated) == 0)
+        after = schema_encode(&container_spec_schema, &spec);
+    auto_free char *text = after != NULL ? json_dumps(after, JSON_COMPACT) : NULL;
+    if (text != NULL)
+        set_field(view, container, ROW_SPEC, text, ret);
+    else
+        ret->failed = true;
+    schema_release(&container_spec_schema, &spec);
+}
+
 /* What the event says beyond state and version. */
 static void set_changed_fields(struct view *view, struct view_container *container, const struct event *event,
                                struct ops *ret)
@@ -209,6 +228,14 @@ static void set_changed_fields(struct view *view, struct view_container *contain
         set_field(view, container, ROW_FINISHED_AT, time_text(event->data.container_exited.finished_at).text,
                   ret);
         break;
+    case EVENT_CONTAINER_RENAMED:
+        set_field(view, container, ROW_NAME, event->data.container_renamed.name, ret);
+        break;
+    case EVENT_CONTAINER_UPDATED:
+        set_updated_spec(view, container, event, ret);
+        break;
+    case EVENT_CONTAINER_PAUSED:
+    case EVENT_CONTAINER_UNPAUSED:
     case EVENT_CONTAINER_SIGNALED:
     case EVENT_CONTAINER_STOPPING:
     case EVENT_CONTAINER_RESTARTING:
@@ -230,6 +257,21 @@ static void set_changed_fields(struct view *view, struct view_container *contain
     case EVENT_TYPES:
         break;
     }
+}
+
+/* The index of names, and the name it stands under. */
+static enum project_result project_renamed(struct view *view, struct view_container *container,
+                                           const struct event *event, struct ops *ret)
+{
+    auto_buf struct buf name = BUF_INIT;
+    buf_printf(&name, "%s/%s", container->node, event->data.container_renamed.name);
+    if (name.failed)
+        return PROJECT_NOMEM;
+    if (view_by_name(view, name.data) != NULL)
+        return PROJECT_ILLEGAL;
+    ops_add(ret, OP_HDEL, VIEW_NAMES, "", container->qualified_name, NULL);
+    ops_add(ret, OP_HSET, VIEW_NAMES, "", name.data, container->id, NULL);
+    return view_rename(view, container, name.data) == 0 ? PROJECT_DONE : PROJECT_NOMEM;
 }
 
 static void project_moved(struct view *view, struct view_container *container, const struct event *event,
@@ -263,6 +305,11 @@ static enum project_result project_container(struct view *view, const struct eve
             return PROJECT_STALE;
         if (!container_state_next(container->state, event->type, &next))
             return PROJECT_ILLEGAL;
+        enum project_result renamed = event->type == EVENT_CONTAINER_RENAMED
+                                          ? project_renamed(view, container, event, ret)
+                                          : PROJECT_DONE;
+        if (renamed != PROJECT_DONE)
+            return renamed;
         if (event->type == EVENT_CONTAINER_REMOVED)
             project_removed(view, container, ret);
         else
@@ -442,6 +489,10 @@ static enum project_result dispatch(struct view *view, struct view_node *node, c
     case EVENT_CONTAINER_RESTARTING:
     case EVENT_CONTAINER_RESTART_CANCELED:
     case EVENT_CONTAINER_REMOVED:
+    case EVENT_CONTAINER_PAUSED:
+    case EVENT_CONTAINER_UNPAUSED:
+    case EVENT_CONTAINER_RENAMED:
+    case EVENT_CONTAINER_UPDATED:
         return project_container(view, event, offset, ret);
     case EVENT_TYPES:
         break;

@@ -132,6 +132,19 @@ int view_add_container(struct view *view, const struct view_container *like)
     return -1;
 }
 
+int view_rename(struct view *view, struct view_container *container, const char *qualified_name)
+{
+    char *copy = strdup(qualified_name);
+    if (copy == NULL)
+        return -1;
+    HASH_DELETE(hh_name, view->names, container);
+    free(container->qualified_name);
+    container->qualified_name = copy;
+    HASH_ADD_KEYPTR(hh_name, view->names, container->qualified_name, strlen(container->qualified_name),
+                    container);
+    return container->hh_name.tbl != NULL ? 0 : -1;
+}
+
 int view_set(struct view *view, struct view_container *container, enum row_field field, const char *text)
 {
     char *copy = strdup(text);

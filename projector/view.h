@@ -85,6 +85,8 @@ struct view_node *view_node(const struct view *view, const char *name);
 /* Adds a container, whose `values` are all given; takes nothing, copies everything. -1 when memory runs out.
  */
 int view_add_container(struct view *view, const struct view_container *like);
+/* Puts it under another qualified name, which is free. -1 when memory runs out. */
+int view_rename(struct view *view, struct view_container *container, const char *qualified_name);
 void view_remove_container(struct view *view, struct view_container *container);
 
 /* The node, added if it is new. NULL when memory runs out. */

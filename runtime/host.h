@@ -60,7 +60,7 @@ struct host_options {
     const char *shim_path;     /* the wharf-shim executable */
     const char *image_path;    /* the wharf-image executable */
     /* An incarnation ended while this runtime ran (or was adopted). Called once per incarnation and runtime
-     * process. */
+     * process, and again behind the answer of a launch that finds it ended. */
     void (*on_exit)(const struct host_exit *exit, void *data);
     void *data;
     /* For a look beside a runtime that may be running, or before there is one: nothing is made, adopted or
@@ -129,6 +129,18 @@ int host_signal(struct host *host, const char *container_id, int64_t incarnation
 
 typedef void (*host_done_cb)(const struct err *err, void *data); /* err is NULL on success */
 
+enum host_adjustment { HOST_PAUSE, HOST_UNPAUSE, HOST_LIMIT };
+
+/* Changes how an incarnation runs. Pausing is done when no process of it runs any more; what cannot be paused
+ * in ten seconds goes on. With HOST_LIMIT the cgroup gets the limits of `spec`; where that fails, those of
+ * `before` again. Both are only borrowed. ERR_NOT_FOUND if this incarnation is not running any more. */
+int host_adjust(struct host *host, const char *container_id, int64_t incarnation,
+                enum host_adjustment adjustment, const struct container_spec *spec,
+                const struct container_spec *before, host_done_cb cb, void *data, struct err *err);
+
+/* Lets a container that was paused go on, at once; nothing otherwise. */
+void host_thaw(struct host *host, const char *container_id);
+
 /* An exit that host_observe showed is on its way to the log. It is kept, as every exit is that on_exit tells:
  * whatever is asked for meanwhile, its evidence stays on disk until host_forget_exit. */
 void host_keep_exit(struct host *host, const char *container_id, int64_t incarnation);
@@ -162,6 +174,7 @@ struct host_observation {
     int64_t pid;            /* HOST_RUNNING and what was recorded otherwise; 0 unknown */
     int64_t shim_pid;
     int64_t started_at_ns;
+    int paused; /* if running: 0 or 1, -1 if not looked at */
     struct host_exit exit;
     char what[256]; /* for people: "shim 123 and process 124 running", "cgroup memory:/wharf/ID" */
 };

@@ -390,6 +390,7 @@ void host_kill_container(const struct host *host, const char *id)
     auto_fd int pid_fd = host_open_process(record.pid, record.pid_start);
     if (pid_fd >= 0)
         pidfd_send_signal(pid_fd, SIGKILL, NULL, 0);
+    cgroup_thaw(&host->cgroups, id);
     if (shim_fd < 0)
         return;
     struct pollfd wait = {.fd = shim_fd, .events = POLLIN};

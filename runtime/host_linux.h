@@ -5,6 +5,7 @@
  * - host_linux.c: opening, closing, the registry, one queue of operations for each container, signals,
  * removal
  * - host_linux_launch.c: starting: directory, config, plan, shim, cgroup, answer
+ * - host_linux_adjust.c: pausing and limits of what runs
  * - host_linux_exit.c: watching shims by pidfd, reading records, telling of exits
  * - host_linux_observe.c: what a former runtime left
  * - host_linux_image.c: the image store
@@ -51,7 +52,6 @@ struct host_container {
     enum host_container_state state;
     struct shim_record record; /* of the newest incarnation; valid while running or exited */
     struct host_exit exit;
-    bool told;                /* on_exit has been called for this incarnation */
     bool owed;                /* the exit is not yet on the log: its record is kept */
     struct host_op *held;     /* a start that waits for that */
     struct trash *trash;      /* removed, but owed: to be deleted once it is on the log */
@@ -105,6 +105,7 @@ struct host_op {
     void (*run)(struct host_op *op);
     void (*done)(struct host_op *op);
     bool removes; /* what is known of the container does not hold behind it */
+    bool adjusts; /* it leaves the cgroup where it is; others clear it first */
     struct host_op *next;
 };
 

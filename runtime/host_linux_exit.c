@@ -169,6 +169,13 @@ static void close_watch(struct host_watch *watch)
     uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
 }
 
+static bool clears_cgroup(const struct host_op *queue)
+{
+    while (queue != NULL && queue->adjusts)
+        queue = queue->next;
+    return queue != NULL;
+}
+
 static void on_shim_gone(uv_poll_t *poll, int status, int events)
 {
     (void)status;
@@ -182,10 +189,11 @@ static void on_shim_gone(uv_poll_t *poll, int status, int events)
     close_watch(watch);
     find_exit(host, container);
     container->state = HOST_CONTAINER_EXITED;
-    container->told = container->owed = true;
+    container->owed = true;
     struct host_exit exit = container->exit; /* the callback may start the container anew */
     host->on_exit(&exit, host->data);
-    if (container->queue == NULL) /* a removal or a start, if one was asked for, begins with the same */
+    if (!clears_cgroup(
+            container->queue)) /* a removal or a start, if one was asked for, begins with the same */
         host_cleanup_begin(host, container);
 }
 

@@ -557,8 +557,8 @@ static void finish_launch(struct launch_op *launch)
     struct host *host = launch->op.host;
     if (container->state == HOST_CONTAINER_LAUNCHING)
         container->state = HOST_CONTAINER_IDLE;
-    bool tell_exit = launch->already && container->state == HOST_CONTAINER_EXITED && !container->told;
-    container->told |= tell_exit;
+    /* Told before, it may have come when the core did not yet know of this start. */
+    bool tell_exit = launch->already && container->state == HOST_CONTAINER_EXITED;
     container->owed |= tell_exit;
     struct host_exit exit = container->exit;
     host->n_busy++; /* the callbacks may close the host */
@@ -619,7 +619,7 @@ static void succeed(struct launch_op *launch)
         return;
     }
     container->record = launch->record;
-    container->told = container->owed = false;
+    container->owed = false;
     if (launch->ended) {
         container->state = HOST_CONTAINER_EXITED;
         host_exit_from_record(&container->exit, container->id, &launch->exit);

@@ -44,7 +44,7 @@ static struct host_observation *add(struct observations *all, const char *id)
         all->capacity = capacity;
     }
     struct host_observation *item = &all->items[all->n++];
-    *item = (struct host_observation){.found = HOST_INTERRUPTED, .command_offset = -1};
+    *item = (struct host_observation){.found = HOST_INTERRUPTED, .command_offset = -1, .paused = -1};
     snprintf(item->container_id, sizeof(item->container_id), "%s", id);
     return item;
 }
@@ -84,6 +84,7 @@ static int adopt(struct host *host, struct host_observation *item, const struct 
         return host->look_only ? 0 : err_nomem(err, "adopting a container");
     }
     container->record = *record;
+    item->paused = cgroup_is_frozen(&host->cgroups, item->container_id) ? 1 : 0;
     return host_watch_begin(host, container, shim_fd, false, err);
 }
 

@@ -97,6 +97,8 @@ static void status(char *ret, size_t size, const json_t *container, int64_t now_
         snprintf(ret, size, "Up%s%s", started[0] != '\0' ? " " : "", started);
     else if (strcmp(state, "stopping") == 0)
         snprintf(ret, size, "Up%s%s (stopping)", started[0] != '\0' ? " " : "", started);
+    else if (strcmp(state, "paused") == 0)
+        snprintf(ret, size, "Up%s%s (Paused)", started[0] != '\0' ? " " : "", started);
     else if (strcmp(state, "exited") == 0)
         snprintf(ret, size, "Exited (%s)%s%s", text, gap, finished);
     else if (strcmp(state, "restarting") == 0)

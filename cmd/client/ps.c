@@ -140,7 +140,7 @@ static int list(struct client *client, const struct ps_options *options, struct 
         return -1;
     buf_add_string(&query, "");
     if (!options->all && options->last == NULL && !filters_by_state(&options->filters))
-        buf_add_string(&query, "&state=running&state=stopping&state=restarting");
+        buf_add_string(&query, "&state=running&state=paused&state=stopping&state=restarting");
     if (listing_add_filters(&query, &options->filters, filters, err) < 0)
         return -1;
     json_auto_t *containers = json_array();

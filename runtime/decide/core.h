@@ -32,6 +32,7 @@ enum operation_kind {
     OPERATION_LAUNCH, /* until INPUT_LAUNCHED */
     OPERATION_STOP,   /* until INPUT_EXITED */
     OPERATION_REMOVE, /* until INPUT_REMOVED */
+    OPERATION_ADJUST, /* until INPUT_ADJUSTED */
 };
 
 enum operation_then { THEN_NOTHING, THEN_LAUNCH, THEN_REMOVE };
@@ -43,9 +44,10 @@ struct operation {
     enum operation_then then; /* after the stop */
     struct cause cause;
     int64_t incarnation; /* being launched or stopped */
-    bool has_early_exit; /* launch: the exit came before the answer */
+    bool has_early_exit; /* launch, adjust: the exit came before the answer */
     struct host_exit early_exit;
-    struct waiting_command *waiting; /* oldest first */
+    struct container_updated_event *update; /* adjust by container.update; owned */
+    struct waiting_command *waiting;        /* oldest first */
     UT_hash_handle hh;
 };
 
@@ -155,6 +157,24 @@ void unclaimed_release(struct core *core);
 /* decide_command.c: one command, which is not settled and not under way. */
 void decide_command(struct core *core, const struct command *command, int64_t offset, int64_t now_ns,
                     struct decision *ret);
+
+/* decide_adjust.c: pausing, renaming, updating; each takes what it needs of the cause. */
+void decide_pause(struct core *core, const struct container *container, bool pause, struct cause *cause,
+                  int64_t now_ns, struct decision *ret);
+void decide_rename(struct core *core, const struct container *container, const char *name,
+                   const struct cause *cause, int64_t now_ns, struct decision *ret);
+void decide_update(struct core *core, const struct container *container,
+                   const struct container_update_command *asked, struct cause *cause, int64_t now_ns,
+                   struct decision *ret);
+/* The answer to an adjustment; the operation goes on to what waited for it. */
+void decide_adjusted(struct core *core, const struct input *input, struct decision *ret);
+/* Nobody asked: it was found so, or a signal let it go on. */
+void emit_paused(struct core *core, struct decision *ret, const char *container_id, bool paused,
+                 const struct cause *cause, enum outcome outcome, int64_t now_ns);
+void update_free(struct container_updated_event *update);
+
+/* decide.c: the exit of a container; also of one whose exit came before an answer. */
+void step_exited(struct core *core, const struct input *input, struct decision *ret);
 
 /* decide_image.c */
 void decide_image_import(struct core *core, const struct command *command, struct cause *cause_take,

@@ -154,8 +154,6 @@ static void remove_if_automatic(struct core *core, const char *container_id, str
     begin_remove(core, container_id, &cause, ret);
 }
 
-static void step_exited(struct core *core, const struct input *input, struct decision *ret);
-
 static void step_launched(struct core *core, const struct input *input, struct decision *ret)
 {
     const struct host_launched *launched = input->launched;
@@ -203,12 +201,12 @@ static void finish_stop(struct core *core, struct operation *operation, const st
     operation_resume_waiting(core, exit->container_id, waiting, input->now_ns, ret);
 }
 
-static void step_exited(struct core *core, const struct input *input, struct decision *ret)
+void step_exited(struct core *core, const struct input *input, struct decision *ret)
 {
     const struct host_exit *exit = input->exited;
     const struct container *container = node_state_container(&core->state, exit->container_id);
     struct operation *operation = operation_find(core, exit->container_id);
-    if (operation != NULL && operation->kind == OPERATION_LAUNCH &&
+    if (operation != NULL && (operation->kind == OPERATION_LAUNCH || operation->kind == OPERATION_ADJUST) &&
         operation->incarnation == exit->incarnation) {
         operation->has_early_exit = true;
         operation->early_exit = *exit;
@@ -233,7 +231,10 @@ static void step_signaled(struct core *core, const struct input *input, struct d
     const struct container *container = node_state_container(&core->state, effect->container_id);
     if (effect->cause == NULL)
         return; /* a stop's signal: the exit is what counts */
-    if (input->signaled.ok && container != NULL && container_state_is_running(container->state))
+    bool sent = input->signaled.ok && container != NULL && container_state_is_running(container->state);
+    if (sent && effect->thaws && container->state == CONTAINER_PAUSED)
+        emit_paused(core, ret, container->id, false, effect->cause, OUTCOME_NONE, input->now_ns);
+    if (sent)
         emit_signaled(core, ret, effect->container_id, effect->signal, effect->cause, OUTCOME_OK,
                       input->now_ns);
     else
@@ -292,6 +293,7 @@ static void step_timer(struct core *core, const struct input *input, struct deci
         if (effect != NULL) {
             effect->incarnation = container->incarnation;
             effect->signal = SIGKILL;
+            effect->thaws = true;
         }
     }
 }
@@ -334,6 +336,9 @@ void core_step(struct core *core, const struct input *input, struct decision *re
         break;
     case INPUT_REMOVED:
         step_removed(core, input, ret);
+        break;
+    case INPUT_ADJUSTED:
+        decide_adjusted(core, input, ret);
         break;
     case INPUT_TIMER:
         step_timer(core, input, ret);

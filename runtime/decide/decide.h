@@ -69,6 +69,7 @@ enum effect_kind {
     EFFECT_REMOVE,       /* host_remove; answer with INPUT_REMOVED */
     EFFECT_TIMER,        /* answer with INPUT_TIMER at the time, once every event decided so far is durable */
     EFFECT_IMPORT,       /* host_image_import; answer with INPUT_IMPORTED */
+    EFFECT_ADJUST,       /* host_adjust; answer with INPUT_ADJUSTED */
     EFFECT_IMAGE_REMOVE, /* host_image_remove; answer with INPUT_IMAGE_DELETED */
     EFFECT_VOLUME_REMOVE, /* host_volume_remove; answer with INPUT_VOLUME_REMOVED */
 };
@@ -83,8 +84,11 @@ struct effect {
     enum effect_kind kind;
     char container_id[CONTAINER_ID_SIZE];
     int64_t incarnation;
-    int64_t command_offset; /* launch: of the command it belongs to, or -1 */
-    int signal;             /* signal */
+    int64_t command_offset;          /* launch: of the command it belongs to, or -1 */
+    int signal;                      /* signal */
+    bool thaws;                      /* signal: a paused container goes on behind it, or it would never end */
+    enum host_adjustment adjustment; /* adjust */
+    struct container_updated_event *update; /* adjust: the limits to be; owned */
     enum timer_kind timer;
     int64_t due_ns;                  /* timer: realtime */
     struct cause *cause;             /* signal: the kill command that the answer settles, or NULL; owned */
@@ -111,6 +115,7 @@ enum input_kind {
     INPUT_SIGNALED,
     INPUT_EXITED,
     INPUT_REMOVED,
+    INPUT_ADJUSTED,
     INPUT_TIMER,
     INPUT_IMPORTED,
     INPUT_VOLUME_REMOVED,
@@ -141,7 +146,7 @@ struct input {
         struct {
             const char *container_id;
             const struct err *err; /* NULL on success */
-        } removed;
+        } removed, adjusted;
         struct {
             const char *container_id;
             enum timer_kind kind;

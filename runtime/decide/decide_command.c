@@ -139,7 +139,9 @@ static void launch_now(struct deciding *d, const struct container *container)
 
 static void decide_start(struct deciding *d, const struct container *container)
 {
-    if (container_state_is_running(container->state))
+    if (container->state == CONTAINER_PAUSED)
+        REFUSE(d, container->id, "paused", "container '%s' is paused: unpause it", container->name);
+    else if (container_state_is_running(container->state))
         REFUSE(d, container->id, "already-running", "container '%s' is already running", container->name);
     else
         launch_now(d, container);
@@ -160,6 +162,7 @@ static void begin_stop(struct deciding *d, const struct container *container, in
     if (effect != NULL) {
         effect->incarnation = container->incarnation;
         effect->signal = signal;
+        effect->thaws = true;
     }
     effect = signal != SIGKILL ? add_effect(d->core, d->ret, EFFECT_TIMER, container->id) : NULL;
     if (effect != NULL) {
@@ -218,6 +221,7 @@ static void decide_kill(struct deciding *d, const struct container *container)
     }
     effect->incarnation = container->incarnation;
     effect->signal = name != NULL ? signal_by_name(name) : SIGKILL;
+    effect->thaws = effect->signal == SIGKILL || effect->signal == stop_signal_of(container);
     effect->cause = cause;
     *cause = d->cause;
     d->cause = (struct cause){.command_offset = -1};
@@ -243,6 +247,48 @@ static void decide_remove(struct deciding *d, const struct container *container)
     begin_remove(d->core, container->id, &d->cause, d->ret);
 }
 
+static void decide_for(struct deciding *d, const struct container *container)
+{
+    switch (d->command->type) {
+    case COMMAND_CONTAINER_START:
+        decide_start(d, container);
+        break;
+    case COMMAND_CONTAINER_STOP:
+        decide_stop(d, container);
+        break;
+    case COMMAND_CONTAINER_KILL:
+        decide_kill(d, container);
+        break;
+    case COMMAND_CONTAINER_RESTART:
+        decide_restart(d, container);
+        break;
+    case COMMAND_CONTAINER_REMOVE:
+        decide_remove(d, container);
+        break;
+    case COMMAND_CONTAINER_PAUSE:
+    case COMMAND_CONTAINER_UNPAUSE:
+        decide_pause(d->core, container, d->command->type == COMMAND_CONTAINER_PAUSE, &d->cause, d->now_ns,
+                     d->ret);
+        break;
+    case COMMAND_CONTAINER_RENAME:
+        decide_rename(d->core, container, d->command->data.container_rename.name, &d->cause, d->now_ns,
+                      d->ret);
+        break;
+    case COMMAND_CONTAINER_UPDATE:
+        decide_update(d->core, container, &d->command->data.container_update, &d->cause, d->now_ns, d->ret);
+        break;
+    case COMMAND_CONTAINER_RUN:
+    case COMMAND_CONTAINER_CREATE:
+    case COMMAND_IMAGE_IMPORT:
+    case COMMAND_IMAGE_REMOVE:
+    case COMMAND_VOLUME_CREATE:
+    case COMMAND_VOLUME_REMOVE:
+    case COMMAND_OCI_REPORT:
+    case COMMAND_TYPES:
+        break; /* not about a container that there is */
+    }
+}
+
 static void decide_about_container(struct deciding *d, const char *ref)
 {
     struct err err = ERR_INIT;
@@ -265,16 +311,7 @@ static void decide_about_container(struct deciding *d, const char *ref)
                container->name, (long long)container->version, (long long)wanted);
         return;
     }
-    if (d->command->type == COMMAND_CONTAINER_START)
-        decide_start(d, container);
-    else if (d->command->type == COMMAND_CONTAINER_STOP)
-        decide_stop(d, container);
-    else if (d->command->type == COMMAND_CONTAINER_KILL)
-        decide_kill(d, container);
-    else if (d->command->type == COMMAND_CONTAINER_RESTART)
-        decide_restart(d, container);
-    else
-        decide_remove(d, container);
+    decide_for(d, container);
 }
 
 void decide_command(struct core *core, const struct command *command, int64_t offset, int64_t now_ns,

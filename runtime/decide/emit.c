@@ -233,6 +233,7 @@ void decision_release(struct decision *decision)
     for (size_t i = 0; i < decision->n_events; i++)
         free(decision->events[i].bytes);
     for (size_t i = 0; i < decision->n_effects; i++) {
+        update_free(decision->effects[i].update);
         free(decision->effects[i].source);
         free(decision->effects[i].digest);
         free(decision->effects[i].volume);

@@ -29,6 +29,7 @@ static void operation_free(struct core *core, struct operation *operation)
     HASH_DEL(core->operations, operation);
     waiting_free(operation->waiting);
     cause_release(&operation->cause);
+    update_free(operation->update);
     free(operation);
 }
 

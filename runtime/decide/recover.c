@@ -69,6 +69,10 @@ static void adopt(struct core *core, const struct container *container, const st
     event.data.container_adopted.pid = seen->pid;
     event.data.container_adopted.shim_pid = seen->shim_pid;
     emit_take(core, ret, &event, container->id, &cause, OUTCOME_NONE, now_ns);
+    /* The adjustment that a crash kept off the log; who asked for it is told that nothing was left to do. */
+    bool paused = container->state == CONTAINER_PAUSED;
+    if (container->state != CONTAINER_STOPPING && seen->paused >= 0 && (seen->paused != 0) != paused)
+        emit_paused(core, ret, container->id, !paused, &cause, OUTCOME_NONE, now_ns);
     cause_release(&cause);
 }
 
@@ -154,6 +158,7 @@ static void recover_container(struct core *core, const struct container *contain
         kill_forgotten(core, seen, ret);
     switch (container->state) {
     case CONTAINER_RUNNING:
+    case CONTAINER_PAUSED:
     case CONTAINER_STOPPING:
         recover_running(core, container, seen, continuity, now_ns, ret);
         break;

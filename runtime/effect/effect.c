@@ -158,9 +158,46 @@ static void run_signal(struct worker *worker, const struct effect *effect)
     struct err err = ERR_INIT;
     int sent =
         host_signal(worker->options.host, effect->container_id, effect->incarnation, effect->signal, &err);
+    if (effect->thaws)
+        host_thaw(worker->options.host, effect->container_id);
     FAULT_POINT(RUNTIME_SIGNALED);
     struct input input = {.kind = INPUT_SIGNALED, .signaled = {.effect = effect, .ok = sent == 0}};
     worker_step(worker, &input);
+}
+
+/* --- adjust --- */
+
+static void on_adjusted(const struct err *err, void *data)
+{
+    struct pending_effect *pending = data;
+    struct input input = {.kind = INPUT_ADJUSTED,
+                          .adjusted = {.container_id = pending->container_id, .err = err}};
+    worker_step(pending->worker, &input);
+    pending_end(pending);
+}
+
+static void run_adjust(struct worker *worker, const struct effect *effect)
+{
+    const struct container *container = node_state_container(&worker->core.state, effect->container_id);
+    struct container_spec spec;
+    struct err err = ERR_INIT;
+    struct pending_effect *pending = container != NULL ? pending_new(worker, effect) : NULL;
+    if (pending == NULL)
+        return;
+    if (schema_copy(&container_spec_schema, &spec, &container->spec) < 0) {
+        err_nomem(&err, "adjusting a container");
+        on_adjusted(&err, pending);
+        return;
+    }
+    int begun = effect->update != NULL ? container_spec_update(&spec, effect->update) : 0;
+    if (begun == 0)
+        begun = host_adjust(worker->options.host, effect->container_id, effect->incarnation,
+                            effect->adjustment, &spec, &container->spec, on_adjusted, pending, &err);
+    else
+        err_nomem(&err, "adjusting a container");
+    schema_release(&container_spec_schema, &spec);
+    if (begun < 0)
+        on_adjusted(&err, pending);
 }
 
 /* --- remove --- */
@@ -349,6 +386,9 @@ static void run(struct worker *worker, const struct effect *effect)
         break;
     case EFFECT_SIGNAL:
         run_signal(worker, effect);
+        break;
+    case EFFECT_ADJUST:
+        run_adjust(worker, effect);
         break;
     case EFFECT_REMOVE:
         run_remove(worker, effect);

@@ -269,6 +269,50 @@ int cgroup_create(const struct cgroup_layout *layout, const char *name, const st
     return 0;
 }
 
+/* v1 refuses a memory limit above that on memory and swap: a limit that grows comes behind it. */
+static int change_memory(bool v2, int cgroup_fd, const struct cgroup_limits *limits, struct err *err)
+{
+    if (limit_memory(v2, cgroup_fd, limits, NULL) == 0)
+        return 0;
+    if (!v2 && limits->memory_bytes > 0)
+        limit_swap(v2, cgroup_fd, limits, NULL);
+    return limit_memory(v2, cgroup_fd, limits, err);
+}
+
+static int change_cpu(bool v2, int cgroup_fd, const struct cgroup_limits *limits, struct err *err)
+{
+    if (limits->cpu_shares > 0 && limit_shares(v2, cgroup_fd, limits->cpu_shares, err) < 0)
+        return -1;
+    if (limits->cpu_quota_us > 0)
+        return limit_cpu(v2, cgroup_fd, limits, err);
+    return set_value(cgroup_fd, v2 ? "cpu.max" : "cpu.cfs_quota_us", err, "%s", v2 ? "max" : "-1");
+}
+
+static int change_pids(int cgroup_fd, const struct cgroup_limits *limits, struct err *err)
+{
+    if (limits->pids > 0)
+        return set_value(cgroup_fd, "pids.max", err, "%lld", (long long)limits->pids);
+    return set_value(cgroup_fd, "pids.max", err, "max");
+}
+
+int cgroup_set_limits(const struct cgroup_layout *layout, const char *name,
+                      const struct cgroup_limits *limits, struct err *err)
+{
+    for (size_t i = 0; i < layout->n; i++) {
+        const struct cgroup_hierarchy *hierarchy = &layout->hierarchies[i];
+        unsigned controllers = hierarchy->controllers;
+        auto_fd int fd = openat(hierarchy->parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+            return err_set(err, ERR_NOT_FOUND, "the cgroup '%s/%s/%s' is gone", hierarchy->path,
+                           layout->parent, name);
+        if (((controllers & CGROUP_MEMORY) != 0 && change_memory(layout->v2, fd, limits, err) < 0) ||
+            ((controllers & CGROUP_CPU) != 0 && change_cpu(layout->v2, fd, limits, err) < 0) ||
+            ((controllers & CGROUP_PIDS) != 0 && change_pids(fd, limits, err) < 0))
+            return -1;
+    }
+    return 0;
+}
+
 /* True if there was anybody to kill. */
 static bool kill_members(int parent_fd, const char *name)
 {
@@ -295,7 +339,8 @@ static bool kill_members(int parent_fd, const char *name)
 #define DESTROY_ATTEMPTS 1000
 #define DESTROY_PAUSE_MS 10
 
-static int destroy_one(const struct cgroup_hierarchy *hierarchy, const char *name)
+static int destroy_one(const struct cgroup_layout *layout, const struct cgroup_hierarchy *hierarchy,
+                       const char *name)
 {
     for (int i = 0; i < DESTROY_ATTEMPTS; i++) {
         if (unlinkat(hierarchy->parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
@@ -303,6 +348,7 @@ static int destroy_one(const struct cgroup_hierarchy *hierarchy, const char *nam
         if (errno != EBUSY)
             return -1;
         kill_members(hierarchy->parent_fd, name);
+        cgroup_thaw(layout, name); /* v1: what is frozen does not die */
         poll(NULL, 0, i == 0 ? 1 : DESTROY_PAUSE_MS);
     }
     errno = EBUSY;
@@ -314,7 +360,7 @@ int cgroup_destroy(const struct cgroup_layout *layout, const char *name, struct 
     int result = 0;
     for (size_t i = 0; i < layout->n; i++) {
         const struct cgroup_hierarchy *hierarchy = &layout->hierarchies[i];
-        if (destroy_one(hierarchy, name) < 0)
+        if (destroy_one(layout, hierarchy, name) < 0)
             result = err_sys(err, errno, "cannot remove the cgroup '%s/%s/%s'", hierarchy->path,
                              layout->parent, name);
     }

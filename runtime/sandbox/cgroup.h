@@ -85,6 +85,19 @@ void cgroup_layout_remove_empty(const struct cgroup_layout *layout);
 int cgroup_create(const struct cgroup_layout *layout, const char *name, const struct cgroup_limits *limits,
                   struct err *err);
 
+/* Sets the limits of a cgroup that there is, and takes away those on cpus and pids that are not given;
+ * devices stay. Where one cannot be set those before it stay set. */
+int cgroup_set_limits(const struct cgroup_layout *layout, const char *name,
+                      const struct cgroup_limits *limits, struct err *err);
+
+/* cgroup_freeze.c: suspends all processes in it and waits until they are, up to ten seconds, or undoes it; or
+ * lets them go on. ERR_NOT_FOUND without such a cgroup, ERR_INVALID where the kernel has no freezer.
+ * Blocking. */
+int cgroup_freeze(const struct cgroup_layout *layout, const char *name, bool frozen, struct err *err);
+/* Lets them go on; nothing if they are not suspended. Does not block. */
+void cgroup_thaw(const struct cgroup_layout *layout, const char *name);
+bool cgroup_is_frozen(const struct cgroup_layout *layout, const char *name);
+
 /* Kills what is left in it and removes it; nothing there is fine. */
 int cgroup_destroy(const struct cgroup_layout *layout, const char *name, struct err *err);
 

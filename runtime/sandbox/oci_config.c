@@ -302,11 +302,11 @@ static json_t *memory(const struct container_spec *spec)
     return NULL;
 }
 
-static json_t *resources(const struct oci_config_input *input)
+json_t *oci_config_resources(const struct container_spec *spec, const struct oci_device *devices,
+                             size_t n_devices)
 {
-    const struct container_spec *spec = input->spec;
     json_t *object = json_pack("{s:o, s:o, s:o}", "memory", memory(spec), "cpu", cpu(spec), "devices",
-                               oci_device_rules(spec, input->devices, input->n_devices));
+                               oci_device_rules(spec, devices, n_devices));
     int result = 0;
     if (spec->pids_limit != SCHEMA_ABSENT)
         result =
@@ -328,12 +328,12 @@ static json_t *linux_section(const struct oci_config_input *input)
     char cgroup[256];
     const struct container_spec *spec = input->spec;
     snprintf(cgroup, sizeof(cgroup), "/%s/%s", input->cgroup_parent, input->container_id);
-    return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s*}", "namespaces", namespaces(input),
-                     "resources", resources(input), "cgroupsPath", cgroup, "devices",
-                     oci_devices(input->devices, input->n_devices), "sysctl", oci_sysctls(spec),
-                     "maskedPaths", string_array(MASKED, spec->privileged ? 0 : COUNT(MASKED)),
-                     "readonlyPaths", string_array(READ_ONLY, spec->privileged ? 0 : COUNT(READ_ONLY)),
-                     "rootfsPropagation", propagation);
+    return json_pack(
+        "{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s*}", "namespaces", namespaces(input), "resources",
+        oci_config_resources(spec, input->devices, input->n_devices), "cgroupsPath", cgroup, "devices",
+        oci_devices(input->devices, input->n_devices), "sysctl", oci_sysctls(spec), "maskedPaths",
+        string_array(MASKED, spec->privileged ? 0 : COUNT(MASKED)), "readonlyPaths",
+        string_array(READ_ONLY, spec->privileged ? 0 : COUNT(READ_ONLY)), "rootfsPropagation", propagation);
 }
 
 static json_t *annotations(const struct oci_config_input *input)

@@ -43,6 +43,10 @@ struct oci_config_input {
  * give what is asked for, or ERR_NOMEM. */
 json_t *oci_config(const struct oci_config_input *input, struct err *err);
 
+/* linux.resources of the config: its limits and devices. A new reference, or NULL when memory runs out. */
+json_t *oci_config_resources(const struct container_spec *spec, const struct oci_device *devices,
+                             size_t n_devices);
+
 /* The host name the container gets: `ret` holds 256 bytes. NULL spec->hostname is the short id, or the host's
  * own with network=host or a shared uts namespace (then false is returned). */
 bool oci_hostname(const struct container_spec *spec, const char *container_id, char ret[256]);

@@ -285,7 +285,7 @@ static int read_device_rules(const json_t *list, struct cgroup_limits *ret, stru
     return 0;
 }
 
-static int read_limits(const json_t *section, struct cgroup_limits *ret, struct err *err)
+int oci_plan_limits(const json_t *section, struct cgroup_limits *ret, struct err *err)
 {
     const json_t *resources = json_object_get(section, "resources");
     const json_t *cpu = json_object_get(resources, "cpu"), *memory = json_object_get(resources, "memory");
@@ -505,7 +505,7 @@ int oci_plan(const struct oci_plan_input *input, struct buf *ret_plan, struct cg
         oci_mounts(&mounts, ret_plan, err) < 0)
         return -1;
     header.flags |= early ? PLAN_EARLY_SOURCES : 0u;
-    if (ret_limits != NULL && read_limits(json_object_get(input->config, "linux"), ret_limits, err) < 0) {
+    if (ret_limits != NULL && oci_plan_limits(json_object_get(input->config, "linux"), ret_limits, err) < 0) {
         cgroup_limits_release(ret_limits);
         return -1;
     }

@@ -44,6 +44,9 @@ struct oci_plan_input {
     uint32_t log_files;
 };
 
+/* The limits that a config's linux.resources says; to be released. */
+int oci_plan_limits(const json_t *linux_section, struct cgroup_limits *ret, struct err *err);
+
 /* Appends the plan to `ret_plan`. ERR_INVALID for what is not supported or wrong. `ret_limits` is for the
  * shim, to be released on success; NULL where linux.resources is applied as a whole. */
 int oci_plan(const struct oci_plan_input *input, struct buf *ret_plan, struct cgroup_limits *ret_limits,

@@ -125,6 +125,12 @@ const char *legal_move(const char *state, const char *type)
         {"created", "start_failed", "created"},
         {"exited", "start_failed", "exited"},
         {"restarting", "start_failed", "exited"},
+        {"running", "paused", "paused"},
+        {"paused", "unpaused", "running"},
+        {"paused", "adopted", "paused"},
+        {"paused", "signaled", "paused"},
+        {"paused", "stopping", "stopping"},
+        {"paused", "exited", "exited"},
         {"running", "adopted", "running"},
         {"stopping", "adopted", "stopping"},
         {"running", "signaled", "running"},
@@ -138,6 +144,8 @@ const char *legal_move(const char *state, const char *type)
         {"created", "removed", "absent"},
         {"exited", "removed", "absent"},
     };
+    if (strcmp(type, "renamed") == 0 || strcmp(type, "updated") == 0)
+        return strcmp(state, "absent") != 0 ? state : NULL;
     for (size_t i = 0; i < sizeof(moves) / sizeof(moves[0]); i++)
         if (strcmp(moves[i].from, state) == 0 && strcmp(moves[i].type, type) == 0)
             return moves[i].to;

@@ -83,12 +83,30 @@ static void check_exits(const struct facts *facts)
 
 /* --- what there is --- */
 
+/* The newest that was said of it; SCHEMA_ABSENT if nothing was. */
+static int64_t memory_of(const struct facts *facts, const char *id)
+{
+    int64_t memory = SCHEMA_ABSENT;
+    for (size_t i = 0; i < facts->n; i++) {
+        const struct fact *fact = &facts->items[i];
+        if (fact->counts && strcmp(fact->subject, id) == 0 && fact_is(fact, "container.updated") &&
+            fact_number(fact, "memory") >= 0)
+            memory = fact_number(fact, "memory");
+    }
+    return memory;
+}
+
 static void check_container(const struct facts *facts, const struct machine *machine, const char *id)
 {
     const struct fact *last;
     const char *state = facts_state(facts, id, &last);
     const struct shim *shim = shim_of(machine, id);
-    bool runs = strcmp(state, "running") == 0;
+    bool paused = strcmp(state, "paused") == 0, runs = paused || strcmp(state, "running") == 0;
+    if (runs && shim != NULL && shim->frozen != paused)
+        sim_fail("%.12s is %s, but its processes are %s", id, state, shim->frozen ? "frozen" : "not frozen");
+    if (runs && shim != NULL && shim->memory != memory_of(facts, id))
+        sim_fail("%.12s has a memory limit of %lld, but the log says %lld", id, (long long)shim->memory,
+                 (long long)memory_of(facts, id));
     if (runs && shim == NULL)
         sim_fail("%.12s is said to run, but no process of it is there", id);
     if (!runs && shim != NULL)

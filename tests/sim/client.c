@@ -45,6 +45,20 @@ static void write_spec(const struct item *item, char *ret, size_t size)
              (int)(item->b / 24 % 4), policy[0] == 'n' && item->c % 2 == 0 ? "true" : "false");
 }
 
+static const char *write_adjustment(const struct item *item, const char *container, char *ret, size_t size)
+{
+    if (item->kind == ITEM_PAUSE)
+        return "container.pause";
+    if (item->kind == ITEM_UNPAUSE)
+        return "container.unpause";
+    if (item->kind == ITEM_RENAME) {
+        snprintf(ret, size, "{\"container\":\"%s\",\"name\":\"c%d\"}", container, (int)(item->b % NAMES));
+        return "container.rename";
+    }
+    snprintf(ret, size, "{\"container\":\"%s\",\"memory\":%d}", container, (int)(item->b % 3 + 1) << 23);
+    return "container.update";
+}
+
 static void write_body(const struct item *item, char *ret, size_t size)
 {
     char data[400], container[80];
@@ -75,6 +89,12 @@ static void write_body(const struct item *item, char *ret, size_t size)
         type = "container.remove";
         snprintf(data, sizeof(data), "{\"container\":\"%s\",\"force\":%s}", container,
                  item->b % 2 == 0 ? "true" : "false");
+        break;
+    case ITEM_PAUSE:
+    case ITEM_UNPAUSE:
+    case ITEM_RENAME:
+    case ITEM_UPDATE:
+        type = write_adjustment(item, container, data, sizeof(data));
         break;
     case ITEM_IMPORT:
         type = "image.import";

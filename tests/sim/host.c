@@ -255,6 +255,13 @@ static void find_exit(struct entry *entry)
         exit_unseen(&entry->exit, entry->id, entry->record.incarnation, "shim-lost");
 }
 
+static bool clears_cgroup(const struct host_op *queue)
+{
+    while (queue != NULL && queue->adjusts)
+        queue = queue->next;
+    return queue != NULL;
+}
+
 static void on_gone(void *data)
 {
     struct entry *entry = data;
@@ -264,11 +271,11 @@ static void on_gone(void *data)
     find_exit(entry);
     sim_note("exit of %.12s/%lld is told", entry->id, (long long)entry->record.incarnation);
     entry->state = ENTRY_EXITED;
-    entry->told = entry->owed = true;
+    entry->owed = true;
     struct host_exit exit = entry->exit;
     host->n_busy++;
     host->on_exit(&exit, host->data);
-    if (!host->process->dead && entry_find(host, exit.container_id) == entry && entry->queue == NULL)
+    if (!host->process->dead && entry_find(host, exit.container_id) == entry && !clears_cgroup(entry->queue))
         host_cleanup_begin(entry);
     host_unbusy(host);
 }

@@ -91,6 +91,7 @@ static bool step_shim(struct launch_op *launch)
     case LAUNCH_FORK:
         launch->shim = shim_fork(machine, dir_of(launch), id, launch->incarnation);
         launch->shim->op = launch;
+        launch->shim->memory = launch->memory;
         if (launch->shim->behaviour.kind == CANNOT_SET_UP)
             return fail(launch, 125, "setup-failed", "the container's layers cannot be made");
         return false;
@@ -159,8 +160,7 @@ static void finish_launch(struct launch_op *launch)
     struct host *host = launch->op.host;
     if (entry->state == ENTRY_LAUNCHING)
         entry->state = ENTRY_IDLE;
-    bool tell_exit = launch->already && entry->state == ENTRY_EXITED && !entry->told;
-    entry->told |= tell_exit;
+    bool tell_exit = launch->already && entry->state == ENTRY_EXITED;
     entry->owed |= tell_exit;
     struct host_exit exit = entry->exit;
     host->n_busy++;
@@ -209,7 +209,7 @@ static void succeed(struct launch_op *launch)
         return;
     }
     entry->record = launch->record;
-    entry->told = entry->owed = false;
+    entry->owed = false;
     if (launch->ended) {
         entry->state = ENTRY_EXITED;
         exit_from_record(&entry->exit, entry->id, &launch->exit);
@@ -308,6 +308,7 @@ int host_launch(struct host *host, const struct host_launch *request, host_launc
     launch->data = data;
     launch->incarnation = launch->result.incarnation = request->incarnation;
     launch->command_offset = request->command_offset;
+    launch->memory = request->spec->memory;
     snprintf(launch->digest, sizeof(launch->digest), "%s", request->image->digest);
     snprintf(launch->result.container_id, sizeof(launch->result.container_id), "%s", entry->id);
     launch->op.step = step_launch;

@@ -18,7 +18,7 @@ static struct host_observation *add(struct observations *all, const char *id)
     if (all->items == NULL)
         abort();
     struct host_observation *item = &all->items[all->n++];
-    *item = (struct host_observation){.found = HOST_INTERRUPTED, .command_offset = -1};
+    *item = (struct host_observation){.found = HOST_INTERRUPTED, .command_offset = -1, .paused = -1};
     snprintf(item->container_id, sizeof(item->container_id), "%s", id);
     snprintf(item->what, sizeof(item->what), "leftovers");
     return item;
@@ -62,6 +62,8 @@ static void classify(struct host *host, struct host_observation *item, const str
         struct entry *entry = entry_get(host, item->container_id);
         entry->record = record;
         item->found = HOST_RUNNING;
+        const struct shim *shim = shim_find(host->machine, record.shim_pid);
+        item->paused = shim != NULL && shim->frozen ? 1 : 0;
         entry_watch(entry, shim_find(host->machine, record.shim_pid));
         return;
     }

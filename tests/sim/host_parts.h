@@ -23,7 +23,6 @@ struct entry {
     enum entry_state state;
     struct sim_file record; /* of the newest incarnation's shim */
     struct host_exit exit;
-    bool told;
     bool owed;
     struct host_op *held; /* a start that waits until nothing is owed */
     struct sim_dir *trash;
@@ -39,6 +38,7 @@ struct host_op {
     struct host *host;
     struct entry *entry; /* NULL for those of no container */
     int stage;
+    bool adjusts; /* leaves the cgroup */
     bool (*step)(struct host_op *op);
     void (*done)(struct host_op *op);
     void (*fail)(struct host_op *op); /* the process is dead: answer and free */
@@ -53,6 +53,7 @@ struct launch_op {
     int64_t incarnation;
     int64_t command_offset;
     char digest[DIGEST_SIZE];
+    int64_t memory;
     struct host_launched result;
     bool already, known, ended;
     bool failed;   /* something went wrong before the shim answered */

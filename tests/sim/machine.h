@@ -83,6 +83,10 @@ struct shim {
     struct task life;      /* the end of the process */
     struct task stop;      /* ... because of a signal */
     int stop_signal;
+    bool frozen;       /* nothing of it happens but SIGKILL by the kernel itself */
+    bool life_is_over; /* it would have ended by itself meanwhile */
+    uint64_t pending;  /* signals that came meanwhile, a bit each */
+    int64_t memory;    /* its cgroup's limit; SCHEMA_ABSENT for none */
     struct shim *next;
 };
 
@@ -168,6 +172,7 @@ struct shim *shim_find(const struct machine *machine, int64_t shim_pid);
 void shim_hurry(struct shim *shim);
 struct shim *shim_of(const struct machine *machine, const char *id);
 void shim_signal(struct shim *shim, int signal);
+void shim_thaw(struct shim *shim);
 void shim_kill_container(struct shim *shim, bool oom);
 void shim_kill(struct shim *shim);
 void shims_free(struct machine *machine);

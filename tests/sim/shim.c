@@ -145,7 +145,9 @@ static void give_up(void *data)
 static void on_life_over(void *data)
 {
     struct shim *shim = data;
-    shim_signal(shim, 0);
+    shim->life_is_over = true;
+    if (!shim->frozen)
+        shim_signal(shim, 0);
 }
 
 static void note_execution(struct shim *shim)
@@ -293,6 +295,10 @@ static void container_ends(struct shim *shim, int exit_code, int signal, bool oo
 static void on_stopped(void *data)
 {
     struct shim *shim = data;
+    if (shim->frozen) {
+        shim->pending |= UINT64_C(1) << shim->stop_signal;
+        return;
+    }
     if (shim->behaviour.handles_stop && shim->stop_signal != SIGKILL)
         container_ends(shim, 0, 0, false);
     else
@@ -303,7 +309,9 @@ static void on_stopped(void *data)
  * by. */
 void shim_signal(struct shim *shim, int signal)
 {
-    if (signal == 0) {
+    if (shim->frozen) { /* as v1's freezer has it */
+        shim->pending |= UINT64_C(1) << signal;
+    } else if (signal == 0) {
         container_ends(shim, shim->behaviour.exit_code, 0, false);
     } else if (signal == SIGKILL) {
         shim_kill_container(shim, false);
@@ -311,6 +319,20 @@ void shim_signal(struct shim *shim, int signal)
         shim->stop_signal = signal;
         task_schedule(&shim->stop, NULL, shim->behaviour.stop_ns, on_stopped, shim);
     }
+}
+
+void shim_thaw(struct shim *shim)
+{
+    uint64_t pending = shim->pending;
+    shim->frozen = false;
+    shim->pending = 0;
+    if ((pending >> SIGKILL & 1) != 0)
+        shim_signal(shim, SIGKILL);
+    for (int signal = 1; signal < 64; signal++)
+        if ((pending >> signal & 1) != 0)
+            shim_signal(shim, signal);
+    if (shim->life_is_over)
+        shim_signal(shim, 0);
 }
 
 /* Killed before it was executed, it reports no failure: the shim finds it dead. */

@@ -179,6 +179,17 @@ static void fill(struct event_writer *writer, struct event *event, struct writte
         event->data.container_restarting.delay_ms = 100;
         fill_time(writer, &event->data.container_restarting.due_at);
         break;
+    case EVENT_CONTAINER_RENAMED:
+        event->data.container_renamed.before = dup(container->name);
+        snprintf(container->name, sizeof(container->name), "c%llu",
+                 (unsigned long long)writer->n_made++ % 50000);
+        event->data.container_renamed.name = dup(container->name);
+        break;
+    case EVENT_CONTAINER_UPDATED:
+        event->data.container_updated.memory = (int64_t)(next_random(writer) % 64 + 1) << 23;
+        if (next_random(writer) % 2 == 0)
+            event->data.container_updated.restart = dup("on-failure");
+        break;
     case EVENT_CONTAINER_REMOVED:
         event->data.container_removed.name = dup(container->name);
         break;

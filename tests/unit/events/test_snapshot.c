@@ -143,8 +143,8 @@ static void the_version_stands_for_format_and_fold(void **unused)
     make_state(&state, &writer, 99, 500);
     auto_buf struct buf text = encode(&state);
     sha256_hex(digest, text.data, text.size);
-    assert_int_equal(SNAPSHOT_VERSION, 4);
-    assert_string_equal(digest, "4830cf22b5ebb3ed6a92972f56cda12153be13b1321bc0db381d74a66084c4a2");
+    assert_int_equal(SNAPSHOT_VERSION, 5);
+    assert_string_equal(digest, "67db0d240781ffeb86bf2b48c9aaa7b42c779e7780e26950d3f886f0cbe46354");
     node_state_release(&state);
     event_writer_release(&writer);
 }
@@ -204,8 +204,8 @@ static void members_are_checked_one_by_one(void **unused)
         enum err_code code;
         const char *why;
     } edits[] = {
-        {"\"version\":4", "\"version\":5", ERR_PROTOCOL,
-         "is of format version 5, and this wharf reads version 4"},
+        {"\"version\":5", "\"version\":6", ERR_PROTOCOL,
+         "is of format version 6, and this wharf reads version 5"},
         {"wharf.snapshot", "wharf.else", ERR_CORRUPT, "does not begin as one"},
         {"\"epoch\":1", "\"epoch\":2", ERR_CORRUPT, "in line 2: the event is not the newest"},
         {"\"epoch\":1,", "\"epoch\":\"1\",", ERR_CORRUPT, "in line 1: '/epoch' must be an integer"},
@@ -235,7 +235,7 @@ static void members_are_checked_one_by_one(void **unused)
         refuses(edited.data, edited.size, "n1", edits[i].code, edits[i].why);
     }
     /* another version is told apart from damage, whatever its digest is made of */
-    auto_buf struct buf newer = edit(&text, "\"version\":4", "\"version\":9", false);
+    auto_buf struct buf newer = edit(&text, "\"version\":5", "\"version\":9", false);
     refuses(newer.data, newer.size, "n1", ERR_PROTOCOL, "version 9");
     node_state_release(&state);
     event_writer_release(&writer);

@@ -97,11 +97,18 @@ static void describe_event(struct story *story, const struct decided_event *deci
     buf_add_string(&story->output, "\n");
 }
 
+static bool is_paused(const struct story *story, const char *container_id)
+{
+    const struct container *container = node_state_container(&story->core.state, container_id);
+    return container != NULL && container->state == CONTAINER_PAUSED;
+}
+
 static void describe_effect(struct story *story, const struct effect *effect)
 {
     static const char *const names[] = {[EFFECT_LAUNCH] = "launch",
                                         [EFFECT_SIGNAL] = "signal",
                                         [EFFECT_REMOVE] = "remove",
+                                        [EFFECT_ADJUST] = "adjust",
                                         [EFFECT_TIMER] = "timer",
                                         [EFFECT_IMPORT] = "import",
                                         [EFFECT_IMAGE_REMOVE] = "image-remove",
@@ -114,7 +121,13 @@ static void describe_effect(struct story *story, const struct effect *effect)
     if (effect->kind == EFFECT_LAUNCH)
         buf_printf(&story->output, " incarnation %" PRId64, effect->incarnation);
     else if (effect->kind == EFFECT_SIGNAL)
-        buf_printf(&story->output, " %d", effect->signal);
+        buf_printf(&story->output, " %d%s", effect->signal,
+                   effect->thaws && is_paused(story, effect->container_id) ? " and thaw" : "");
+    else if (effect->kind == EFFECT_ADJUST)
+        buf_printf(&story->output, " %s",
+                   effect->adjustment == HOST_PAUSE     ? "pause"
+                   : effect->adjustment == HOST_UNPAUSE ? "unpause"
+                                                        : "limits");
     else if (effect->kind == EFFECT_TIMER && effect->timer == TIMER_COLLECT)
         buf_add_string(&story->output, " collect");
     else if (effect->kind == EFFECT_TIMER)
@@ -365,6 +378,17 @@ static void do_removed(struct story *story, const char *name, bool ok)
     step(story, &input);
 }
 
+static void do_adjusted(struct story *story, const char *name, const char *word)
+{
+    char id[CONTAINER_ID_SIZE];
+    struct err err = ERR_INIT;
+    id_of(name, id);
+    bool gone = strcmp(word, "gone") == 0, ok = word[0] == '\0';
+    err_set(&err, gone ? ERR_NOT_FOUND : ERR_SYSTEM, "device busy");
+    struct input input = {.kind = INPUT_ADJUSTED, .adjusted = {.container_id = id, .err = ok ? NULL : &err}};
+    step(story, &input);
+}
+
 static void begin(struct story *story, const char *boot_id)
 {
     uint8_t seed[DECIDE_SEED_SIZE] = {1};
@@ -398,7 +422,9 @@ static void do_restart(struct story *story, char *rest, bool state_is_new)
         const char *found = strtok_r(NULL, " ", &save);
         int64_t incarnation = atoll(strtok_r(NULL, " ", &save));
         int number = atoi(strtok_r(NULL, " ", &save));
+        seen[n].paused = strcmp(found, "paused") == 0 ? 1 : 0;
         seen[n].found = strcmp(found, "running") == 0  ? HOST_RUNNING
+                        : seen[n].paused               ? HOST_RUNNING
                         : strcmp(found, "exited") == 0 ? HOST_EXITED
                         : strcmp(found, "lost") == 0   ? HOST_LOST
                                                        : HOST_INTERRUPTED;
@@ -463,6 +489,8 @@ static void run_input(struct story *story, char *line)
         do_timer(story, name, word, number);
     else if (strcmp(verb, "signaled") == 0)
         do_signaled(story, strcmp(name, "ok") == 0);
+    else if (strcmp(verb, "adjusted") == 0)
+        do_adjusted(story, name, fields < 2 ? "" : word);
     else if (strcmp(verb, "removed") == 0)
         do_removed(story, name, fields < 2);
     else if (strcmp(verb, "pass") == 0)
