@@ -15,6 +15,7 @@ struct logs_options {
     bool follow;
     bool timestamps;
     const char *since;
+    const char *until;
     const char *tail;
 };
 
@@ -23,6 +24,8 @@ static const struct option_row rows[] = {
                "go on with what is written from now on"),
     OPTION_ROW(logs_options, since, 0, "since", "TIME", OPTION_STRING,
                "only output since a time, such as 10m or 2026-01-02T03:04:05Z"),
+    OPTION_ROW(logs_options, until, 0, "until", "TIME", OPTION_STRING,
+               "only output until a time that has passed"),
     OPTION_ROW(logs_options, tail, 'n', "tail", "N", OPTION_STRING, "only the last N lines, or all"),
     OPTION_ROW(logs_options, timestamps, 't', "timestamps", NULL, OPTION_FLAG,
                "begin each line with its time"),
@@ -31,6 +34,7 @@ static const struct option_row rows[] = {
 /* What is known between frames: whether each stream is at the beginning of a line. */
 struct printer {
     bool timestamps;
+    int64_t until_ns; /* nothing later is printed */
     bool in_line[FRAME_STDERR + 1];
     bool ended;
 };
@@ -63,7 +67,8 @@ static int take_frames(struct printer *printer, struct buf *body, struct err *er
     size_t at = 0;
     int rc = 0;
     while (!printer->ended && (rc = frame_next(body->data, body->size, &at, &frame, err)) > 0) {
-        if (frame.kind == FRAME_END)
+        bool output = frame.kind == FRAME_STDOUT || frame.kind == FRAME_STDERR;
+        if (frame.kind == FRAME_END || (output && frame.time_ns > printer->until_ns))
             printer->ended = true;
         else if (frame.kind != FRAME_STARTED)
             print_frame(printer, &frame);
@@ -117,15 +122,34 @@ static int make_target(struct buf *target, const char *id, const struct logs_opt
     return target->failed ? err_nomem(err, "making a request") : 0;
 }
 
+/* What is to come is for --follow, and the last lines are counted from the log's end. */
+static int read_until(const struct logs_options *options, int64_t *ret_ns, struct err *err)
+{
+    int64_t now_ns = clock_realtime_ns();
+    if (options->until == NULL)
+        return 0;
+    if (options->tail != NULL && strcmp(options->tail, "all") != 0)
+        return err_set(err, ERR_INVALID, "options '--until' and '--tail' cannot be together: leave one out");
+    if (timestamp_parse_user(options->until, now_ns, ret_ns, err) < 0)
+        return -1;
+    if (options->follow || *ret_ns > now_ns)
+        return err_set(err, ERR_INVALID,
+                       "'--until' takes a time that has passed, and no '--follow' beside it");
+    return 0;
+}
+
 static int show(struct client *client, const struct logs_options *options, const char *ref, struct err *err)
 {
     char id[CONTAINER_ID_SIZE];
+    int64_t until_ns = INT64_MAX;
     auto_buf struct buf target = BUF_INIT;
+    if (read_until(options, &until_ns, err) < 0)
+        return -1;
     if (reading_resolve(client, ref, id, err) < 0 || make_target(&target, id, options, err) < 0)
         return -1;
     struct http_call call = HTTP_CALL_INIT;
     auto_free char *path = NULL;
-    struct printer printer = {.timestamps = options->timestamps};
+    struct printer printer = {.timestamps = options->timestamps, .until_ns = until_ns};
     const struct http_request request = {.method = "GET", .target = target.data};
     int rc = api_connect(client, API_RUNTIME, &call, &path, err);
     if (rc == 0)

@@ -19,6 +19,7 @@ struct ps_options {
     struct option_list filters;
     const char *format;
     const char *last;
+    bool latest;
 };
 
 #define ROW(letter_, name_, argument_, kind_, member_, help_)                                                \
@@ -35,6 +36,11 @@ static const struct option_row rows[] = {
      .offset = offsetof(struct ps_options, format),
      .help = "table, wide or json (one object a line)",
      .words = "table wide json"},
+    ROW('l', "latest", NULL, OPTION_FLAG, latest, "the newest one, whatever its state"),
+    {.letter = 's',
+     .name = "size",
+     .kind = OPTION_UNSUPPORTED,
+     .help = "what containers wrote is not measured yet"},
     ROW('n', "last", "N", OPTION_STRING, last, "the N newest, whatever their state"),
     OPTION_END};
 
@@ -138,8 +144,10 @@ static int list(struct client *client, const struct ps_options *options, struct 
     if (options->last != NULL &&
         value_int(options->last, "number of containers", 1, 1000000, &limit, err) < 0)
         return -1;
+    if (options->latest && options->last == NULL)
+        limit = 1;
     buf_add_string(&query, "");
-    if (!options->all && options->last == NULL && !filters_by_state(&options->filters))
+    if (!options->all && limit == INT64_MAX && !filters_by_state(&options->filters))
         buf_add_string(&query, "&state=running&state=paused&state=stopping&state=restarting");
     if (listing_add_filters(&query, &options->filters, filters, err) < 0)
         return -1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reads the container's state, and if it has not ended, follows the events from exactly there on: nothing can
- * slip in between. An exit that the restart policy answers is no end.
+ * slip in between. An exit that the restart policy answers is no end, unless it is the exit that is waited
+ * for.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,22 @@
 #include "base/say.h"
 #include "cmd/client/reading.h"
 
+struct wait_options {
+    const char *condition;
+};
+
+static const struct option_row rows[] = {{.name = "condition",
+                                          .argument = "CONDITION",
+                                          .kind = OPTION_STRING,
+                                          .offset = offsetof(struct wait_options, condition),
+                                          .help = "not-running (the default), next-exit or removed",
+                                          .words = "not-running next-exit removed"},
+                                         OPTION_END};
+
+enum condition { NOT_RUNNING, NEXT_EXIT, REMOVED };
+
 struct waiting {
+    enum condition condition;
     bool exited; /* an exit was seen that may yet be answered by a restart */
     bool done;
     int64_t exit_code; /* -1: nobody knows */
@@ -40,13 +56,12 @@ static int on_event(const char *line, size_t size, void *data, struct err *err)
     if (type_is(envelope, "exited") || type_is(envelope, "start_failed")) {
         waiting->exited = true;
         waiting->exit_code = exit_code_of(json_object_get(envelope, "data"));
-        return 1; /* ask for the state: it tells whether a restart follows */
+        waiting->done = waiting->condition == NEXT_EXIT;
+        return waiting->condition != REMOVED; /* else ask for the state: it tells whether a restart follows */
     }
-    if (type_is(envelope, "removed") || type_is(envelope, "restart_canceled")) {
-        waiting->done = true;
-        return 1;
-    }
-    return 0;
+    bool settled = type_is(envelope, "restart_canceled") && waiting->condition == NOT_RUNNING;
+    waiting->done = settled || type_is(envelope, "removed");
+    return waiting->done;
 }
 
 static bool state_has_ended(const char *state)
@@ -86,10 +101,11 @@ static int64_t last_exit_code(const struct client *client, const char *id)
     return code;
 }
 
-static int wait_for(struct client *client, const char *ref, int64_t *ret_code, struct err *err)
+static int wait_for(struct client *client, const char *ref, enum condition condition, int64_t *ret_code,
+                    struct err *err)
 {
     char id[CONTAINER_ID_SIZE] = "";
-    struct waiting waiting = {.exit_code = -1};
+    struct waiting waiting = {.condition = condition, .exit_code = -1};
     while (!waiting.done) {
         json_auto_t *container = NULL;
         char offsets[API_OFFSET_SIZE];
@@ -100,7 +116,7 @@ static int wait_for(struct client *client, const char *ref, int64_t *ret_code, s
             break; /* removed meanwhile */
         }
         snprintf(id, sizeof(id), "%s", json_text(container, "id", ""));
-        if (state_has_ended(json_text(container, "state", ""))) {
+        if (condition == NOT_RUNNING && state_has_ended(json_text(container, "state", ""))) {
             *ret_code = exit_code_of(container);
             return 0;
         }
@@ -111,14 +127,33 @@ static int wait_for(struct client *client, const char *ref, int64_t *ret_code, s
     return 0;
 }
 
-static int wait_all(struct client *client, const void *options, int argc, char **argv)
+static int parse_condition(const char *text, enum condition *ret, struct err *err)
 {
-    (void)options;
+    static const char *const names[] = {
+        [NOT_RUNNING] = "not-running", [NEXT_EXIT] = "next-exit", [REMOVED] = "removed"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (text == NULL || strcmp(names[i], text) == 0) {
+            *ret = (enum condition)i;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_INVALID, "'%s' is no condition: give not-running, next-exit or removed", text);
+}
+
+static int wait_all(struct client *client, const void *values, int argc, char **argv)
+{
+    const struct wait_options *options = values;
+    enum condition condition;
+    struct err bad = ERR_INIT;
     int result = 0;
+    if (parse_condition(options->condition, &condition, &bad) < 0) {
+        say_error("%s", bad.message);
+        return 1;
+    }
     for (int i = 0; i < argc; i++) {
         struct err err = ERR_INIT;
         int64_t code = -1;
-        int rc = wait_for(client, argv[i], &code, &err);
+        int rc = wait_for(client, argv[i], condition, &code, &err);
         if (rc == 0 && code < 0)
             rc = err_set(&err, ERR_NOT_FOUND,
                          "nobody knows the exit code of '%s'; 'wharf history' shows what was observed",
@@ -140,6 +175,8 @@ const struct verb verb_wait = {
     .synopsis = "CONTAINER...",
     .summary = "wait until containers have ended, and print their exit codes",
     .operands = "running",
+    .options = rows,
+    .options_size = sizeof(struct wait_options),
     .min_operands = 1,
     .max_operands = -1,
     .execute = wait_all,

@@ -133,3 +133,33 @@ cgroup_file() { cat "$(find "/sys/fs/cgroup/$1" -name "$2" -type d | head -1)/$3
     run -125 in_container --pid container:owner busybox true
     run -125 in_container --pid elsewhere busybox true
 }
+
+@test "wait for a condition, ps of the newest, logs until a time" {
+    local waiter
+    wharf run -d --name over busybox sh -c 'echo first; exit 4'
+    [ "$(wharf wait over)" = 4 ]
+    [ "$(wharf wait --condition not-running over)" = 4 ]
+    wharf wait --condition next-exit over >"$BATS_TEST_TMPDIR/next" 3>&- &
+    waiter=$!
+    wharf wait --condition removed over >"$BATS_TEST_TMPDIR/removed" 3>&- &
+    until [ ! -d "/proc/$waiter" ]; do wharf start over >/dev/null 2>&1 || true; done
+    wait "$waiter"
+    [ "$(cat "$BATS_TEST_TMPDIR/next")" = 4 ]
+    run -1 wharf wait --condition someday over
+    run -0 wharf ps -lq --no-trunc
+    [ "$output" = "$(member over id)" ]
+    run -1 wharf ps -s
+    [[ "$output" == *'not supported'* ]]
+    local now
+    eventually state_is over exited
+    now=$(date -u +%FT%T.%NZ)
+    wharf start over >/dev/null
+    eventually state_is over exited
+    [ "$(wharf logs over | wc -l)" -gt "$(wharf logs --until "$now" over | wc -l)" ]
+    [ "$(wharf logs --until 1h over | wc -l)" = 0 ]
+    run -1 wharf logs --until "$now" --tail 1 over
+    run -1 wharf logs --until "$now" -f over
+    wharf rm -f over >/dev/null
+    wait
+    [ "$(cat "$BATS_TEST_TMPDIR/removed")" = 4 ]
+}
