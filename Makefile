@@ -117,8 +117,7 @@ unit: ## unit tests with AddressSanitizer and UBSan
 	@scripts/deps.sh unit
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined OPT="-O1 -g" unit-run
 unit-run: $(UNIT_TESTS)
-	@printf '%s\n' $(UNIT_TESTS) | xargs -P "$$(nproc)" -I TEST sh -c 'if out=$$(TEST 2>&1); then echo "== TEST: passed"; \
-	    else printf "== %s\n%s\n" TEST "$$out"; exit 1; fi'
+	@tests/support/side_by_side.sh -- $(UNIT_TESTS)
 
 # The tests of what runs on libuv's thread pool (the SQLite log), under ThreadSanitizer, which allows no forks.
 TSAN_TESTS := events/log/test_log_contract

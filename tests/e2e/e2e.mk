@@ -8,4 +8,4 @@ $(BUILD)/tests/at_terminal: tests/e2e/at_terminal.c
 e2e: ## the command line on a real embedded stack (root)
 	@scripts/deps.sh test
 	@$(MAKE) --no-print-directory all $(BUILD)/tests/at_terminal
-	@WHARF_BUILD=$(abspath $(BUILD)) bats $(E2E_FLAGS) $(or $(E2E),tests/e2e)
+	@WHARF_BUILD=$(abspath $(BUILD)) tests/support/side_by_side.sh bats $(E2E_FLAGS) -- $(or $(E2E),$(wildcard tests/e2e/*.bats))

@@ -11,5 +11,5 @@ $(BUILD)/tests/root/test_%: $(BUILD)/obj/tests/root/test_%.o $(call obj,$(ROOT_S
 TEST_TARGETS += root-test
 .PHONY: root-test
 root-test: $(ROOT_TESTS) $(BUILD)/wharf-shim $(BUILD)/wharf-image $(BUILD)/wharf-oci ## sandbox, shim and host on the real kernel (as root)
-	@set -e; for t in $(ROOT_TESTS); do echo "== $${t#$(BUILD)/}"; WHARF_BUILD=$(BUILD) $$t; done
-	@WHARF_BUILD=$(BUILD) bats tests/root
+	@WHARF_BUILD=$(BUILD) tests/support/side_by_side.sh -- $(ROOT_TESTS)
+	@WHARF_BUILD=$(BUILD) tests/support/side_by_side.sh bats -- $(wildcard tests/root/*.bats)
