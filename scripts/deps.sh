@@ -9,7 +9,7 @@ build="gcc libc6-dev make musl-tools linux-libc-dev uthash-dev libuv1-dev libjan
  librdkafka-dev libsqlite3-dev libsodium-dev libhiredis-dev libseccomp-dev libarchive-dev libcap-dev
  redis-server busybox-static"
 podman="podman conmon containerd bats jq python3 busybox-static"
-test="libcmocka-dev bats python3 kcat crun sqlite3 jq curl socat procps iproute2 util-linux xz-utils zstd bzip2
+test="libcmocka-dev bats python3 strace kcat crun sqlite3 jq curl socat procps iproute2 util-linux xz-utils zstd bzip2
  clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev shellcheck mandoc
  qemu-system-x86 maven default-jre-headless mmdebstrap docker-compose systemd"
 

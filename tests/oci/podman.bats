@@ -59,8 +59,8 @@ state() { podman inspect --format "{{.State.$1}}" "$NAME"; }
 @test "what run can be told: user, environment, volumes, tmpfs, limits, rights, the host's network" {
     mkdir "$SHARED/volume"
     echo given >"$SHARED/volume/file"
-    run podman run --rm --network host --user user --env KEY=value --volume "$SHARED/volume:/data:ro" --tmpfs /scratch:notmpcopyup --memory 64m \
-        --pids-limit 50 --cap-drop all --security-opt no-new-privileges --read-only --read-only-tmpfs=false --ulimit nofile=99:99 wharf.test/busybox sh -c '
+    run podman run --rm --network host --user user --env KEY=value --volume "$SHARED/volume:/data:ro" --tmpfs /scratch --memory 64m \
+        --pids-limit 50 --cap-drop all --security-opt no-new-privileges --read-only --ulimit nofile=99:99 wharf.test/busybox sh -c '
         id -u; id -g; echo $KEY; cat /data/file; touch /data/x || echo read-only; touch /scratch/x && echo scratch
         grep -E "CapBnd|NoNewPrivs|Seccomp:" /proc/self/status; ulimit -n; readlink /proc/self/ns/net'
     [ "$status" -eq 0 ]
