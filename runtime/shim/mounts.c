@@ -165,7 +165,10 @@ static int mount_with_copy(struct mount_work *work, const struct plan_step *step
 {
     struct plan_step bare = *step;
     bare.attributes = (struct plan_attributes){.set = 0};
-    int from_fd = open_directory_in_root(work->root_fd, step->path);
+    int from_fd = open_in_root(work->root_fd, step->path, O_PATH | O_DIRECTORY);
+    /* Nothing is hidden: the new file system is as it is by itself, for all to write. */
+    if (from_fd < 0 && errno == ENOENT)
+        return mount_filesystem(work, step);
     if (from_fd < 0)
         return step_failed(work, PLAN_STAGE_MOUNT, step);
     if (mount_filesystem(work, &bare) < 0)
