@@ -56,6 +56,7 @@ struct output {
     bool ready;
     bool closing;
     size_t n_attachments; /* whose timers are not closed yet */
+    size_t n_works;       /* on the thread pool */
     bool server_closed;
     void (*on_closed)(void *data);
     void *closed_data;
@@ -103,6 +104,8 @@ void logs_sessions_finish(struct output *output, const char *container_id);
 
 /* input.c: GET /v1/containers/{id}/input, a descriptor of the shim's socket (runtime/shim/streams.h). */
 void handle_input(struct http_request *request, void *data);
+/* changes_answer.c */
+void handle_changes(struct http_request *request, void *data);
 
 /* output.c: the container of that id, NULL if the node has none; and whether the text is an id, which is
  * answered if not. */

@@ -368,6 +368,7 @@ static void handle_metrics(struct http_request *request, void *data)
 
 static const struct http_route routes[] = {
     {"GET", "/v1/containers/{id}/attach", handle_attach},
+    {"GET", "/v1/containers/{id}/changes", handle_changes},
     {"GET", "/v1/containers/{id}/input", handle_input},
     {"GET", "/v1/containers/{id}/logs", handle_logs},
     {"GET", "/v1/containers/{id}/processes", handle_processes},
@@ -400,7 +401,7 @@ int output_open(struct output **ret, uv_loop_t *loop, const struct output_option
 
 void output_maybe_closed(struct output *output)
 {
-    if (!output->closing || !output->server_closed || output->n_attachments > 0)
+    if (!output->closing || !output->server_closed || output->n_attachments > 0 || output->n_works > 0)
         return;
     void (*on_closed)(void *) = output->on_closed;
     void *data = output->closed_data;

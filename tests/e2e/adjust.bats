@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # bats file_tags=e2e
-# Pausing, renaming and updating containers that run.
+# Pausing, renaming and updating containers, and what they have changed.
 load helper
 
 # The value of a cgroup file of a container, wherever its controller is: v1 name, v2 name.
@@ -123,4 +123,21 @@ has_counted() { [ "$(counts "$1")" -gt "$2" ]; }
     state_is before exited
     wharf rebuild --verify
     wharf rm -f before after
+}
+
+@test "diff shows what was added, changed and deleted, and nothing else" {
+    wharf run --name changer busybox sh -c 'mkdir /made; echo x >/made/file; rm /etc/group; echo y >>/etc/passwd; ln -s /etc/shadow /link'
+    run -0 wharf diff changer
+    [ "$output" = "C /etc
+D /etc/group
+C /etc/passwd
+A /link
+A /made
+A /made/file" ]
+    wharf diff --format json changer | jq -es 'any(.[]; .path == "/made" and .kind == "added")'
+    wharf create --name never busybox true
+    run -0 wharf diff never
+    [ -z "$output" ]
+    run -1 wharf diff no-such-container
+    wharf rm changer never
 }

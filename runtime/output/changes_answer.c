@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GET /v1/containers/{id}/changes: read on the thread pool, since a container may have written a great deal.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "runtime/output/attachment.h"
+#include "runtime/output/changes.h"
+
+struct changes_work {
+    uv_work_t work;
+    struct output *output;
+    struct http_request *request; /* NULL once the client is gone */
+    int dir_fd;
+    char image_digest[80];
+    json_t *list;
+    struct err err;
+};
+
+static void run_changes(uv_work_t *work)
+{
+    struct changes_work *changes = work->data;
+    changes->list = changes_list(changes->dir_fd, changes->image_digest, &changes->err);
+}
+
+static void done_changes(uv_work_t *work, int status)
+{
+    struct changes_work *changes = work->data;
+    struct output *output = changes->output;
+    (void)status; /* never cancelled */
+    close(changes->dir_fd);
+    if (changes->request == NULL)
+        json_decref(changes->list);
+    else if (changes->list != NULL)
+        http_reply_json_take(changes->request, 200, json_pack("{s:o}", "changes", changes->list));
+    else
+        http_reply_problem(changes->request, changes->err.code == ERR_NOT_FOUND ? 404 : 500, "no-changes",
+                           NULL, "%s", changes->err.message);
+    free(changes);
+    output->n_works--;
+    output_maybe_closed(output);
+}
+
+static void on_cancel(struct http_request *request, void *data)
+{
+    struct changes_work *changes = data;
+    (void)request;
+    changes->request = NULL;
+}
+
+void handle_changes(struct http_request *request, void *data)
+{
+    struct output *output = data;
+    const char *id = http_request_param(request, "id");
+    if (!output_check_id(request, id))
+        return;
+    const struct container *container = output_container(output, id);
+    if (container == NULL) {
+        http_reply_problem(request, 404, "unknown-container", NULL, "no container '%.12s' on this node", id);
+        return;
+    }
+    int dir_fd = host_container_dir(output->host, id, NULL);
+    if (dir_fd < 0) { /* never started here */
+        http_reply_json_take(request, 200, json_pack("{s:[]}", "changes"));
+        return;
+    }
+    struct changes_work *changes = calloc(1, sizeof(*changes));
+    if (changes == NULL) {
+        close(dir_fd);
+        http_reply_problem(request, 500, "out-of-memory", NULL, "out of memory while listing changes");
+        return;
+    }
+    *changes = (struct changes_work){.output = output, .request = request, .dir_fd = dir_fd};
+    changes->work.data = changes;
+    snprintf(changes->image_digest, sizeof(changes->image_digest), "%s", container->image_digest);
+    http_request_set_data(request, changes, on_cancel);
+    output->n_works++;
+    uv_queue_work(output->loop, &changes->work, run_changes,
+                  done_changes); /* fails only without a callback */
+}
