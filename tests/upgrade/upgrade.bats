@@ -52,6 +52,14 @@ process_is_gone() { ! kill -0 "$1" 2>/dev/null; }
     has_happened again container.adopted
     state_is ender exited
     [ "$(member ender exit_code)" = 7 ]
+    # what is new to its shim works all the same, or is refused
+    wharf pause talker
+    state_is talker paused
+    wharf unpause talker
+    wharf update --pids-limit 50 talker
+    wharf attach talker </dev/null | head -n 1 | grep '^line '
+    wharf rename ender ended
+    wharf rename ended ender
     wharf stop stopper
     [ "$(member stopper exit_code)" = 5 ]
     wharf kill talker
