@@ -226,7 +226,8 @@ static void handle_attach(struct http_request *request, void *data)
     if (from.next_start && !runs && attachment->sessions == NULL) {
         attachment_rearm(attachment);
         attachment_add_session(attachment, request, &from);
-        attachment_expire_later(attachment, UNKNOWN_CONTAINER_MS);
+        if (container == NULL) /* otherwise who is about to start it hears of a refusal, and leaves */
+            attachment_expire_later(attachment, UNKNOWN_CONTAINER_MS);
         return;
     }
     attachment_add_session(attachment, request, &from);

@@ -12,6 +12,7 @@
 /* A client may be so far behind before its log is left unread. */
 #define STREAM_HIGH_WATER (1024 * 1024)
 #define FRAME_HEADER_SIZE 16
+#define ABANDONED_MS 30000 /* what a client waited for that left may still come, and so may the client */
 #define FRAME_END 3
 #define FRAME_STARTED 4
 #define FRAMES_CONTENT_TYPE "application/vnd.wharf.frames"
@@ -54,8 +55,8 @@ static bool gather(struct session *session, const struct cri_record *record, con
         session->n_gathered + size + (newline ? 1 : 0) > sizeof(session->gathered))
         write_gathered(session);
     if (size + 1 > sizeof(session->gathered)) { /* no entry of ours is so long */
-        size_t waiting = write_frame(session->stream, (unsigned char)record->stream, record->time_ns, text,
-                                     size, newline);
+        size_t waiting =
+            write_frame(session->stream, (unsigned char)record->stream, record->time_ns, text, size, newline);
         session->blocked = waiting > STREAM_HIGH_WATER;
         return !session->blocked;
     }
@@ -132,8 +133,12 @@ static void on_closed(struct http_stream *stream, void *data)
     log_tail_close(session->tail);
     unlink_session(attachment != NULL ? &attachment->sessions : &session->output->log_sessions, session);
     free(session);
-    if (attachment != NULL && attachment->end != NULL && attachment->sessions == NULL)
+    if (attachment == NULL || attachment->sessions != NULL)
+        return;
+    if (attachment->end != NULL)
         attachment_expire_later(attachment, attachment->served ? 0 : 10000);
+    else if (!attachment->launched)
+        attachment_expire_later(attachment, ABANDONED_MS);
 }
 
 static struct session *session_new(struct output *output, struct http_request *request,
