@@ -2,8 +2,8 @@
 /*
  * cgroups.h - the cgroups of one container: where the config wants them, in every hierarchy that is mounted.
  *
- * A host with cgroup v2 alone is refused for now. Paths are kept in the container's state.json ("cgroups"),
- * so that they are found again whatever becomes of the config.
+ * Where the v2 hierarchy has the controllers it is the only one; otherwise those of v1 are. Paths are kept in
+ * the container's state.json ("cgroups"), so that they are found again whatever becomes of the config.
  */
 #ifndef WHARF_RUNTIME_OCI_CGROUPS_H
 #define WHARF_RUNTIME_OCI_CGROUPS_H
@@ -26,6 +26,7 @@ struct oci_cgroup {
 };
 
 struct oci_cgroups {
+    bool v2; /* one hierarchy, which has everything */
     size_t n;
     struct oci_cgroup items[OCI_HIERARCHIES];
 };
@@ -41,7 +42,8 @@ int oci_cgroups_check_unused(const struct oci_cgroups *cgroups, struct err *err)
 int oci_cgroups_make(struct oci_cgroups *cgroups, struct err *err);
 void oci_cgroups_close(struct oci_cgroups *cgroups);
 
-/* Writes the values that oci_resources worked out: an array of [controller, file, value, member]. */
+/* Writes the values that oci_resources worked out: an array of [controller, file, value, member]. On v2
+ * the rules for devices among them become a filter, so that they are written once. */
 int oci_cgroups_write(const struct oci_cgroups *cgroups, const json_t *values, struct err *err);
 
 /* The same for a container that runs: values that depend on each other are taken in whichever order the
@@ -60,6 +62,8 @@ int oci_cgroups_freeze(const json_t *document, bool frozen, struct err *err);
 /* Calls `found` for every process in the container's cgroups and those below, once a process. */
 int oci_cgroups_each(const json_t *document, void (*found)(pid_t pid, void *data), void *data,
                      struct err *err);
+/* SIGKILL to all of them. */
+void oci_cgroups_kill(const json_t *document);
 /* Kills who is left in them, and removes them with all below. */
 int oci_cgroups_destroy(const json_t *document, struct err *err);
 

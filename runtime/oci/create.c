@@ -86,7 +86,9 @@ static int compile(struct creation *creation, const char *id, struct err *err)
         return -1;
     for (size_t i = 0; i < creation->cgroups.n; i++) {
         const struct oci_cgroup *cgroup = &creation->cgroups.items[i];
-        dirs[i] = (struct oci_cgroup_dir){cgroup->name, cgroup->names, cgroup->path};
+        /* v2 has one directory and no links */
+        const char *names = creation->cgroups.v2 ? "" : cgroup->names;
+        dirs[i] = (struct oci_cgroup_dir){cgroup->name, names, cgroup->path};
     }
     struct oci_plan_input input = {
         .config = creation->config,
@@ -99,7 +101,7 @@ static int compile(struct creation *creation, const char *id, struct err *err)
         .flags = (creation->options->no_pivot ? PLAN_NO_PIVOT : 0u) |
                  (creation->options->no_new_keyring ? PLAN_KEEP_KEYRING : 0u),
     };
-    creation->values = oci_resources(json_object_get(section, "resources"), err);
+    creation->values = oci_resources(json_object_get(section, "resources"), creation->cgroups.v2, err);
     return creation->values == NULL ? -1 : oci_plan(&input, &creation->plan, NULL, err);
 }
 

@@ -56,7 +56,7 @@ static json_t *linux_features(void)
         "{s:o, s:o, s:{s:b, s:b, s:b, s:b, s:b}, s:{s:b, s:o, s:o, s:[sssssssssssssssssss], s:o, s:o},"
         " s:{s:b}, s:{s:b}, s:{s:b}, s:{s:{s:b}}}",
         "namespaces", names(oci_namespace_name), "capabilities", names(capability_at), "cgroup", "v1", 1,
-        "v2", 1, "systemd", 0, "systemdUser", 0, "rdma", 0, "seccomp", "enabled", 1, "actions",
+        "v2", 1, "systemd", 0, "systemdUser", 0, "rdma", 1, "seccomp", "enabled", 1, "actions",
         names(oci_seccomp_action), "operators", names(oci_seccomp_operator), "archs", "SCMP_ARCH_AARCH64",
         "SCMP_ARCH_ARM", "SCMP_ARCH_MIPS", "SCMP_ARCH_MIPS64", "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL",
         "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PARISC", "SCMP_ARCH_PARISC64",

@@ -47,6 +47,10 @@ static int send_signal(const struct oci_options *options, const char *id, const 
     if (number < 0 || oci_container_open(&container, options->root, id, false, err) < 0)
         return -1;
     enum oci_status status = oci_container_status(&container);
+    if (options->all && number == SIGKILL) {
+        oci_cgroups_kill(container.document);
+        return 0;
+    }
     if (options->all)
         return oci_cgroups_each(container.document, signal_one, &number, err);
     auto_fd int process_fd = oci_container_process(&container);

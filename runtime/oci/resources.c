@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "runtime/oci/resources_v2.h"
+#include "runtime/sandbox/device_filter.h"
 #include "runtime/sandbox/oci_json.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -53,15 +55,21 @@ static const struct {
     {"throttleWriteIOPSDevice", "rate", "blkio.throttle.write_iops_device"},
 };
 
-/* What every container may use; nodes may be made of any device, which gives no access to it. */
-static const char *const ALWAYS_ALLOWED[] = {
-    "c *:* m",   "b *:* m",   "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm",
-    "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm",
-};
-
 static int add(json_t *out, const char *controller, const char *file, const char *value, const char *member)
 {
     return json_array_append_new(out, json_pack("[s, s, s, s]", controller, file, value, member));
+}
+
+/* The BFQ scheduler has files of its own, which are there when the others are not. */
+static int add_weight(json_t *out, const char *file, const char *value, const char *member)
+{
+    const char *fallback = strcmp(file, "blkio.weight") == 0          ? "blkio.bfq.weight"
+                           : strcmp(file, "blkio.weight_device") == 0 ? "blkio.bfq.weight_device"
+                                                                      : NULL;
+    if (fallback == NULL)
+        return add(out, "blkio", file, value, member);
+    return json_array_append_new(
+        out, json_pack("[s, s, s, s, s, s]", "blkio", file, value, member, fallback, value));
 }
 
 static int wrong(struct err *err, const char *section, const char *member)
@@ -92,7 +100,9 @@ static int add_values(json_t *out, const json_t *resources, struct err *err)
         const char *written = VALUES[i].shape == TEXT ? json_string_value(value)
                               : unlimited_pids        ? "max"
                                                       : text;
-        if (add(out, VALUES[i].controller, VALUES[i].file, written, member) < 0)
+        if ((strcmp(VALUES[i].controller, "blkio") == 0
+                 ? add_weight(out, VALUES[i].file, written, member)
+                 : add(out, VALUES[i].controller, VALUES[i].file, written, member)) < 0)
             return err_nomem(err, "reading the resources");
     }
     return 0;
@@ -115,7 +125,7 @@ static int add_block_devices(json_t *out, const json_t *section, struct err *err
             snprintf(text, sizeof(text), "%lld:%lld %lld", (long long)oci_number(item, "major"),
                      (long long)oci_number(item, "minor"), (long long)json_integer_value(value));
             snprintf(member, sizeof(member), "blockIO.%s", BLOCK_DEVICES[i].member);
-            if (add(out, "blkio", BLOCK_DEVICES[i].file, text, member) < 0)
+            if (add_weight(out, BLOCK_DEVICES[i].file, text, member) < 0)
                 return err_nomem(err, "reading the resources");
         }
     }
@@ -203,38 +213,65 @@ static int add_devices(json_t *out, const json_t *list, struct err *err)
         if (add_device_rule(out, item, err) < 0)
             return -1;
     }
-    for (i = 0; i < COUNT(ALWAYS_ALLOWED); i++) {
-        if (add(out, "devices", "devices.allow", ALWAYS_ALLOWED[i], "devices") < 0)
+    for (i = 0; DEVICES_ALWAYS_ALLOWED[i] != NULL; i++) {
+        if (add(out, "devices", "devices.allow", DEVICES_ALWAYS_ALLOWED[i], "devices") < 0)
             return err_nomem(err, "reading the resources");
     }
     return 0;
 }
 
-static int check_supported(const json_t *resources, struct err *err)
+/* "DEVICE hca_handle=N hca_object=N" (Documentation/admin-guide/cgroup-v1/rdma.rst). */
+static int add_rdma(json_t *out, json_t *rdma, struct err *err)
 {
-    static const char *const NOT_ON_V1[] = {"unified", "rdma"};
-    for (size_t i = 0; i < COUNT(NOT_ON_V1); i++) {
-        if (json_object_size(json_object_get(resources, NOT_ON_V1[i])) > 0)
-            return err_set(err, ERR_INVALID, "'linux.resources.%s' is not supported here", NOT_ON_V1[i]);
+    const char *device;
+    json_t *limits;
+    json_object_foreach(rdma, device, limits)
+    {
+        char text[160];
+        const json_t *handles = json_object_get(limits, "hcaHandles"),
+                     *objects = json_object_get(limits, "hcaObjects");
+        if ((handles != NULL && !json_is_integer(handles)) ||
+            (objects != NULL && !json_is_integer(objects)) || (handles == NULL && objects == NULL) ||
+            strlen(device) > 64 || strpbrk(device, " \n") != NULL)
+            return wrong(err, "rdma", device);
+        int size = snprintf(text, sizeof(text), "%s", device);
+        if (handles != NULL)
+            size += snprintf(text + size, sizeof(text) - (size_t)size, " hca_handle=%lld",
+                             (long long)json_integer_value(handles));
+        if (objects != NULL)
+            snprintf(text + size, sizeof(text) - (size_t)size, " hca_object=%lld",
+                     (long long)json_integer_value(objects));
+        if (add(out, "rdma", "rdma.max", text, "rdma") < 0)
+            return err_nomem(err, "reading the resources");
     }
     return 0;
 }
 
-json_t *oci_resources(const json_t *resources, struct err *err)
+static int add_all(json_t *out, const json_t *resources, struct err *err)
 {
-    json_t *out = json_array();
-    if (out == NULL) {
-        err_fill(err, ERR_NOMEM, "out of memory while reading the resources");
-        return NULL;
-    }
     const json_t *network = json_object_get(resources, "network");
-    if (check_supported(resources, err) < 0 || add_values(out, resources, err) < 0 ||
+    if (add_values(out, resources, err) < 0 ||
         add_block_devices(out, json_object_get(resources, "blockIO"), err) < 0 ||
         add_huge_pages(out, json_object_get(resources, "hugepageLimits"), err) < 0 ||
         add_network_priorities(out, json_object_get(network, "priorities"), err) < 0 ||
-        add_devices(out, json_object_get(resources, "devices"), err) < 0) {
-        json_decref(out);
+        add_rdma(out, json_object_get(resources, "rdma"), err) < 0)
+        return -1;
+    return add_devices(out, json_object_get(resources, "devices"), err);
+}
+
+json_t *oci_resources(const json_t *resources, bool v2, struct err *err)
+{
+    json_auto_t *v1 = json_array();
+    json_auto_t *out = json_array();
+    if (v1 == NULL || out == NULL) {
+        err_fill(err, ERR_NOMEM, "out of memory while reading the resources");
         return NULL;
     }
-    return out;
+    if (!v2 && json_object_size(json_object_get(resources, "unified")) > 0) {
+        err_fill(err, ERR_INVALID, "'linux.resources.unified' needs a host with cgroup v2");
+        return NULL;
+    }
+    if (add_all(v1, resources, err) < 0 || (v2 && oci_resources_v2(v1, resources, out, err) < 0))
+        return NULL;
+    return json_incref(v2 ? out : v1);
 }

@@ -78,13 +78,13 @@ static int change_cgroups(const struct oci_container *container, const json_t *c
                           struct err *err)
 {
     struct oci_cgroups cgroups;
-    json_auto_t *values = oci_resources(changed, err);
-    if (values == NULL)
-        return -1;
-    drop_device_rules(values);
     const char *path = oci_text(json_object_get(config, "linux"), "cgroupsPath");
     if (oci_cgroups_plan(&cgroups, path, container->id, err) < 0)
         return -1;
+    json_auto_t *values = oci_resources(changed, cgroups.v2, err);
+    if (values == NULL)
+        return -1;
+    drop_device_rules(values);
     int result = oci_cgroups_make(&cgroups, err);
     if (result == 0)
         result = oci_cgroups_update(&cgroups, values, err);

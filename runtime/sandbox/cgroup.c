@@ -4,8 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,18 +13,10 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "runtime/sandbox/cgroup_dir.h"
+#include "runtime/sandbox/device_filter.h"
 
 #define MOUNTINFO_LIMIT (16u << 20)
-
-/* Writes one value; cgroup files take a value per write(2). */
-static int write_value(int dir_fd, const char *path, const char *value)
-{
-    auto_fd int fd = openat(dir_fd, path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    size_t size = strlen(value);
-    return write(fd, value, size) == (ssize_t)size ? 0 : -1;
-}
 
 static int set_value(int cgroup_fd, const char *file, struct err *err, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
@@ -37,7 +27,7 @@ static int set_value(int cgroup_fd, const char *file, struct err *err, const cha
     va_start(args, fmt);
     vsnprintf(value, sizeof(value), fmt, args);
     va_end(args);
-    if (write_value(cgroup_fd, file, value) < 0)
+    if (cgroup_dir_write(cgroup_fd, file, value) < 0)
         return err_sys(err, errno, "cannot set the cgroup's '%s' to '%s'", file, value);
     return 0;
 }
@@ -45,15 +35,13 @@ static int set_value(int cgroup_fd, const char *file, struct err *err, const cha
 static void enable_in(const char *path, unsigned controllers)
 {
     auto_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char names[64];
     if (fd < 0)
         return;
-    if ((controllers & CGROUP_MEMORY) != 0)
-        write_value(fd, "cgroup.subtree_control", "+memory");
-    if ((controllers & CGROUP_CPU) != 0)
-        write_value(fd, "cgroup.subtree_control", "+cpu");
-    if ((controllers & CGROUP_PIDS) != 0)
-        write_value(fd, "cgroup.subtree_control", "+pids");
-    write_value(fd, "cgroup.subtree_control", "+io"); /* for io.stat alone: where it is missing, so is that */
+    /* io for io.stat alone: where it is missing, so is that */
+    snprintf(names, sizeof(names), "%s%s%sio", (controllers & CGROUP_MEMORY) != 0 ? "memory " : "",
+             (controllers & CGROUP_CPU) != 0 ? "cpu " : "", (controllers & CGROUP_PIDS) != 0 ? "pids " : "");
+    cgroup_dir_enable(fd, names);
 }
 
 /* Every level from the root to the parent has to hand its controllers down (cgroups(7), "Cgroups v2 subtree
@@ -139,30 +127,56 @@ void cgroup_limits_release(struct cgroup_limits *limits)
     *limits = (struct cgroup_limits){0};
 }
 
-/* As docker: any node may be made, only these may be used. */
-static int allow_devices(int cgroup_fd, const struct cgroup_limits *limits, struct err *err)
+/* The rules of a container, in order: those of all, and its own. */
+static struct device_rule *device_rules(const struct cgroup_limits *limits, size_t *ret_n, struct err *err)
 {
-    static const char *const RULES[] = {
-        "c *:* m",   "b *:* m",   "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm",
-        "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm",
-    };
-    if (limits->any_device)
-        return set_value(cgroup_fd, "devices.allow", err, "a");
-    if (set_value(cgroup_fd, "devices.deny", err, "a") < 0)
-        return -1;
-    auto_fd int fd = openat(cgroup_fd, "devices.allow", O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_sys(err, errno, "cannot open the cgroup's 'devices.allow'");
-    for (size_t i = 0; i < sizeof(RULES) / sizeof(RULES[0]); i++) {
-        if (write(fd, RULES[i], strlen(RULES[i])) < 0)
-            return err_sys(err, errno, "cannot allow the device '%s'", RULES[i]);
+    size_t n = 0, always = 0;
+    while (DEVICES_ALWAYS_ALLOWED[always] != NULL)
+        always++;
+    struct device_rule *rules = calloc(always + limits->n_devices + 1, sizeof(*rules));
+    if (rules == NULL) {
+        err_fill(err, ERR_NOMEM, "out of memory while limiting a container");
+        return NULL;
     }
-    for (size_t i = 0; i < limits->n_devices; i++) {
-        const char *rule = limits->devices[i].rule;
-        if (write(fd, rule, strlen(rule)) < 0)
-            return err_sys(err, errno, "cannot allow the device '%s'", rule);
+    if (limits->any_device)
+        rules[n++] = (struct device_rule){true, "a"};
+    else
+        rules[n++] = (struct device_rule){false, "a"};
+    for (size_t i = 0; i < always && !limits->any_device; i++)
+        rules[n++] = (struct device_rule){true, DEVICES_ALWAYS_ALLOWED[i]};
+    for (size_t i = 0; i < limits->n_devices && !limits->any_device; i++)
+        rules[n++] = (struct device_rule){true, limits->devices[i].rule};
+    *ret_n = n;
+    return rules;
+}
+
+static int write_rules(int cgroup_fd, const struct device_rule *rules, size_t n, struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *file = rules[i].allow ? "devices.allow" : "devices.deny";
+        if (cgroup_dir_write(cgroup_fd, file, rules[i].text) < 0)
+            return err_sys(err, errno, "cannot write '%s' to the cgroup's '%s'", rules[i].text, file);
     }
     return 0;
+}
+
+static int filter_devices(int cgroup_fd, const struct device_rule *rules, size_t n, struct err *err)
+{
+    auto_buf struct buf program = BUF_INIT;
+    if (device_filter_build(rules, n, &program, err) < 0)
+        return -1;
+    return device_filter_attach(cgroup_fd, &program, err);
+}
+
+static int limit_devices(bool v2, int cgroup_fd, const struct cgroup_limits *limits, struct err *err)
+{
+    size_t n = 0;
+    auto_free struct device_rule *rules = device_rules(limits, &n, err);
+    if (rules == NULL)
+        return -1;
+    if (v2 && limits->any_device) /* without a filter everything is allowed */
+        return 0;
+    return v2 ? filter_devices(cgroup_fd, rules, n, err) : write_rules(cgroup_fd, rules, n, err);
 }
 
 /* The files are absent on a kernel without swap accounting: that matters only to who asks for swap. */
@@ -175,7 +189,7 @@ static int limit_swap(bool v2, int cgroup_fd, const struct cgroup_limits *limits
         snprintf(value, sizeof(value), "%s", v2 ? "max" : "-1");
     else
         snprintf(value, sizeof(value), "%lld", (long long)(v2 ? both - limits->memory_bytes : both));
-    if (write_value(cgroup_fd, file, value) < 0 && limits->memory_swap_bytes != 0)
+    if (cgroup_dir_write(cgroup_fd, file, value) < 0 && limits->memory_swap_bytes != 0)
         return err_sys(err, errno, "cannot set the cgroup's '%s' to '%s'", file, value);
     return 0;
 }
@@ -227,9 +241,9 @@ static int configure(const struct cgroup_layout *layout, const struct cgroup_hie
     if ((controllers & CGROUP_PIDS) != 0 && limits->pids > 0 &&
         set_value(cgroup_fd, "pids.max", err, "%lld", (long long)limits->pids) < 0)
         return -1;
-    if ((controllers & CGROUP_DEVICES) != 0 && !layout->v2 && allow_devices(cgroup_fd, limits, err) < 0)
-        return -1;
-    return 0;
+    if (!layout->v2 && (controllers & CGROUP_DEVICES) == 0)
+        return 0;
+    return limit_devices(layout->v2, cgroup_fd, limits, err);
 }
 
 static bool needs_configuration(const struct cgroup_layout *layout, const struct cgroup_hierarchy *hierarchy,
@@ -238,8 +252,8 @@ static bool needs_configuration(const struct cgroup_layout *layout, const struct
     bool memory = limits->memory_bytes > 0 || limits->memory_reservation_bytes > 0;
     bool cpu = limits->cpu_quota_us > 0 || limits->cpu_shares > 0;
     unsigned wanted = (memory ? CGROUP_MEMORY : 0u) | (cpu ? CGROUP_CPU : 0u) |
-                      (limits->pids > 0 ? CGROUP_PIDS : 0u) | (layout->v2 ? 0u : CGROUP_DEVICES);
-    return (hierarchy->controllers & wanted) != 0;
+                      (limits->pids > 0 ? CGROUP_PIDS : 0u) | CGROUP_DEVICES;
+    return layout->v2 || (hierarchy->controllers & wanted) != 0;
 }
 
 static int create_one(const struct cgroup_layout *layout, const struct cgroup_hierarchy *hierarchy,
@@ -313,46 +327,19 @@ int cgroup_set_limits(const struct cgroup_layout *layout, const char *name,
     return 0;
 }
 
-/* True if there was anybody to kill. */
-static bool kill_members(int parent_fd, const char *name)
-{
-    char path[300];
-    snprintf(path, sizeof(path), "%s/cgroup.procs", name);
-    auto_free char *text = NULL;
-    if (fs_read_file(parent_fd, path, MOUNTINFO_LIMIT, &text, NULL, NULL) < 0)
-        return false;
-    bool any = false;
-    for (const char *at = text; *at != '\0';) {
-        char *end;
-        long pid = strtol(at, &end, 10);
-        if (end == at)
-            break;
-        if (pid > 0)
-            any |= kill((pid_t)pid, SIGKILL) == 0;
-        at = end + strspn(end, "\n");
-    }
-    return any;
-}
-
-/* A cgroup stays busy until its killed members have been reaped. There is nothing to wait on for that, so it
- * is tried again for up to ten seconds. */
-#define DESTROY_ATTEMPTS 1000
-#define DESTROY_PAUSE_MS 10
-
+/* v1: what is frozen does not die, and the freezer's hierarchy may be another than the one that waits for it.
+ */
 static int destroy_one(const struct cgroup_layout *layout, const struct cgroup_hierarchy *hierarchy,
                        const char *name)
 {
-    for (int i = 0; i < DESTROY_ATTEMPTS; i++) {
-        if (unlinkat(hierarchy->parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
-            return 0;
-        if (errno != EBUSY)
-            return -1;
-        kill_members(hierarchy->parent_fd, name);
-        cgroup_thaw(layout, name); /* v1: what is frozen does not die */
-        poll(NULL, 0, i == 0 ? 1 : DESTROY_PAUSE_MS);
+    if (unlinkat(hierarchy->parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+        return 0;
+    auto_fd int fd = openat(hierarchy->parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        cgroup_dir_kill(fd);
+        cgroup_thaw(layout, name);
     }
-    errno = EBUSY;
-    return -1;
+    return cgroup_dir_destroy(hierarchy->parent_fd, name);
 }
 
 int cgroup_destroy(const struct cgroup_layout *layout, const char *name, struct err *err)

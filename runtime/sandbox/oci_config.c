@@ -169,7 +169,7 @@ static json_t *console_size(const struct container_spec *spec)
 static json_t *process(const struct oci_config_input *input)
 {
     const struct container_spec *spec = input->spec;
-    json_t *caps = oci_capability_names(oci_capability_mask(spec, input->cgroup2, input->capabilities));
+    json_t *caps = oci_capability_names(oci_capability_mask(spec, input->capabilities));
     const char *cwd = spec->workdir != NULL ? spec->workdir : input->image->workdir;
     json_t *object = json_pack("{s:b, s:o*, s:o, s:o, s:o, s:s, s:{s:O, s:O, s:o}, s:o, s:b}", "terminal",
                                (int)spec->tty, "consoleSize", console_size(spec), "user",
@@ -357,7 +357,7 @@ static int add_seccomp(const struct oci_config_input *input, json_t *config, str
 {
     const char *text = input->spec->seccomp;
     const struct seccomp_situation situation = {
-        .capabilities = oci_capability_mask(input->spec, input->cgroup2, input->capabilities),
+        .capabilities = oci_capability_mask(input->spec, input->capabilities),
         .kernel = input->kernel,
         .machine = SECCOMP_MACHINE,
         .scmp_arch = SECCOMP_ARCH,

@@ -37,7 +37,7 @@ static bool read_list(const struct strings *list, uint64_t *ret)
 }
 
 /* docker's order: "ALL" makes the base, and what is named counts more than it. */
-uint64_t oci_capability_mask(const struct container_spec *spec, bool cgroup2, uint64_t available)
+uint64_t oci_capability_mask(const struct container_spec *spec, uint64_t available)
 {
     uint64_t mask = 0, added, dropped;
     bool add_all = read_list(&spec->cap_add, &added), drop_all = read_list(&spec->cap_drop, &dropped);
@@ -45,8 +45,6 @@ uint64_t oci_capability_mask(const struct container_spec *spec, bool cgroup2, ui
         return available & ~dropped;
     for (size_t i = 0; i < COUNT(DEFAULT_CAPABILITIES); i++)
         mask |= bit(DEFAULT_CAPABILITIES[i]);
-    if (cgroup2)
-        mask &= ~bit("CAP_MKNOD");
     if (add_all)
         return available & ~dropped;
     return drop_all ? added : (mask | added) & ~dropped;

@@ -24,10 +24,9 @@ struct oci_device {
     char access[4]; /* of r, w and m */
 };
 
-/* The bounding set, a bit each: docker's default with what was added and dropped. Without a devices cgroup
- * (v2) nothing would keep a made node from opening any device, so that CAP_MKNOD has to be asked for. "ALL"
- * is what the node can give: `available`. */
-uint64_t oci_capability_mask(const struct container_spec *spec, bool cgroup2, uint64_t available);
+/* The bounding set, a bit each: docker's default with what was added and dropped. "ALL" is what the node
+ * can give: `available`. */
+uint64_t oci_capability_mask(const struct container_spec *spec, uint64_t available);
 
 json_t *oci_capability_names(uint64_t mask);
 json_t *oci_rlimits(const struct container_spec *spec);

@@ -25,6 +25,7 @@ mount --move /mnt /dev
 if [ "$(stat -f -c %T /sys/fs/cgroup)" = tmpfs ]; then
     mount -t tmpfs -o mode=755 tmpfs /mnt
     for at in /sys/fs/cgroup/*/; do
+        mountpoint -q "$at" || continue
         mkdir "/mnt/$(basename "$at")"
         mount --move "$at" "/mnt/$(basename "$at")"
     done

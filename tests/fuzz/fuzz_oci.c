@@ -32,8 +32,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (plan_decode(&plan, bytes.data, bytes.size) != NULL)
         abort();
     plan_release(&plan);
-    json_auto_t *values = oci_resources(json_object_get(json_object_get(config, "linux"), "resources"), &err);
-    if (values == NULL)
-        check_refusal(&err);
+    for (int v2 = 0; v2 < 2; v2++) {
+        const json_t *resources = json_object_get(json_object_get(config, "linux"), "resources");
+        json_auto_t *values = oci_resources(resources, v2 == 1, &err);
+        if (values == NULL)
+            check_refusal(&err);
+    }
     return 0;
 }

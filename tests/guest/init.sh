@@ -32,6 +32,7 @@ insmod /wharf/overlay.ko
 echo "guest: Linux $(uname -r), cgroup v2 with $(cat /sys/fs/cgroup/cgroup.controllers)"
 
 failed=
+root_tests=$(sed -n 's/.*root-tests=\([^ ]*\).*/\1/p' /proc/cmdline) # the beginning of their names
 cycle=$(sed -n 's/.*wharf-reboot=\([^ ]*\).*/\1/p' /proc/cmdline)
 if [ -n "$cycle" ]; then
     mkdir -p /disk
@@ -39,14 +40,13 @@ if [ -n "$cycle" ]; then
     echo "== reboot.sh $cycle"
     /wharf/reboot.sh "$cycle" || failed="$failed reboot.sh"
     umount /disk || failed="$failed umount"
-else
+elif [ -z "$root_tests" ]; then
     echo "== end_to_end.sh"
     /wharf/end_to_end.sh || failed="$failed end_to_end.sh"
 fi
-case " $(cat /proc/cmdline) " in *" root-tests "*) root_tests=yes ;; *) root_tests= ;; esac
-for test in ${root_tests:+/wharf/tests/root/test_*}; do
+for test in ${root_tests:+/wharf/tests/root/"$root_tests"*}; do
     echo "== ${test##*/}"
-    WHARF_BUILD=/wharf $test || failed="$failed ${test##*/}"
+    WHARF_BUILD=/wharf WHARF_TEST_PATIENCE=10 $test || failed="$failed ${test##*/}"
 done
 
 echo "guest: done after $(cut -d' ' -f1 /proc/uptime) s"

@@ -23,8 +23,9 @@ printf 'root:x:0:0:root:/root:/bin/sh\n' >"$tree/etc/passwd"
 printf 'root:x:0:\n' >"$tree/etc/group"
 cp "$here/init.sh" "$tree/init"
 cp "$here/end_to_end.sh" "$here/reboot.sh" "$tree/wharf/"
+cp "$here/oci.sh" "$tree/wharf/tests/root/test_0_oci"
 cp "$build/guest/overlay.ko" "$tree/wharf/overlay.ko"
-chmod 755 "$tree/init" "$tree/wharf/end_to_end.sh" "$tree/wharf/reboot.sh"
+chmod 755 "$tree/init" "$tree/wharf/end_to_end.sh" "$tree/wharf/reboot.sh" "$tree/wharf/tests/root/test_0_oci"
 
 for binary in "$build/wharf" "$build"/wharf-*; do
     [ -x "$binary" ] && strip -o "$tree/wharf/${binary##*/}" "$binary"

@@ -6,7 +6,7 @@ set -eu
 code=0
 timeout -k 5 "${GUEST_TIMEOUT_S:-600}" qemu-system-x86_64 -accel tcg -cpu max -smp 2 -m 1536 -nodefaults -no-reboot \
     -display none -serial "file:$3" -kernel "$1" -initrd "$2" \
-    -append "console=ttyS0 quiet panic=-1 cgroup_no_v1=all random.trust_cpu=on ${GUEST_ROOT_TESTS:+root-tests}" </dev/null || code=$?
+    -append "console=ttyS0 quiet panic=-1 cgroup_no_v1=all random.trust_cpu=on ${GUEST_ROOT_TESTS:+root-tests=$GUEST_ROOT_TESTS}" </dev/null || code=$?
 tr -d '\r' <"$3"
 if [ "$code" != 0 ]; then
     echo "the guest did not power off by itself (status $code); its console is in '$3'" >&2

@@ -205,13 +205,21 @@ static void on_timeout(uv_timer_t *timer)
     *(bool *)timer->data = true;
 }
 
+/* An emulated processor gets more: WHARF_TEST_PATIENCE times as much. */
+static uint64_t wait_ms(void)
+{
+    const char *patience = getenv("WHARF_TEST_PATIENCE");
+    long factor = patience == NULL ? 1 : strtol(patience, NULL, 10);
+    return WAIT_MS * (uint64_t)(factor < 1 ? 1 : factor);
+}
+
 void fixture_run_until(struct fixture *f, const bool *flag)
 {
     bool late = false;
     uv_timer_t timer;
     uv_timer_init(&f->loop, &timer);
     timer.data = &late;
-    uv_timer_start(&timer, on_timeout, WAIT_MS, 0);
+    uv_timer_start(&timer, on_timeout, wait_ms(), 0);
     while (!*flag && !late)
         uv_run(&f->loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&timer, NULL);
