@@ -75,6 +75,10 @@
         ROW(0, "node", "NODE", OPTION_STRING, node, "node to place it on"),                                  \
         ROW('i', "interactive", NULL, OPTION_FLAG, interactive, "keep standard input open and hand it on"),  \
         ROW('t', "tty", NULL, OPTION_FLAG, tty, "give it a terminal"),                                       \
+        UNSUPPORTED(0, "userns", "containers have the node's user namespace"),                               \
+        UNSUPPORTED(0, "cgroup-parent", "all are below the runtime's --cgroup-parent"),                      \
+        UNSUPPORTED(0, "cpuset-cpus", "limit them with '--cpus'"),                                           \
+        UNSUPPORTED(0, "dns", "there are no networks yet; '--network host' has the host's names"),           \
         UNSUPPORTED('p', "publish", "there are no ports yet; '--network host' shares the host's"),           \
         OPTION_END
 

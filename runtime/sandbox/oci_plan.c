@@ -414,6 +414,9 @@ static int check_for_shim(const json_t *config, struct err *err)
         json_object_size(json_object_get(json_object_get(config, "process"), "ioPriority")) > 0 ||
         json_object_size(json_object_get(section, "personality")) > 0)
         return err_set(err, ERR_INVALID, "scheduler, ioPriority and personality are not supported here");
+    if (oci_text(json_object_get(section, "seccomp"), "listenerPath")[0] != '\0')
+        return err_set(err, ERR_INVALID,
+                       "'linux.seccomp.listenerPath' is not supported here: nobody would listen");
     if (json_array_size(json_object_get(json_object_get(config, "process"), "args")) == 0)
         return err_set(err, ERR_INVALID, "'process.args' is empty");
     return 0;

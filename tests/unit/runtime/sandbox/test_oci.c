@@ -315,6 +315,13 @@ static void filters_of_ones_own(void **state)
     assert_int_equal(make_config(f), 0);
     assert_int_equal(make_plan(f), 0);
     assert_int_equal(f->plan.n_seccomp, 0);
+    json_decref(f->config);
+    plan_release(&f->plan);
+    buf_reset(&f->bytes);
+    f->spec.seccomp = "{\"defaultAction\":\"SCMP_ACT_NOTIFY\",\"listenerPath\":\"/x\"}";
+    assert_int_equal(make_config(f), 0);
+    assert_int_equal(make_plan(f), -1);
+    assert_non_null(strstr(f->err.message, "listenerPath"));
 }
 
 static void no_quota_below_the_kernels_least(void **state)
