@@ -20,12 +20,32 @@ static bool has_text(const json_t *list, const char *text)
     return false;
 }
 
-/* "4.8" as a number that can be compared. */
-static long kernel_number(const char *release)
+/* The "4.8" that a kernel's release starts with, as a number that can be compared; *ret_end is what follows
+ * it. -1: it starts otherwise, or with numbers that no kernel will have. */
+static long kernel_number(const char *release, const char **ret_end)
 {
-    char *end = NULL;
-    long major = strtol(release, &end, 10);
-    return major * 100000 + (*end == '.' ? strtol(end + 1, NULL, 10) : 0);
+    enum { BASE = 100000 };
+    const char *at = release;
+    long parts[2] = {0, 0};
+    for (int i = 0; i < 2; i++) {
+        if (*at < '0' || *at > '9')
+            return -1;
+        for (; *at >= '0' && *at <= '9'; at++) {
+            parts[i] = parts[i] * 10 + (*at - '0');
+            if (parts[i] >= BASE)
+                return -1;
+        }
+        if (i == 0 && *at++ != '.')
+            return -1;
+    }
+    *ret_end = at;
+    return parts[0] * BASE + parts[1];
+}
+
+static bool is_at_least(const char *running, const char *wanted)
+{
+    const char *end;
+    return kernel_number(running, &end) >= kernel_number(wanted, &end);
 }
 
 static bool has_capability(const struct seccomp_situation *situation, const json_t *name)
@@ -43,7 +63,7 @@ static bool is_included(const json_t *includes, const struct seccomp_situation *
     json_t *item;
     if (json_array_size(machines) > 0 && !has_text(machines, situation->machine))
         return false;
-    if (kernel[0] != '\0' && kernel_number(situation->kernel) < kernel_number(kernel))
+    if (kernel[0] != '\0' && !is_at_least(situation->kernel, kernel))
         return false;
     json_array_foreach(json_object_get(includes, "caps"), i, item)
     {
@@ -61,7 +81,7 @@ static bool is_excluded(const json_t *excludes, const struct seccomp_situation *
     json_t *item;
     if (has_text(json_object_get(excludes, "arches"), situation->machine))
         return true;
-    if (kernel[0] != '\0' && kernel_number(situation->kernel) >= kernel_number(kernel))
+    if (kernel[0] != '\0' && is_at_least(situation->kernel, kernel))
         return true;
     json_array_foreach(json_object_get(excludes, "caps"), i, item)
     {
@@ -69,6 +89,17 @@ static bool is_excluded(const json_t *excludes, const struct seccomp_situation *
             return true;
     }
     return false;
+}
+
+static int check_kernel(const json_t *value, const char *member, struct err *err)
+{
+    const char *text = json_is_string(value) ? json_string_value(value) : "", *end;
+    if (text[0] == '\0' || (kernel_number(text, &end) >= 0 && *end == '\0'))
+        return 0;
+    return err_set(
+        err, ERR_INVALID,
+        "'%s.minKernel' of the system call filter is '%s': give a kernel's two numbers, as in \"4.8\"",
+        member, text);
 }
 
 static int check_condition(const json_t *entry, const char *member, struct err *err)
@@ -87,6 +118,8 @@ static int check_condition(const json_t *entry, const char *member, struct err *
         if (!json_is_null(value) && !(list ? json_is_array(value) : json_is_string(value)))
             return err_set(err, ERR_INVALID, "'%s.%s' of the system call filter has the wrong type", member,
                            name);
+        if (!list && check_kernel(value, member, err) < 0)
+            return -1;
     }
     return 0;
 }

@@ -91,6 +91,12 @@ static void what_is_wrong_is_said(void **state)
         {"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"includes\":[1]}]}", "'includes'"},
         {"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"includes\":{\"x\":1}}]}", "'x'"},
         {"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"excludes\":{\"caps\":1}}]}", "caps"},
+#define KERNEL(text)                                                                                         \
+    "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"includes\":{\"minKernel\":\"" text "\"}}]}"
+        {KERNEL("4"), "'includes.minKernel' of the system call filter is '4'"},
+        {KERNEL("4.8.1"), "'4.8.1'"},
+        {KERNEL("-4.8"), "'-4.8'"},
+        {KERNEL("92233720368547758.8"), "minKernel"},
         {"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_X86\"],"
          "\"archMap\":[{\"architecture\":\"SCMP_ARCH_X86_64\"}]}",
          "archMap"},
