@@ -16,6 +16,10 @@ setup() {
 }
 
 teardown() {
+    local job
+    for job in $(jobs -p); do # of a test that failed: what it waits for does not come any more
+        kill "$job" 2>/dev/null || true
+    done
     for left in "$DIR"/root/*; do
         [ -e "$left" ] && $OCI delete --force "${left##*/}"
     done

@@ -259,11 +259,12 @@ poststop stopped $ID" ]
 @test "a terminal is the container's own, and its other end arrives at the socket" {
     config '.process.terminal = true | .process.consoleSize = {height: 33, width: 44} | .root.readonly = false'
     command 'test -t 0 && test -t 1 && stty size; readlink /proc/self/fd/0; echo done >/tmp/done'
-    python3 - "$DIR/console" >"$DIR/shown" <<'PY' &
+    python3 - "$DIR/console" >"$DIR/shown" 3>&- <<'PY' &
 import array, os, socket, sys
 listener = socket.socket(socket.AF_UNIX)
-listener.bind(sys.argv[1])
+listener.bind(sys.argv[1] + ".new")
 listener.listen()
+os.rename(sys.argv[1] + ".new", sys.argv[1])  # there is nothing to connect to before
 connection, _ = listener.accept()
 _, ancillary, _, _ = connection.recvmsg(100, socket.CMSG_SPACE(4))
 master = array.array("i", ancillary[0][2])[0]

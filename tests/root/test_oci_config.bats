@@ -179,11 +179,12 @@ touch: /etc/x: Read-only file system" ]
 
 # Answers one notification: mkdir is said to have made, with the errno 17 otherwise.
 listener() {
-    python3 - "$DIR/listener" >"$DIR/heard" <<'PY' &
+    python3 - "$DIR/listener" >"$DIR/heard" 3>&- <<'PY' &
 import array, fcntl, json, os, socket, struct, sys
 listener = socket.socket(socket.AF_UNIX)
-listener.bind(sys.argv[1])
+listener.bind(sys.argv[1] + ".new")
 listener.listen()
+os.rename(sys.argv[1] + ".new", sys.argv[1])  # there is nothing to connect to before
 for _ in range(2):
     connection, _ = listener.accept()
     data, ancillary, _, _ = connection.recvmsg(65536, socket.CMSG_SPACE(4))
