@@ -190,6 +190,8 @@ const char *command_reference(const struct command *command)
         return command->data.container_rename.container;
     case COMMAND_CONTAINER_UPDATE:
         return command->data.container_update.container;
+    case COMMAND_CONTAINER_EXEC:
+        return command->data.container_exec.container;
     case COMMAND_IMAGE_IMPORT:
         return command->data.image_import.reference;
     case COMMAND_IMAGE_REMOVE:

@@ -66,6 +66,7 @@ void node_state_release(struct node_state *state)
         HASH_DEL(state->containers, container);
         container_free(container);
     }
+    execs_release(state, NULL);
     struct image *image, *next_image;
     HASH_ITER(hh, state->images, image, next_image)
     {
@@ -486,6 +487,9 @@ static void evolve_container(struct container *container, const struct event *ev
     case EVENT_CONTAINER_UNPAUSED:
     case EVENT_CONTAINER_RENAMED:
     case EVENT_CONTAINER_UPDATED:
+    case EVENT_CONTAINER_EXEC_STARTED:
+    case EVENT_CONTAINER_EXEC_FAILED:
+    case EVENT_CONTAINER_EXEC_EXITED:
     case EVENT_CONTAINER_CREATED:
     case EVENT_CONTAINER_REMOVED:
     case EVENT_NODE_JOINED:
@@ -505,6 +509,22 @@ static void evolve_container(struct container *container, const struct event *ev
     }
 }
 
+/* What changes more than the container, and can fail. */
+static enum apply_result evolve_more(struct node_state *state, struct container *container,
+                                     const struct event *event)
+{
+    if (event->type == EVENT_CONTAINER_RENAMED)
+        return evolve_renamed(state, container, event->data.container_renamed.name);
+    if (event->type == EVENT_CONTAINER_EXEC_STARTED)
+        return apply_exec_started(state, container, event);
+    if (event->type == EVENT_CONTAINER_EXEC_EXITED)
+        return apply_exec_exited(state, container, event);
+    if (event->type == EVENT_CONTAINER_UPDATED &&
+        container_spec_update(&container->spec, &event->data.container_updated) < 0)
+        return APPLY_NOMEM;
+    return APPLY_DONE;
+}
+
 static enum apply_result apply_container(struct node_state *state, const struct event *event)
 {
     if (event->type == EVENT_CONTAINER_CREATED)
@@ -518,19 +538,16 @@ static enum apply_result apply_container(struct node_state *state, const struct 
         HASH_DEL(state->containers, container);
         if (event->data.container_removed.volumes)
             doom_volumes(state, container->id);
+        execs_release(state, container);
         container_free(container);
         return APPLY_DONE;
     }
-    if (event->type == EVENT_CONTAINER_RENAMED) {
-        enum apply_result renamed = evolve_renamed(state, container, event->data.container_renamed.name);
-        if (renamed != APPLY_DONE)
-            return renamed;
-    }
-    if (event->type == EVENT_CONTAINER_UPDATED &&
-        container_spec_update(&container->spec, &event->data.container_updated) < 0)
-        return APPLY_NOMEM;
+    enum apply_result applied = evolve_more(state, container, event);
+    if (applied != APPLY_DONE)
+        return applied;
     evolve_container(container, event);
-    container->just_exited = event->type == EVENT_CONTAINER_EXITED;
+    if (event->type != EVENT_CONTAINER_EXEC_EXITED) /* what follows the container's exit may be yet to come */
+        container->just_exited = event->type == EVENT_CONTAINER_EXITED;
     container->state = next;
     note_event(container, &event->envelope);
     return APPLY_DONE;
@@ -684,6 +701,9 @@ static enum apply_result evolve(struct node_state *state, const struct event *ev
     case EVENT_CONTAINER_UNPAUSED:
     case EVENT_CONTAINER_RENAMED:
     case EVENT_CONTAINER_UPDATED:
+    case EVENT_CONTAINER_EXEC_STARTED:
+    case EVENT_CONTAINER_EXEC_FAILED:
+    case EVENT_CONTAINER_EXEC_EXITED:
         return apply_container(state, event);
     case EVENT_TYPES:
         break;

@@ -41,17 +41,19 @@ struct container {
     int64_t pid;         /* while running */
     int64_t shim_pid;    /* while running */
     int64_t created_at_ns;
-    int64_t started_at_ns;   /* 0 before the first start */
-    int64_t finished_at_ns;  /* 0 before the first exit, or when nobody knows */
-    int64_t exit_code;       /* of the newest exit; SCHEMA_ABSENT when unknown or none yet */
-    bool stopped_by_user;    /* asked to end since it was last started: no restart policy applies */
-    bool just_exited;        /* its newest event is its exit: what must follow it is not on the log yet */
-    int64_t restarts;        /* automatic ones, in all */
-    int64_t restart_attempt; /* automatic ones in a row, which the back-off grows with */
+    int64_t started_at_ns;  /* 0 before the first start */
+    int64_t finished_at_ns; /* 0 before the first exit, or when nobody knows */
+    int64_t exit_code;      /* of the newest exit; SCHEMA_ABSENT when unknown or none yet */
+    bool stopped_by_user;   /* asked to end since it was last started: no restart policy applies */
+    bool just_exited; /* its newest event, but for ends of execs, is its exit: what must follow it is not
+                         on the log yet */
+    int64_t restarts; /* automatic ones, in all */
+    int64_t restart_attempt;            /* automatic ones in a row, which the back-off grows with */
     char created_by[UUID_TEXT_SIZE];    /* the command that created it */
     char last_event_id[UUID_TEXT_SIZE]; /* what a fact that no command caused was caused by */
     char correlationid[UUID_TEXT_SIZE]; /* of its newest event */
     int64_t restart_due_ns;             /* while restarting */
+    unsigned n_execs;                   /* commands executed in it that have not ended */
     const char *interrupted_by; /* why it does not run though nobody ended it (below); NULL otherwise */
     UT_hash_handle hh;          /* by id */
     UT_hash_handle hh_name;     /* by name */
@@ -70,6 +72,21 @@ bool container_is_interrupted(const struct container *container);
 
 /* Changes the spec as the update says; what is absent there stays. -1 when memory runs out. */
 int container_spec_update(struct container_spec *spec, const struct container_updated_event *update);
+
+/* One more command in a container, from container.exec_started to container.exec_exited. */
+struct exec {
+    char id[CONTAINER_ID_SIZE]; /* key; made as a container's from its command's id, so the two never meet */
+    char container_id[CONTAINER_ID_SIZE];
+    int64_t incarnation; /* of the container, when it was executed */
+    int64_t pid;
+    int64_t shim_pid;
+    bool attach;
+    bool interactive;
+    bool tty;
+    char started_event_id[UUID_TEXT_SIZE]; /* what its end is caused by */
+    char correlationid[UUID_TEXT_SIZE];
+    UT_hash_handle hh;
+};
 
 struct volume {
     char *name; /* key */
@@ -109,6 +126,7 @@ struct node_state {
     int64_t events_illegal;           /* legal JSON, impossible move: kept out of the state and counted */
     struct container *containers;     /* uthash by id */
     struct container *names;          /* the same structs, uthash (hh_name) by name */
+    struct exec *execs;               /* uthash by id; those that have not ended */
     struct image *images;             /* uthash by reference */
     struct volume *volumes;           /* uthash by name */
     struct answer *answers;           /* uthash by command id, oldest first */
@@ -143,6 +161,9 @@ struct container *node_state_resolve(const struct node_state *state, const char 
 struct container *node_state_container(const struct node_state *state, const char *id);
 struct container *node_state_by_name(const struct node_state *state, const char *name);
 
+/* NULL if there is none, or if it has ended. */
+struct exec *node_state_exec(const struct node_state *state, const char *id);
+
 /* By reference ("busybox" means "busybox:latest") or by "sha256:..." digest, whole or a unique prefix. NULL
  * if none. */
 struct image *node_state_image(const struct node_state *state, const char *reference);
@@ -163,10 +184,19 @@ int node_state_skip_offset(struct node_state *state, int64_t command_offset);
 /* For snapshot.c, which has checked what it adds: keys are new. -1 when memory runs out (what was taken is
  * freed). */
 int node_state_add_container_take(struct node_state *state, struct container *container);
+int node_state_add_exec_take(struct node_state *state, struct exec *exec); /* its container is there */
 int node_state_add_image_take(struct node_state *state, struct image *image);
 int node_state_add_volume_take(struct node_state *state, struct volume *volume);
 int node_state_add_answer(struct node_state *state, const char command_id[UUID_TEXT_SIZE],
                           int64_t command_offset);
+
+/* exec_state.c, the part of the fold that is about execs: the event's container is `container`. */
+enum apply_result apply_exec_started(struct node_state *state, struct container *container,
+                                     const struct event *event);
+enum apply_result apply_exec_exited(struct node_state *state, struct container *container,
+                                    const struct event *event);
+/* The container is gone, or everything is (NULL). */
+void execs_release(struct node_state *state, const struct container *container);
 
 /* Normalises an image reference into `ret`: adds ":latest" where there is no tag. */
 int image_reference_normalize(const char *reference, char *ret, size_t size);

@@ -113,6 +113,23 @@ static void add_container(struct buf *buf, const struct container *container)
     add_record(buf, container_schema(), &record);
 }
 
+static void add_exec(struct buf *buf, const struct exec *exec)
+{
+    const struct snapshot_exec record = {
+        .id = (char *)exec->id,
+        .container = (char *)exec->container_id,
+        .incarnation = exec->incarnation,
+        .pid = exec->pid,
+        .shim_pid = exec->shim_pid,
+        .attach = exec->attach,
+        .interactive = exec->interactive,
+        .tty = exec->tty,
+        .started_event_id = (char *)exec->started_event_id,
+        .correlationid = (char *)exec->correlationid,
+    };
+    add_record(buf, exec_schema(), &record);
+}
+
 static void add_image(struct buf *buf, const struct image *image)
 {
     const struct snapshot_image record = {
@@ -194,6 +211,7 @@ static struct snapshot_header *make_header(const struct node_state *state)
         .events_fenced = 0,
         .events_illegal = state->events_illegal,
         .containers = HASH_COUNT(state->containers),
+        .execs = HASH_COUNT(state->execs),
         .images = HASH_COUNT(state->images),
         .volumes = HASH_COUNT(state->volumes),
         .answers = HASH_COUNT(state->answers),
@@ -217,6 +235,8 @@ int snapshot_take(struct snapshot *ret, const struct node_state *state, struct e
     add_record(&snapshot.body, newest_schema(), &newest);
     for (const struct container *each = state->containers; each != NULL; each = each->hh.next)
         add_container(&snapshot.body, each);
+    for (const struct exec *each = state->execs; each != NULL; each = each->hh.next)
+        add_exec(&snapshot.body, each);
     for (const struct image *each = state->images; each != NULL; each = each->hh.next)
         add_image(&snapshot.body, each);
     for (const struct volume *each = state->volumes; each != NULL; each = each->hh.next)
@@ -408,6 +428,41 @@ static int take_container(struct node_state *state, struct lines *lines, struct 
     return rc;
 }
 
+static struct exec *exec_from_record(const struct snapshot_exec *record)
+{
+    struct exec *exec = calloc(1, sizeof(*exec));
+    if (exec == NULL)
+        return NULL;
+    *exec = (struct exec){.incarnation = record->incarnation,
+                          .pid = record->pid,
+                          .shim_pid = record->shim_pid,
+                          .attach = record->attach,
+                          .interactive = record->interactive,
+                          .tty = record->tty};
+    memcpy(exec->id, record->id, sizeof(exec->id));
+    memcpy(exec->container_id, record->container, sizeof(exec->container_id));
+    memcpy(exec->started_event_id, record->started_event_id, sizeof(exec->started_event_id));
+    memcpy(exec->correlationid, record->correlationid, sizeof(exec->correlationid));
+    return exec;
+}
+
+static int take_exec(struct node_state *state, struct lines *lines, struct err *err)
+{
+    struct snapshot_exec record;
+    if (next_record(lines, exec_schema(), &record, err) < 0)
+        return -1;
+    int rc = 0;
+    if (node_state_container(state, record.container) == NULL || node_state_exec(state, record.id) != NULL) {
+        rc = bad_line(lines, err, "an exec of no container, or a second one of that id");
+    } else {
+        struct exec *exec = exec_from_record(&record);
+        if (exec == NULL || node_state_add_exec_take(state, exec) < 0)
+            rc = err_nomem(err, "reading a snapshot");
+    }
+    schema_release(exec_schema(), &record);
+    return rc;
+}
+
 static int take_image(struct node_state *state, struct lines *lines, struct err *err)
 {
     struct snapshot_image record;
@@ -531,6 +586,9 @@ static int take_body(struct node_state *state, const struct snapshot_header *rec
         return -1;
     for (int64_t i = 0; i < record->containers; i++)
         if (take_container(state, lines, err) < 0)
+            return -1;
+    for (int64_t i = 0; i < record->execs; i++)
+        if (take_exec(state, lines, err) < 0)
             return -1;
     for (int64_t i = 0; i < record->images; i++)
         if (take_image(state, lines, err) < 0)

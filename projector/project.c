@@ -236,6 +236,9 @@ static void set_changed_fields(struct view *view, struct view_container *contain
         break;
     case EVENT_CONTAINER_PAUSED:
     case EVENT_CONTAINER_UNPAUSED:
+    case EVENT_CONTAINER_EXEC_STARTED:
+    case EVENT_CONTAINER_EXEC_FAILED:
+    case EVENT_CONTAINER_EXEC_EXITED:
     case EVENT_CONTAINER_SIGNALED:
     case EVENT_CONTAINER_STOPPING:
     case EVENT_CONTAINER_RESTARTING:
@@ -493,6 +496,9 @@ static enum project_result dispatch(struct view *view, struct view_node *node, c
     case EVENT_CONTAINER_UNPAUSED:
     case EVENT_CONTAINER_RENAMED:
     case EVENT_CONTAINER_UPDATED:
+    case EVENT_CONTAINER_EXEC_STARTED:
+    case EVENT_CONTAINER_EXEC_FAILED:
+    case EVENT_CONTAINER_EXEC_EXITED:
         return project_container(view, event, offset, ret);
     case EVENT_TYPES:
         break;

@@ -14,6 +14,10 @@
  * - shim: the shim's record, pids and their start times, written before the command is executed
  * - exit: the exit record, durable before anybody is told
  *
+ * STATE_DIR/containers/EXEC_ID/ is the same for one more command in a container (launch.json says in which),
+ * without config.json and layers. Wherever a function takes a container's id to remove or forget what there
+ * is of it, the id of an exec will do.
+ *
  * Beside it:
  * - STATE_DIR/images/: content-addressed root file systems
  * - STATE_DIR/volumes/: a directory for each volume that was ever mounted
@@ -44,6 +48,7 @@ struct host;
 /* How an incarnation ended. Unknown values stay unknown: exit_code -1, signal 0, finished_at_ns 0. */
 struct host_exit {
     char container_id[CONTAINER_ID_SIZE];
+    char exec_id[CONTAINER_ID_SIZE]; /* "" for the container's first process */
     int64_t incarnation;
     const char *reason; /* one of check_exit_reason's words; static */
     int exit_code;      /* 0..255, 128 + signal when a signal ended it; -1 unknown */
@@ -102,6 +107,7 @@ struct host_launch {
 
 struct host_launched {
     char container_id[CONTAINER_ID_SIZE];
+    char exec_id[CONTAINER_ID_SIZE]; /* of host_exec; "" otherwise */
     int64_t incarnation;
     bool ok;
     /* if ok: */
@@ -121,6 +127,23 @@ typedef void (*host_launched_cb)(const struct host_launched *result, void *data)
  * incarnation before is kept (see host_keep_exit), the start waits. */
 int host_launch(struct host *host, const struct host_launch *launch, host_launched_cb cb, void *data,
                 struct err *err);
+
+struct host_exec {
+    const char *container_id;
+    int64_t incarnation; /* of the container */
+    const char *exec_id;
+    int64_t command_offset;
+    const struct container_spec *spec; /* the container's, and its image */
+    const char *image_digest;
+    const struct container_exec_command *exec;
+};
+
+/* Executes one more command in a container that runs: in its namespaces and cgroup, with what its config.json
+ * gives a process unless `exec` says otherwise. Copies what it needs. Otherwise as host_launch: an exec that
+ * was started before is answered as then, even if the container has ended since, and on_exit follows; one
+ * that fails leaves nothing. */
+int host_exec(struct host *host, const struct host_exec *exec, host_launched_cb cb, void *data,
+              struct err *err);
 
 /* Sends a signal to the first process, by pidfd. ERR_NOT_FOUND if this incarnation is not running any more.
  */
@@ -168,6 +191,7 @@ enum host_found {
 
 struct host_observation {
     char container_id[CONTAINER_ID_SIZE];
+    char exec_id[CONTAINER_ID_SIZE]; /* "" for a container */
     enum host_found found;
     int64_t incarnation;
     int64_t command_offset; /* from launch.json; -1 if none */

@@ -4,7 +4,9 @@
  *
  * - host_linux.c: opening, closing, the registry, one queue of operations for each container, signals,
  * removal
- * - host_linux_launch.c: starting: directory, config, plan, shim, cgroup, answer
+ * - host_linux_launch.c: starting: directory, config, plan, cgroup
+ * - host_linux_exec.c: one more command in a container
+ * - host_linux_shim.c: what the two have in common: the shim and its answer
  * - host_linux_adjust.c: pausing and limits of what runs
  * - host_linux_exit.c: watching shims by pidfd, reading records, telling of exits
  * - host_linux_observe.c: what a former runtime left
@@ -47,8 +49,10 @@ enum host_container_state {
     HOST_CONTAINER_EXITED, /* `exit` says how */
 };
 
+/* A container's first process, or an exec: what is said of containers below holds for both. */
 struct host_container {
-    char id[CONTAINER_ID_SIZE]; /* key */
+    char id[CONTAINER_ID_SIZE];      /* key */
+    char exec_of[CONTAINER_ID_SIZE]; /* of an exec: the container's id; "" otherwise */
     enum host_container_state state;
     struct shim_record record; /* of the newest incarnation; valid while running or exited */
     struct host_exit exit;
@@ -140,9 +144,11 @@ int host_newer_records(int dir_fd);
 int host_open_shim(const struct shim_record *record);
 bool host_read_shim_record(int dir_fd, struct shim_record *ret);
 bool host_read_exit_record(int dir_fd, int64_t incarnation, struct exit_record *ret);
-void host_exit_from_record(struct host_exit *ret, const char *id, const struct exit_record *record);
+void host_exit_from_record(struct host_exit *ret, const struct host_container *container,
+                           const struct exit_record *record);
 /* An end that nobody recorded. */
-void host_exit_unseen(struct host_exit *ret, const char *id, int64_t incarnation, const char *reason);
+void host_exit_unseen(struct host_exit *ret, const struct host_container *container, int64_t incarnation,
+                      const char *reason);
 
 /* host_linux_devices.c */
 

@@ -90,7 +90,16 @@ bool host_read_exit_record(int dir_fd, int64_t incarnation, struct exit_record *
            (incarnation == 0 || ret->incarnation == incarnation);
 }
 
-void host_exit_from_record(struct host_exit *ret, const char *id, const struct exit_record *record)
+static void name_exit(struct host_exit *exit, const struct host_container *container)
+{
+    bool is_exec = container->exec_of[0] != '\0';
+    snprintf(exit->container_id, sizeof(exit->container_id), "%s",
+             is_exec ? container->exec_of : container->id);
+    snprintf(exit->exec_id, sizeof(exit->exec_id), "%s", is_exec ? container->id : "");
+}
+
+void host_exit_from_record(struct host_exit *ret, const struct host_container *container,
+                           const struct exit_record *record)
 {
     *ret = (struct host_exit){
         .incarnation = record->incarnation,
@@ -102,16 +111,17 @@ void host_exit_from_record(struct host_exit *ret, const char *id, const struct e
         .oom_killed = record->oom_killed,
         .finished_at_ns = record->finished_at_ns,
     };
-    snprintf(ret->container_id, sizeof(ret->container_id), "%s", id);
+    name_exit(ret, container);
     if (record->log_lost_bytes > 0)
         snprintf(ret->observed, sizeof(ret->observed), "%llu bytes of output could not be written to the log",
                  (unsigned long long)record->log_lost_bytes);
 }
 
-void host_exit_unseen(struct host_exit *ret, const char *id, int64_t incarnation, const char *reason)
+void host_exit_unseen(struct host_exit *ret, const struct host_container *container, int64_t incarnation,
+                      const char *reason)
 {
     *ret = (struct host_exit){.incarnation = incarnation, .reason = reason, .exit_code = -1};
-    snprintf(ret->container_id, sizeof(ret->container_id), "%s", id);
+    name_exit(ret, container);
 }
 
 /* What is left in the cgroup is killed and the cgroup removed, so that nothing outlives the container. */
@@ -130,9 +140,9 @@ static void done_cleanup(struct host_op *op)
 
 void host_cleanup_begin(struct host *host, struct host_container *container)
 {
-    struct host_op *op = calloc(1, sizeof(*op));
+    struct host_op *op = container->exec_of[0] == '\0' ? calloc(1, sizeof(*op)) : NULL;
     if (op == NULL)
-        return;
+        return; /* or an exec, whose cgroup is its container's */
     op->run = run_cleanup;
     op->done = done_cleanup;
     host_op_begin(host, container, op);
@@ -143,10 +153,10 @@ static void find_exit(struct host *host, struct host_container *container)
     struct exit_record record;
     auto_fd int dir_fd = host_container_dir(host, container->id, NULL);
     if (dir_fd >= 0 && host_read_exit_record(dir_fd, container->record.incarnation, &record)) {
-        host_exit_from_record(&container->exit, container->id, &record);
+        host_exit_from_record(&container->exit, container, &record);
         return;
     }
-    host_exit_unseen(&container->exit, container->id, container->record.incarnation, "shim-lost");
+    host_exit_unseen(&container->exit, container, container->record.incarnation, "shim-lost");
     snprintf(container->exit.observed, sizeof(container->exit.observed),
              "shim %lld ended without an exit record; process %lld was killed with it",
              (long long)container->record.shim_pid, (long long)container->record.pid);

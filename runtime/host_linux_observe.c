@@ -27,7 +27,7 @@ struct observations {
 static struct host_observation *find(const struct observations *all, const char *id)
 {
     for (size_t i = 0; i < all->n; i++) {
-        if (strcmp(all->items[i].container_id, id) == 0)
+        if (all->items[i].exec_id[0] == '\0' && strcmp(all->items[i].container_id, id) == 0)
             return &all->items[i];
     }
     return NULL;
@@ -50,6 +50,7 @@ static struct host_observation *add(struct observations *all, const char *id)
 }
 
 struct intent {
+    char exec_of[CONTAINER_ID_SIZE]; /* "" for a container's own */
     int64_t incarnation;
     int64_t command_offset;
     bool this_boot;
@@ -68,48 +69,46 @@ static struct intent read_intent(const struct host *host, int dir_fd)
     const char *boot_id = json_string_value(json_object_get(document, "boot_id"));
     intent.incarnation = json_integer_value(json_object_get(document, "incarnation"));
     intent.command_offset = json_is_integer(offset) ? json_integer_value(offset) : -1;
+    const char *exec_of = json_string_value(json_object_get(document, "exec_of"));
+    if (exec_of != NULL && container_id_is_valid(exec_of))
+        memcpy(intent.exec_of, exec_of, sizeof(intent.exec_of));
     intent.this_boot = boot_id != NULL && strcmp(boot_id, host->boot_id) == 0;
     return intent;
 }
 
-static int adopt(struct host *host, struct host_observation *item, const struct shim_record *record,
-                 int shim_fd, struct err *err)
+static int adopt(struct host *host, struct host_observation *item, struct host_container *container,
+                 const struct shim_record *record, int shim_fd, struct err *err)
 {
     item->found = HOST_RUNNING;
     snprintf(item->what, sizeof(item->what), "shim %lld and process %lld running",
              (long long)record->shim_pid, (long long)record->pid);
-    struct host_container *container = host->look_only ? NULL : host_container_get(host, item->container_id);
-    if (container == NULL) {
+    if (host->look_only) {
         close(shim_fd);
-        return host->look_only ? 0 : err_nomem(err, "adopting a container");
+        return 0;
     }
     container->record = *record;
-    item->paused = cgroup_is_frozen(&host->cgroups, item->container_id) ? 1 : 0;
+    if (container->exec_of[0] == '\0')
+        item->paused = cgroup_is_frozen(&host->cgroups, item->container_id) ? 1 : 0;
     return host_watch_begin(host, container, shim_fd, false, err);
 }
 
-static int remember_exit(struct host *host, struct host_observation *item, const struct shim_record *record,
-                         struct err *err)
+static void remember_exit(struct host *host, const struct host_observation *item,
+                          struct host_container *container, const struct shim_record *record)
 {
-    struct host_container *container = host_container_get(host, item->container_id);
-    if (container == NULL)
-        return err_nomem(err, "observing a container");
     container->record = *record;
     container->exit = item->exit;
     container->state = HOST_CONTAINER_EXITED;
     if (!host->look_only)
         host_cleanup_begin(host, container);
-    return 0;
 }
 
 /* Dead without a record: lost in this boot, or ended by the host's end. */
-static int classify_unseen(struct host *host, struct host_observation *item, const struct shim_record *record,
-                           struct err *err)
+static void classify_unseen(struct host *host, struct host_observation *item,
+                            struct host_container *container, const struct shim_record *record)
 {
     bool this_boot = strcmp(record->boot_id, host->boot_id) == 0;
     item->found = this_boot ? HOST_LOST : HOST_HOST_RESTARTED;
-    host_exit_unseen(&item->exit, item->container_id, record->incarnation,
-                     this_boot ? "shim-lost" : "host-restart");
+    host_exit_unseen(&item->exit, container, record->incarnation, this_boot ? "shim-lost" : "host-restart");
     if (this_boot)
         snprintf(item->exit.observed, sizeof(item->exit.observed),
                  "shim %lld and process %lld are gone and left no exit record", (long long)record->shim_pid,
@@ -118,27 +117,19 @@ static int classify_unseen(struct host *host, struct host_observation *item, con
         snprintf(item->exit.observed, sizeof(item->exit.observed), "started in boot %s, now boot %s",
                  record->boot_id, host->boot_id);
     snprintf(item->what, sizeof(item->what), "%s", item->exit.observed);
-    return remember_exit(host, item, record, err);
+    remember_exit(host, item, container, record);
 }
 
-static int classify(struct host *host, struct host_observation *item, int dir_fd, struct err *err)
+/* By the records of its shim, if it has any. */
+static int classify_records(struct host *host, struct host_observation *item,
+                            struct host_container *container, int dir_fd, struct err *err)
 {
     struct shim_record record;
     struct exit_record exit;
-    int newer = host_newer_records(dir_fd);
-    if (newer != 0)
-        return err_set(
-            err, ERR_INVALID,
-            "container '%.12s' was started by a newer wharf (its record has version %d, this build "
-            "knows up to %d): start the newer runtime",
-            item->container_id, newer, RECORD_VERSION);
-    struct intent intent = read_intent(host, dir_fd);
     bool has_exit = host_read_exit_record(dir_fd, 0, &exit);
-    item->incarnation = intent.incarnation;
-    item->command_offset = intent.command_offset;
     if (!host_read_shim_record(dir_fd, &record) && !has_exit) {
         snprintf(item->what, sizeof(item->what),
-                 intent.incarnation > 0 ? "files of a start that was not completed" : "files");
+                 item->incarnation > 0 ? "files of a start that was not completed" : "files");
         return 0;
     }
     if (!host_read_shim_record(dir_fd, &record))
@@ -152,26 +143,51 @@ static int classify(struct host *host, struct host_observation *item, int dir_fd
     item->started_at_ns = record.started_at_ns;
     if (has_exit && exit.incarnation == record.incarnation) {
         item->found = HOST_EXITED;
-        host_exit_from_record(&item->exit, item->container_id, &exit);
+        host_exit_from_record(&item->exit, container, &exit);
         snprintf(item->what, sizeof(item->what), "exit record of incarnation %lld",
                  (long long)exit.incarnation);
-        return remember_exit(host, item, &record, err);
+        remember_exit(host, item, container, &record);
+        return 0;
     }
     int shim_fd = strcmp(record.boot_id, host->boot_id) == 0 ? host_open_shim(&record) : -1;
     if (shim_fd >= 0)
-        return adopt(host, item, &record, shim_fd, err);
+        return adopt(host, item, container, &record, shim_fd, err);
     /* It may have written its record and ended between the two looks. */
     if (host_read_exit_record(dir_fd, record.incarnation, &exit)) {
         item->found = HOST_EXITED;
-        host_exit_from_record(&item->exit, item->container_id, &exit);
-        return remember_exit(host, item, &record, err);
-    }
-    /* Or found that the command cannot be executed, and taken everything back. */
-    if (!host_read_shim_record(dir_fd, &record)) {
-        snprintf(item->what, sizeof(item->what), "files of a start that was not completed");
+        host_exit_from_record(&item->exit, container, &exit);
+        remember_exit(host, item, container, &record);
         return 0;
     }
-    return classify_unseen(host, item, &record, err);
+    /* Or found that the command cannot be executed, and taken everything back. */
+    if (!host_read_shim_record(dir_fd, &record))
+        snprintf(item->what, sizeof(item->what), "files of a start that was not completed");
+    else
+        classify_unseen(host, item, container, &record);
+    return 0;
+}
+
+static int classify(struct host *host, struct host_observation *item, int dir_fd, struct err *err)
+{
+    int newer = host_newer_records(dir_fd);
+    if (newer != 0)
+        return err_set(
+            err, ERR_INVALID,
+            "container '%.12s' was started by a newer wharf (its record has version %d, this build "
+            "knows up to %d): start the newer runtime",
+            item->container_id, newer, RECORD_VERSION);
+    struct intent intent = read_intent(host, dir_fd);
+    struct host_container *container = host_container_get(host, item->container_id);
+    if (container == NULL)
+        return err_nomem(err, "observing a container");
+    item->incarnation = intent.incarnation;
+    item->command_offset = intent.command_offset;
+    if (intent.exec_of[0] != '\0') {
+        memcpy(container->exec_of, intent.exec_of, sizeof(container->exec_of));
+        memcpy(item->exec_id, item->container_id, sizeof(item->exec_id));
+        memcpy(item->container_id, intent.exec_of, sizeof(item->container_id));
+    }
+    return classify_records(host, item, container, dir_fd, err);
 }
 
 static int observe_directories(struct observations *all, struct err *err)

@@ -76,7 +76,7 @@ void worker_on_exit(struct worker *worker, const struct host_exit *exit)
 {
     FAULT_POINT(RUNTIME_EXIT_SEEN);
     const struct container *container = node_state_container(&worker->core.state, exit->container_id);
-    bool is_known = container != NULL && has_exit(container, exit->incarnation);
+    bool is_known = container != NULL && exit->exec_id[0] == '\0' && has_exit(container, exit->incarnation);
     struct input input = {.kind = INPUT_EXITED, .exited = exit};
     worker_step(worker, &input);
     if (is_known)
@@ -151,9 +151,9 @@ static void serve(struct worker *worker)
 static void keep_exits(struct worker *worker, const struct decision *decision)
 {
     for (size_t i = 0; i < decision->n_events; i++) {
-        const struct decided_event *event = &decision->events[i];
-        if (event->type == EVENT_CONTAINER_EXITED)
-            host_keep_exit(worker->options.host, event->subject, event->incarnation);
+        const char *id = decided_event_exit(&decision->events[i]);
+        if (id != NULL)
+            host_keep_exit(worker->options.host, id, decision->events[i].incarnation);
     }
 }
 

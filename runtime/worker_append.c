@@ -40,8 +40,9 @@ static void tell_durable(struct worker *worker, const struct append_batch *batch
 {
     for (size_t i = 0; i < batch->decision.n_events; i++) {
         const struct decided_event *event = &batch->decision.events[i];
-        if (event->type == EVENT_CONTAINER_EXITED)
-            host_forget_exit(worker->options.host, event->subject, event->incarnation);
+        const char *exited = decided_event_exit(event);
+        if (exited != NULL)
+            host_forget_exit(worker->options.host, exited, event->incarnation);
         worker->options.on_event(event, node_state_container(&worker->core.state, event->subject),
                                  worker->options.data);
     }

@@ -57,10 +57,11 @@ static void reply_unavailable(struct http_request *request, const char *code, co
 
 static json_t *describe(const struct pending_command *command)
 {
-    return json_pack("{s:s, s:s*, s:s*, s:s, s:I, s:I}", "id", command->id, "container",
-                     command->container[0] != '\0' ? command->container : NULL, "node", command->node,
-                     "topic", log_topic_name(LOG_COMMANDS), "partition", (json_int_t)command->partition,
-                     "offset", (json_int_t)command->offset);
+    return json_pack("{s:s, s:s*, s:s*, s:s*, s:s, s:I, s:I}", "id", command->id, "container",
+                     command->container[0] != '\0' ? command->container : NULL, "exec",
+                     command->exec[0] != '\0' ? command->exec : NULL, "node", command->node, "topic",
+                     log_topic_name(LOG_COMMANDS), "partition", (json_int_t)command->partition, "offset",
+                     (json_int_t)command->offset);
 }
 
 static void reply_accepted(struct http_request *request, const struct pending_command *command)
@@ -383,8 +384,7 @@ static void repeat(struct writer *writer, struct http_request *request, const st
                            "the Idempotency-Key belongs to another command; use a new key for a new command");
         return;
     }
-    if (admit_makes_container(command->type))
-        memcpy(first->container, command->envelope.subject, sizeof(first->container));
+    pending_name_made(first, command);
     count(writer, command->type, RESULT_REPEATED);
     struct exchange *exchange = exchange_new(writer, request, first, wait_s);
     if (exchange != NULL)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "writer/admit.h"
 
 void pending_init(struct pending *pending, size_t commands_max, size_t event_bytes_max)
@@ -89,6 +90,15 @@ static int fill_node(struct pending_command *entry, const char *node, struct err
     return 0;
 }
 
+void pending_name_made(struct pending_command *entry, const struct command *command)
+{
+    const char *subject = command->envelope.subject;
+    if (admit_makes_container(command->type) && subject != NULL && container_id_is_valid(subject))
+        memcpy(entry->container, subject, sizeof(entry->container));
+    if (command->type == COMMAND_CONTAINER_EXEC)
+        container_id_from_command(entry->exec, command->envelope.id);
+}
+
 int pending_fill(struct pending_command *entry, const struct command *command, uint32_t partition,
                  int64_t offset, struct err *err)
 {
@@ -96,9 +106,7 @@ int pending_fill(struct pending_command *entry, const struct command *command, u
         return -1;
     if (entry->fingerprint[0] == '\0' && admit_fingerprint(command, entry->fingerprint, err) < 0)
         return -1;
-    if (admit_makes_container(command->type) && command->envelope.subject != NULL &&
-        container_id_is_valid(command->envelope.subject))
-        memcpy(entry->container, command->envelope.subject, sizeof(entry->container));
+    pending_name_made(entry, command);
     if (entry->offset < 0) {
         entry->partition = partition;
         entry->offset = offset;

@@ -21,6 +21,7 @@
 struct pending_command {
     char id[UUID_TEXT_SIZE];           /* key */
     char container[CONTAINER_ID_SIZE]; /* run and create; else "" */
+    char exec[CONTAINER_ID_SIZE];      /* exec; else "" */
     char *node;
     char fingerprint[SHA256_HEX_SIZE]; /* of its content; "" where it is not known */
     uint32_t partition;
@@ -50,6 +51,9 @@ struct pending_command *pending_find(const struct pending *pending, const char *
 
 /* Finds or makes the command's entry. NULL when memory runs out. Others may be forgotten for it. */
 struct pending_command *pending_note(struct pending *pending, const char *id);
+
+/* The id of what the command makes, a container or an exec, for the answer. */
+void pending_name_made(struct pending_command *entry, const struct command *command);
 
 /* What the log says about a command: from its record. Facts that are there already stay. */
 int pending_fill(struct pending_command *entry, const struct command *command, uint32_t partition,

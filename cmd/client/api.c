@@ -312,6 +312,7 @@ int api_command_finish(struct api_command *command, struct api_result *ret, stru
             return -1;
         snprintf(ret->id, sizeof(ret->id), "%s", json_text(answer, "id", ""));
         snprintf(ret->container, sizeof(ret->container), "%s", json_text(answer, "container", ""));
+        snprintf(ret->exec, sizeof(ret->exec), "%s", json_text(answer, "exec", ""));
         read_event(answer, ret);
         if (command->wait_s == 0 || ret->settled)
             return 0;

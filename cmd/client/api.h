@@ -68,6 +68,7 @@ struct api_command {
 struct api_result {
     char id[UUID_TEXT_SIZE];
     char container[CONTAINER_ID_SIZE]; /* of run and create, else "" */
+    char exec[CONTAINER_ID_SIZE];      /* of exec, else "" */
     bool settled;                      /* false only when it was not waited for */
     bool ok;
     int exit_code; /* what a failed start says, 125..127; 0 otherwise */

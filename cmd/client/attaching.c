@@ -69,6 +69,11 @@ void attach_release(struct attach *attach)
     *attach = (struct attach){.call = HTTP_CALL_INIT, .input = {.fd = -1}, .signals_fd = -1};
 }
 
+static const char *kind_of(const struct attach *attach)
+{
+    return attach->options.exec ? "execs" : "containers";
+}
+
 static int request(struct attach *attach, struct err *err)
 {
     if (attach->call.fd < 0 &&
@@ -76,8 +81,8 @@ static int request(struct attach *attach, struct err *err)
         return -1;
     char target[256], since[TIMESTAMP_SIZE];
     timestamp_format(since, attach->since_ns);
-    snprintf(target, sizeof(target), "/v1/containers/%s/attach?skip_stdout=%llu&skip_stderr=%llu%s%s%s",
-             attach->container, (unsigned long long)attach->stdout_bytes,
+    snprintf(target, sizeof(target), "/v1/%s/%s/attach?skip_stdout=%llu&skip_stderr=%llu%s%s%s",
+             kind_of(attach), attach->container, (unsigned long long)attach->stdout_bytes,
              (unsigned long long)attach->stderr_bytes, attach->since_ns != 0 ? "&since=" : "",
              attach->since_ns != 0 ? since : "", attach->next_start ? "&start=1" : "");
     const struct http_request get = {.method = "GET", .target = target};
@@ -157,8 +162,10 @@ static int take_started(struct attach *attach, const struct frame *frame, struct
             err, ERR_INVALID,
             "the container has a terminal, and standard input is none: leave the input out, or run "
             "it from a terminal");
-    if (input_connect(&attach->input, attach->client, attach->container, &why) < 0)
-        return why.code == ERR_CONFLICT ? 0 : err_set(err, why.code, "%s", why.message);
+    if (input_connect(&attach->input, attach->client, kind_of(attach), attach->container, &why) < 0)
+        return why.code == ERR_CONFLICT || (why.code == ERR_NOT_FOUND && attach->options.exec)
+                   ? 0
+                   : err_set(err, why.code, "%s", why.message);
     attach->input.reads = types;
     attach->input.ends = attach->options.input_ends;
     const char *keys = attach->options.detach_keys;
@@ -316,11 +323,14 @@ int attach_code(const struct attach *attach)
     }
     bool ok = strcmp(json_text(end, "outcome", "failed"), "ok") == 0;
     if (!ok)
-        say_error("%s", message != NULL ? message : "the container could not be run");
+        say_error("%s", message != NULL        ? message
+                        : attach->options.exec ? "the command could not be executed"
+                                               : "the container could not be run");
     if (json_is_integer(code))
         return (int)json_integer_value(code);
     if (ok)
-        say_error("nobody knows the container's exit code%s%s; 'wharf history' shows what was observed",
-                  message != NULL ? ": " : "", message != NULL ? message : "");
+        say_error("nobody knows the %s's exit code%s%s; 'wharf history' shows what was observed",
+                  attach->options.exec ? "command" : "container", message != NULL ? ": " : "",
+                  message != NULL ? message : "");
     return OWN_FAILURE;
 }

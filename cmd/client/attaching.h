@@ -28,6 +28,7 @@ struct attach_options {
     bool output;             /* what the container writes comes to us */
     bool signals;            /* signals are for the container; otherwise they end us */
     const char *detach_keys; /* NULL for docker's */
+    bool exec;               /* it is an exec in a container */
 };
 
 struct attach {
@@ -41,8 +42,8 @@ struct attach {
     struct http_call call; /* to the runtime; fd -1 while broken */
     char *path;
     int signals_fd;
-    char container[CONTAINER_ID_SIZE];
-    char *node; /* owned; NULL when the writer did not say */
+    char container[CONTAINER_ID_SIZE]; /* or the exec's id */
+    char *node;                        /* owned; NULL when the writer did not say */
     uint64_t stdout_bytes, stderr_bytes;
     int64_t broken_ns; /* since when there is no stream; 0 while there is one */
     bool said;

@@ -13,12 +13,13 @@
 #define CONNECT_MS 10000
 #define READ_SIZE (STREAMS_PAYLOAD_MAX - DETACH_KEYS_MAX)
 
-int input_connect(struct input *input, const struct client *client, const char *container, struct err *err)
+int input_connect(struct input *input, const struct client *client, const char *kind, const char *id,
+                  struct err *err)
 {
     struct http_call call = HTTP_CALL_INIT;
     auto_free char *path = NULL;
     char target[256];
-    snprintf(target, sizeof(target), "/v1/containers/%s/input", container);
+    snprintf(target, sizeof(target), "/v1/%s/%s/input", kind, id);
     const struct http_request request = {.method = "GET", .target = target, .upgrade = "wharf-streams"};
     int rc = api_connect(client, API_RUNTIME, &call, &path, err);
     if (rc == 0)

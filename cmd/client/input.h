@@ -25,8 +25,10 @@ struct input {
 
 #define INPUT_POLL 2
 
-/* Connects to the shim of a running container. ERR_CONFLICT if it takes no input or has just ended. */
-int input_connect(struct input *input, const struct client *client, const char *container, struct err *err);
+/* Connects to the shim of a running container, or of an exec ("containers" or "execs"). ERR_CONFLICT or
+ * ERR_NOT_FOUND if it takes no input or has just ended. */
+int input_connect(struct input *input, const struct client *client, const char *kind, const char *id,
+                  struct err *err);
 
 /* What to wait for: always INPUT_POLL entries. */
 void input_prepare(const struct input *input, struct pollfd *ret);

@@ -122,9 +122,29 @@ int reading_lines(const struct client *client, const char *target, reading_line_
     return rc;
 }
 
+#define WORDS_SHOWN 120 /* characters of a command line; the stored envelope has all of it */
+
+static void add_words(struct buf *text, const char *key, const json_t *words)
+{
+    auto_buf struct buf line = BUF_INIT;
+    size_t i;
+    json_t *word;
+    json_array_foreach(words, i, word)
+    {
+        const char *value = json_string_value(word);
+        buf_printf(&line, "%s%s", i > 0 ? " " : "", value != NULL ? value : "?");
+    }
+    if (line.size > 0)
+        buf_printf(text, " %s=\"%.*s%s\"", key, WORDS_SHOWN, line.data, line.size > WORDS_SHOWN ? "..." : "");
+}
+
 static void add_value(struct buf *text, const char *key, const json_t *value)
 {
-    if (json_is_string(value))
+    if (json_is_array(value))
+        add_words(text, key, value);
+    else if (strcmp(key, "exec") == 0) /* an id, of which as much is shown as of a container's */
+        buf_printf(text, " %s=%.12s", key, json_string_value(value));
+    else if (json_is_string(value))
         buf_printf(text, " %s=%s", key, json_string_value(value));
     else if (json_is_integer(value))
         buf_printf(text, " %s=%lld", key, (long long)json_integer_value(value));
@@ -139,13 +159,13 @@ static void add_data(struct buf *text, const json_t *data)
     const json_t *value;
     json_object_foreach((json_t *)(uintptr_t)data, key, value)
     {
-        if (strcmp(key, "message") != 0)
+        if (strcmp(key, "message") != 0 && strcmp(key, "privileged") != 0)
             add_value(text, key, value);
     }
     const json_t *spec = json_object_get(data, "spec");
     if (spec != NULL)
         add_value(text, "image", json_object_get(spec, "image"));
-    if (json_is_true(json_object_get(spec, "privileged")))
+    if (json_is_true(json_object_get(spec != NULL ? spec : data, "privileged")))
         buf_add_string(text, " PRIVILEGED"); /* not to be overlooked */
     const char *message = json_text(data, "message", NULL);
     if (message != NULL)

@@ -222,13 +222,12 @@ static int set_restart(json_t *spec, const struct spec_options *options, struct 
 }
 
 /* The terminal begins with the size of ours, so that nothing is drawn for another one. */
-static int set_streams(json_t *spec, const struct spec_options *options, struct err *err)
+int spec_set_streams(json_t *spec, bool interactive, bool tty, struct err *err)
 {
     uint16_t rows = 0, columns = 0;
-    if (set_true(spec, "interactive", options->interactive, err) < 0 ||
-        set_true(spec, "tty", options->tty, err) < 0)
+    if (set_true(spec, "interactive", interactive, err) < 0 || set_true(spec, "tty", tty, err) < 0)
         return -1;
-    if (!options->tty || !terminal_size(&rows, &columns))
+    if (!tty || !terminal_size(&rows, &columns))
         return 0;
     return set(spec, "terminal_rows", json_integer(rows), err) < 0 ||
                    set(spec, "terminal_columns", json_integer(columns), err) < 0
@@ -236,19 +235,19 @@ static int set_streams(json_t *spec, const struct spec_options *options, struct 
                : 0;
 }
 
-/* Files first, so that -e wins over them. */
-static int set_env(json_t *spec, const struct spec_options *options, struct err *err)
+int spec_set_env(json_t *spec, const struct option_list *env, const struct option_list *files,
+                 struct err *err)
 {
-    if (options->env.n + options->env_files.n == 0)
+    if (env->n + files->n == 0)
         return 0;
     json_auto_t *list = json_array();
     if (list == NULL)
         return err_nomem(err, "making a container spec");
-    for (size_t i = 0; i < options->env_files.n; i++)
-        if (value_read_env_file(list, options->env_files.items[i], err) < 0)
+    for (size_t i = 0; i < files->n; i++)
+        if (value_read_env_file(list, files->items[i], err) < 0)
             return -1;
-    for (size_t i = 0; i < options->env.n; i++)
-        if (value_add_env(list, options->env.items[i], err) < 0)
+    for (size_t i = 0; i < env->n; i++)
+        if (value_add_env(list, env->items[i], err) < 0)
             return -1;
     return set(spec, "env", json_incref(list), err);
 }
@@ -266,6 +265,19 @@ static int set_labels(json_t *spec, const struct spec_options *options, struct e
     return set(spec, "labels", json_incref(labels), err);
 }
 
+int spec_set_command(json_t *spec, int argc, char **argv, struct err *err)
+{
+    json_auto_t *words = json_array();
+    for (int i = 0; i < argc; i++) {
+        json_t *word = json_string(argv[i]);
+        if (word == NULL)
+            return err_set(err, ERR_INVALID, "argument %d of the command is not UTF-8", i + 1);
+        if (json_array_append_new(words, word) < 0)
+            return err_nomem(err, "making a command");
+    }
+    return set(spec, "command", json_incref(words), err);
+}
+
 static int set_command(json_t *spec, const struct spec_options *options, int argc, char **argv,
                        struct err *err)
 {
@@ -274,17 +286,7 @@ static int set_command(json_t *spec, const struct spec_options *options, int arg
     if (options->entrypoint != NULL &&
         set(spec, "entrypoint", json_pack("[s]", options->entrypoint), err) < 0)
         return -1;
-    if (argc == 1)
-        return 0;
-    json_auto_t *words = json_array();
-    for (int i = 1; i < argc; i++) {
-        json_t *word = json_string(argv[i]);
-        if (word == NULL)
-            return err_set(err, ERR_INVALID, "argument %d of the command is not UTF-8", i);
-        if (json_array_append_new(words, word) < 0)
-            return err_nomem(err, "making a container spec");
-    }
-    return set(spec, "command", json_incref(words), err);
+    return argc > 1 ? spec_set_command(spec, argc - 1, argv + 1, err) : 0;
 }
 
 int spec_make(const struct spec_options *options, int argc, char **argv, bool attach, json_t **ret,
@@ -303,10 +305,11 @@ int spec_make(const struct spec_options *options, int argc, char **argv, bool at
         set_text(spec, "stop_signal", options->stop_signal, err) < 0 ||
         set_true(spec, "read_only", options->read_only, err) < 0 ||
         set_true(spec, "auto_remove", options->rm, err) < 0 || set_true(spec, "attach", attach, err) < 0 ||
-        set_streams(spec, options, err) < 0 || set_limits(spec, options, err) < 0 ||
-        set_more_limits(spec, options, err) < 0 || set_rights(spec, options, err) < 0 ||
-        set_mounts(spec, options, err) < 0 || set_restart(spec, options, err) < 0 ||
-        set_env(spec, options, err) < 0 || set_labels(spec, options, err) < 0)
+        spec_set_streams(spec, options->interactive, options->tty, err) < 0 ||
+        set_limits(spec, options, err) < 0 || set_more_limits(spec, options, err) < 0 ||
+        set_rights(spec, options, err) < 0 || set_mounts(spec, options, err) < 0 ||
+        set_restart(spec, options, err) < 0 ||
+        spec_set_env(spec, &options->env, &options->env_files, err) < 0 || set_labels(spec, options, err) < 0)
         return -1;
     *ret = json_incref(spec);
     return 0;

@@ -63,4 +63,11 @@ extern const struct option_row create_option_rows[];
 int spec_make(const struct spec_options *options, int argc, char **argv, bool attach, json_t **ret,
               struct err *err);
 
+/* Members that other commands have too; a member that was not asked for is left out. With a terminal the size
+ * of ours is said; files first, so that single variables win over them. */
+int spec_set_streams(json_t *spec, bool interactive, bool tty, struct err *err);
+int spec_set_env(json_t *spec, const struct option_list *env, const struct option_list *files,
+                 struct err *err);
+int spec_set_command(json_t *spec, int argc, char **argv, struct err *err);
+
 #endif

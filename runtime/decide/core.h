@@ -30,8 +30,9 @@ struct waiting_command {
 
 enum operation_kind {
     OPERATION_LAUNCH, /* until INPUT_LAUNCHED */
+    OPERATION_EXEC,   /* until INPUT_LAUNCHED; the command then runs beside whatever follows */
     OPERATION_STOP,   /* until INPUT_EXITED */
-    OPERATION_REMOVE, /* until INPUT_REMOVED */
+    OPERATION_REMOVE, /* until the container's execs have ended, and then until INPUT_REMOVED */
     OPERATION_ADJUST, /* until INPUT_ADJUSTED */
 };
 
@@ -44,9 +45,12 @@ struct operation {
     enum operation_then then; /* after the stop */
     struct cause cause;
     int64_t incarnation; /* being launched or stopped */
-    bool has_early_exit; /* launch, adjust: the exit came before the answer */
+    bool has_early_exit; /* launch, exec, adjust: the exit came before the answer */
     struct host_exit early_exit;
     struct container_updated_event *update; /* adjust by container.update; owned */
+    char exec_id[CONTAINER_ID_SIZE];        /* exec */
+    struct container_exec_command *exec;    /* exec; owned */
+    bool awaits_execs;                      /* remove: the effect is yet to come */
     struct waiting_command *waiting;        /* oldest first */
     UT_hash_handle hh;
 };
@@ -58,9 +62,12 @@ struct volume_operation {
     UT_hash_handle hh;
 };
 
-/* Resources of a container that the log does not know, made for a command that was not settled. */
+/* Resources of a container or an exec that the log does not know, made for a command that was not settled. */
 struct unclaimed {
     char container_id[CONTAINER_ID_SIZE];
+    char exec_id[CONTAINER_ID_SIZE]; /* "" for those of the container itself */
+    bool runs;                       /* it still does */
+    bool started;                    /* its command was executed */
     char what[256];
     int64_t command_offset;
     struct unclaimed *next;
@@ -153,6 +160,8 @@ void follow_exit(struct core *core, const char *container_id, bool host_restarte
  * the command was refused this time. */
 void destroy_unclaimed(struct core *core, int64_t now_ns, struct decision *ret);
 void unclaimed_release(struct core *core);
+/* True for an exec that was found, and whose command has not been decided again yet. */
+bool exec_was_started(const struct core *core, const char *exec_id);
 
 /* decide_command.c: one command, which is not settled and not under way. */
 void decide_command(struct core *core, const struct command *command, int64_t offset, int64_t now_ns,
@@ -172,6 +181,18 @@ void decide_adjusted(struct core *core, const struct input *input, struct decisi
 void emit_paused(struct core *core, struct decision *ret, const char *container_id, bool paused,
                  const struct cause *cause, enum outcome outcome, int64_t now_ns);
 void update_free(struct container_updated_event *update);
+
+/* decide_exec.c: one more command in a container. */
+void decide_exec(struct core *core, const struct container *container, const struct command *command,
+                 struct cause *cause, int64_t now_ns, struct decision *ret);
+/* The answer; the operation goes on to what waited for it. */
+void decide_executed(struct core *core, const struct input *input, struct decision *ret);
+/* The end of one, and what waited for it. */
+void decide_exec_exited(struct core *core, const struct input *input, struct decision *ret);
+/* Nobody can say more of it than `exit` does: recovery. Its files are to go. */
+void emit_exec_exited(struct core *core, struct decision *ret, const struct exec *exec,
+                      const struct host_exit *exit, const char *actor, int64_t now_ns);
+void exec_command_free(struct container_exec_command *exec);
 
 /* decide.c: the exit of a container; also of one whose exit came before an answer. */
 void step_exited(struct core *core, const struct input *input, struct decision *ret);

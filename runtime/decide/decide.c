@@ -27,8 +27,13 @@ void begin_launch(struct core *core, const struct container *container, struct c
 
 void begin_remove(struct core *core, const char *container_id, struct cause *cause_take, struct decision *ret)
 {
-    add_effect(core, ret, EFFECT_REMOVE, container_id);
-    operation_begin(core, container_id, OPERATION_REMOVE, cause_take);
+    const struct container *container = node_state_container(&core->state, container_id);
+    struct operation *operation = operation_begin(core, container_id, OPERATION_REMOVE, cause_take);
+    if (operation == NULL)
+        return;
+    operation->awaits_execs = container != NULL && container->n_execs > 0;
+    if (!operation->awaits_execs)
+        add_effect(core, ret, EFFECT_REMOVE, container_id);
 }
 
 static bool policy_wants_restart(const struct container *container, bool host_restarted)
@@ -158,6 +163,10 @@ static void step_launched(struct core *core, const struct input *input, struct d
 {
     const struct host_launched *launched = input->launched;
     struct operation *operation = operation_find(core, launched->container_id);
+    if (launched->exec_id[0] != '\0') {
+        decide_executed(core, input, ret);
+        return;
+    }
     if (operation == NULL || operation->kind != OPERATION_LAUNCH ||
         operation->incarnation != launched->incarnation)
         return; /* the answer to something that recovery has settled otherwise */
@@ -201,13 +210,23 @@ static void finish_stop(struct core *core, struct operation *operation, const st
     operation_resume_waiting(core, exit->container_id, waiting, input->now_ns, ret);
 }
 
+/* The exit is told behind the answer: it came to something that the log does not have yet. */
+static bool waits_for_answer(const struct operation *operation)
+{
+    return operation->kind == OPERATION_LAUNCH || operation->kind == OPERATION_ADJUST ||
+           operation->kind == OPERATION_EXEC;
+}
+
 void step_exited(struct core *core, const struct input *input, struct decision *ret)
 {
     const struct host_exit *exit = input->exited;
     const struct container *container = node_state_container(&core->state, exit->container_id);
     struct operation *operation = operation_find(core, exit->container_id);
-    if (operation != NULL && (operation->kind == OPERATION_LAUNCH || operation->kind == OPERATION_ADJUST) &&
-        operation->incarnation == exit->incarnation) {
+    if (exit->exec_id[0] != '\0') {
+        decide_exec_exited(core, input, ret);
+        return;
+    }
+    if (operation != NULL && waits_for_answer(operation) && operation->incarnation == exit->incarnation) {
         operation->has_early_exit = true;
         operation->early_exit = *exit;
         return;

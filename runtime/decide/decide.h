@@ -58,13 +58,18 @@ struct decided_event {
     char subject[256]; /* the record's key */
     enum outcome outcome;
     char command_id[UUID_TEXT_SIZE]; /* of the command it settles; "" if none */
-    int64_t incarnation; /* container.exited: whose record is no longer needed once this is durable; else 0 */
-    char *bytes;         /* owned */
+    int64_t incarnation; /* of an exit: whose record is no longer needed once this is durable; else 0 */
+    char exec_id[CONTAINER_ID_SIZE]; /* of the exec that it is about, or that its command asked for; or "" */
+    char *bytes;                     /* owned */
     size_t size;
 };
 
+/* Whose exit record the event is about, by container or exec id; NULL if none. */
+const char *decided_event_exit(const struct decided_event *event);
+
 enum effect_kind {
     EFFECT_LAUNCH,       /* host_launch; answer with INPUT_LAUNCHED */
+    EFFECT_EXEC,         /* host_exec; answer with INPUT_LAUNCHED */
     EFFECT_SIGNAL,       /* host_signal; answer with INPUT_SIGNALED */
     EFFECT_REMOVE,       /* host_remove; answer with INPUT_REMOVED */
     EFFECT_TIMER,        /* answer with INPUT_TIMER at the time, once every event decided so far is durable */
@@ -84,8 +89,11 @@ struct effect {
     enum effect_kind kind;
     char container_id[CONTAINER_ID_SIZE];
     int64_t incarnation;
-    int64_t command_offset;          /* launch: of the command it belongs to, or -1 */
-    int signal;                      /* signal */
+    int64_t command_offset;              /* launch, exec: of the command it belongs to, or -1 */
+    char exec_id[CONTAINER_ID_SIZE];     /* exec; remove: what is left of it, instead of its container's */
+    struct container_exec_command *exec; /* exec: what is asked for; owned */
+    bool orphan;                         /* remove, of an exec: no end of it will be on the log */
+    int signal;                          /* signal */
     bool thaws;                      /* signal: a paused container goes on behind it, or it would never end */
     enum host_adjustment adjustment; /* adjust */
     struct container_updated_event *update; /* adjust: the limits to be; owned */

@@ -277,6 +277,9 @@ static void decide_for(struct deciding *d, const struct container *container)
     case COMMAND_CONTAINER_UPDATE:
         decide_update(d->core, container, &d->command->data.container_update, &d->cause, d->now_ns, d->ret);
         break;
+    case COMMAND_CONTAINER_EXEC:
+        decide_exec(d->core, container, d->command, &d->cause, d->now_ns, d->ret);
+        break;
     case COMMAND_CONTAINER_RUN:
     case COMMAND_CONTAINER_CREATE:
     case COMMAND_IMAGE_IMPORT:

@@ -97,6 +97,30 @@ static void stamp(struct core *core, struct event *event, const char *subject, c
         envelope->commandoffset = cause->command_offset;
 }
 
+/* The exec that an event is about, or that its command would have made. */
+static void note_exec(struct decided_event *decided, const struct event *event)
+{
+    const char *id = event->type == EVENT_CONTAINER_EXEC_STARTED  ? event->data.container_exec_started.exec
+                     : event->type == EVENT_CONTAINER_EXEC_FAILED ? event->data.container_exec_failed.exec
+                     : event->type == EVENT_CONTAINER_EXEC_EXITED ? event->data.container_exec_exited.exec
+                                                                  : "";
+    const char *command = event->type == EVENT_COMMAND_REFUSED  ? event->data.command_refused.command
+                          : event->type == EVENT_COMMAND_FAILED ? event->data.command_failed.command
+                                                                : "";
+    snprintf(decided->exec_id, sizeof(decided->exec_id), "%s", id);
+    if (strcmp(command, command_types[COMMAND_CONTAINER_EXEC].api_name) == 0)
+        container_id_from_command(decided->exec_id, event->envelope.causationid);
+    if (event->type == EVENT_CONTAINER_EXEC_EXITED)
+        decided->incarnation = event->data.container_exec_exited.incarnation;
+}
+
+const char *decided_event_exit(const struct decided_event *event)
+{
+    return event->type == EVENT_CONTAINER_EXITED        ? event->subject
+           : event->type == EVENT_CONTAINER_EXEC_EXITED ? event->exec_id
+                                                        : NULL;
+}
+
 static void collect(struct core *core, struct decision *ret, const struct event *event, char *bytes_take,
                     size_t size)
 {
@@ -113,6 +137,7 @@ static void collect(struct core *core, struct decision *ret, const struct event 
     snprintf(decided->subject, sizeof(decided->subject), "%s", event->envelope.subject);
     if (event->envelope.outcome != OUTCOME_NONE)
         memcpy(decided->command_id, event->envelope.causationid, sizeof(decided->command_id));
+    note_exec(decided, event);
     if (event->type == EVENT_CONTAINER_EXITED)
         decided->incarnation = event->data.container_exited.incarnation;
 }
@@ -234,6 +259,7 @@ void decision_release(struct decision *decision)
         free(decision->events[i].bytes);
     for (size_t i = 0; i < decision->n_effects; i++) {
         update_free(decision->effects[i].update);
+        exec_command_free(decision->effects[i].exec);
         free(decision->effects[i].source);
         free(decision->effects[i].digest);
         free(decision->effects[i].volume);

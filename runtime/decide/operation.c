@@ -30,6 +30,7 @@ static void operation_free(struct core *core, struct operation *operation)
     waiting_free(operation->waiting);
     cause_release(&operation->cause);
     update_free(operation->update);
+    exec_command_free(operation->exec);
     free(operation);
 }
 

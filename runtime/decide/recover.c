@@ -54,7 +54,7 @@ static const struct host_observation *find_observation(const struct host_observa
                                                        const char *container_id)
 {
     for (size_t i = 0; i < n; i++)
-        if (strcmp(observed[i].container_id, container_id) == 0)
+        if (observed[i].exec_id[0] == '\0' && strcmp(observed[i].container_id, container_id) == 0)
             return &observed[i];
     return NULL;
 }
@@ -76,19 +76,27 @@ static void adopt(struct core *core, const struct container *container, const st
     cause_release(&cause);
 }
 
+static const struct host_observation *find_exec_observation(const struct host_observation *observed, size_t n,
+                                                            const char *exec_id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(observed[i].exec_id, exec_id) == 0)
+            return &observed[i];
+    return NULL;
+}
+
 /* The exit as recorded or observed; where not even a trace is left, that is said. */
-static struct host_exit exit_by_evidence(const struct container *container,
+static struct host_exit exit_by_evidence(const char *container_id, int64_t incarnation,
                                          const struct host_observation *seen, enum continuity continuity)
 {
     static const char *const reasons[] = {
         [SAME_BOOT] = "unknown", [HOST_RESTARTED] = "host-restart", [STATE_LOST] = "state-lost"};
     const char *what = continuity == STATE_LOST ? "the state directory is new, with nothing of this container"
                                                 : "no process and no exit record on the host";
-    if (seen != NULL && seen->incarnation == container->incarnation && seen->found != HOST_INTERRUPTED)
+    if (seen != NULL && seen->incarnation == incarnation && seen->found != HOST_INTERRUPTED)
         return seen->exit;
-    struct host_exit exit = {
-        .incarnation = container->incarnation, .reason = reasons[continuity], .exit_code = -1};
-    memcpy(exit.container_id, container->id, sizeof(exit.container_id));
+    struct host_exit exit = {.incarnation = incarnation, .reason = reasons[continuity], .exit_code = -1};
+    memcpy(exit.container_id, container_id, sizeof(exit.container_id));
     snprintf(exit.observed, sizeof(exit.observed), "%s%s%.180s", what, seen != NULL ? ", only " : "",
              seen != NULL ? seen->what : "");
     return exit;
@@ -111,7 +119,7 @@ static void recover_running(struct core *core, const struct container *container
         adopt(core, container, seen, now_ns, ret);
         return;
     }
-    struct host_exit exit = exit_by_evidence(container, seen, continuity);
+    struct host_exit exit = exit_by_evidence(container->id, container->incarnation, seen, continuity);
     /* what outlived its records, such as processes in its cgroup, is nobody's any more */
     if (continuity == STATE_LOST && seen != NULL)
         add_effect(core, ret, EFFECT_REMOVE, container->id);
@@ -184,17 +192,39 @@ static void recover_container(struct core *core, const struct container *contain
     }
 }
 
-static void destroy_orphan(struct core *core, const char *container_id, const char *what, int64_t now_ns,
-                           struct decision *ret)
+/* One that runs goes on: its container's adoption says so for both. */
+static void recover_exec(struct core *core, const struct exec *exec, const struct host_observation *seen,
+                         enum continuity continuity, int64_t now_ns, struct decision *ret)
+{
+    if (seen != NULL && seen->found == HOST_RUNNING)
+        return;
+    struct host_exit exit = exit_by_evidence(exec->container_id, exec->incarnation, seen, continuity);
+    memcpy(exit.exec_id, exec->id, sizeof(exit.exec_id));
+    emit_exec_exited(core, ret, exec, &exit, ACTOR_RECOVERY, now_ns);
+}
+
+static void emit_orphan_destroyed(struct core *core, const struct unclaimed *orphan, int64_t now_ns,
+                                  struct decision *ret)
 {
     struct cause cause = cause_of_recovery(core);
     struct event event;
     event_init(&event, EVENT_NODE_ORPHAN_DESTROYED);
-    event.data.node_orphan_destroyed.container = core_strdup(core, container_id);
-    event.data.node_orphan_destroyed.found = core_strdup(core, what);
-    emit_take(core, ret, &event, container_id, &cause, OUTCOME_NONE, now_ns);
+    event.data.node_orphan_destroyed.container = core_strdup(core, orphan->container_id);
+    event.data.node_orphan_destroyed.found = core_strdup(core, orphan->what);
+    emit_take(core, ret, &event, orphan->container_id, &cause, OUTCOME_NONE, now_ns);
     cause_release(&cause);
-    add_effect(core, ret, EFFECT_REMOVE, container_id);
+}
+
+static void destroy(struct core *core, const struct unclaimed *orphan, int64_t now_ns, struct decision *ret)
+{
+    /* files alone of an exec are most likely of one whose end is on the log: nothing to tell of */
+    if (orphan->exec_id[0] == '\0' || orphan->runs)
+        emit_orphan_destroyed(core, orphan, now_ns, ret);
+    struct effect *effect = add_effect(core, ret, EFFECT_REMOVE, orphan->container_id);
+    if (effect == NULL)
+        return;
+    memcpy(effect->exec_id, orphan->exec_id, sizeof(effect->exec_id));
+    effect->orphan = orphan->exec_id[0] != '\0';
 }
 
 static bool is_settled(const struct core *core, int64_t command_offset)
@@ -203,20 +233,34 @@ static bool is_settled(const struct core *core, int64_t command_offset)
            node_state_is_answered(&core->state, command_offset, "");
 }
 
+static bool is_known(const struct core *core, const char *container_id, const char *exec_id)
+{
+    return exec_id[0] != '\0' ? node_state_exec(&core->state, exec_id) != NULL
+                              : node_state_container(&core->state, container_id) != NULL;
+}
+
 void destroy_unclaimed(struct core *core, int64_t now_ns, struct decision *ret)
 {
     for (struct unclaimed **at = &core->unclaimed; *at != NULL;) {
         struct unclaimed *unclaimed = *at;
-        bool exists = node_state_container(&core->state, unclaimed->container_id) != NULL;
-        if (!exists && !is_settled(core, unclaimed->command_offset)) {
+        bool known = is_known(core, unclaimed->container_id, unclaimed->exec_id);
+        if (!known && !is_settled(core, unclaimed->command_offset)) {
             at = &unclaimed->next;
             continue;
         }
-        if (!exists)
-            destroy_orphan(core, unclaimed->container_id, unclaimed->what, now_ns, ret);
+        if (!known)
+            destroy(core, unclaimed, now_ns, ret);
         *at = unclaimed->next;
         free(unclaimed);
     }
+}
+
+bool exec_was_started(const struct core *core, const char *exec_id)
+{
+    for (const struct unclaimed *each = core->unclaimed; each != NULL; each = each->next)
+        if (each->started && strcmp(each->exec_id, exec_id) == 0)
+            return true;
+    return false;
 }
 
 void unclaimed_release(struct core *core)
@@ -236,7 +280,10 @@ static void keep_unclaimed(struct core *core, const struct host_observation *see
         return;
     }
     memcpy(unclaimed->container_id, seen->container_id, sizeof(unclaimed->container_id));
+    memcpy(unclaimed->exec_id, seen->exec_id, sizeof(unclaimed->exec_id));
     memcpy(unclaimed->what, seen->what, sizeof(unclaimed->what));
+    unclaimed->runs = seen->found == HOST_RUNNING;
+    unclaimed->started = seen->found != HOST_INTERRUPTED;
     unclaimed->command_offset = seen->command_offset;
     unclaimed->next = core->unclaimed;
     core->unclaimed = unclaimed;
@@ -251,8 +298,11 @@ void core_recover(struct core *core, int64_t now_ns, enum continuity continuity,
                       now_ns, ret);
     for (size_t i = 0; i < n_observed; i++) {
         const struct host_observation *seen = &observed[i];
-        if (node_state_container(&core->state, seen->container_id) == NULL)
+        if (!is_known(core, seen->container_id, seen->exec_id))
             keep_unclaimed(core, seen);
     }
+    struct exec *exec, *next_exec;
+    HASH_ITER(hh, core->state.execs, exec, next_exec)
+    recover_exec(core, exec, find_exec_observation(observed, n_observed, exec->id), continuity, now_ns, ret);
     destroy_unclaimed(core, now_ns, ret);
 }

@@ -121,6 +121,49 @@ static void launch(struct worker *worker, const struct effect *effect)
     }
 }
 
+static void exec_failed_to_begin(struct worker *worker, const struct effect *effect, const struct err *err)
+{
+    struct host_launched launched = {
+        .incarnation = effect->incarnation, .exit_code = 125, .code = "setup-failed"};
+    memcpy(launched.container_id, effect->container_id, sizeof(launched.container_id));
+    memcpy(launched.exec_id, effect->exec_id, sizeof(launched.exec_id));
+    memcpy(launched.message, err->message, sizeof(launched.message));
+    struct input input = {.kind = INPUT_LAUNCHED, .launched = &launched};
+    worker_step(worker, &input);
+}
+
+static void on_executed(const struct host_launched *launched, void *data)
+{
+    struct pending_effect *pending = data;
+    struct worker *worker = pending->worker;
+    FAULT_POINT(RUNTIME_EXECUTED);
+    struct input input = {.kind = INPUT_LAUNCHED, .launched = launched};
+    worker_step(worker, &input);
+    if (launched->ok) /* the state knows it only now */
+        worker->options.on_launched(launched->exec_id, worker->options.data);
+    pending_end(pending);
+}
+
+static void run_exec(struct worker *worker, const struct effect *effect)
+{
+    const struct container *container = node_state_container(&worker->core.state, effect->container_id);
+    struct err err = ERR_INIT;
+    struct pending_effect *pending = container != NULL ? pending_new(worker, effect) : NULL;
+    if (pending == NULL)
+        return;
+    const struct host_exec request = {.container_id = effect->container_id,
+                                      .incarnation = effect->incarnation,
+                                      .exec_id = effect->exec_id,
+                                      .command_offset = effect->command_offset,
+                                      .spec = &container->spec,
+                                      .image_digest = container->image_digest,
+                                      .exec = effect->exec};
+    if (host_exec(worker->options.host, &request, on_executed, pending, &err) < 0) {
+        exec_failed_to_begin(worker, effect, &err);
+        pending_end(pending);
+    }
+}
+
 static void launch_later(struct worker *worker, const struct effect *effect)
 {
     struct launch_waiting *waiting = calloc(1, sizeof(*waiting));
@@ -212,6 +255,30 @@ static void on_removed(const struct err *err, void *data)
         say_warning("cannot remove container '%.12s': %s", pending->container_id, err->message);
     worker_step(pending->worker, &input);
     pending_end(pending);
+}
+
+static void on_exec_removed(const struct err *err, void *data)
+{
+    struct pending_effect *pending = data;
+    if (err != NULL)
+        say_warning("cannot remove exec '%.12s': %s; the next start tries again", pending->container_id,
+                    err->message);
+    pending_end(pending);
+}
+
+/* What is left of an exec, whose end is kept until it is on the log; of an orphan no end will ever be. */
+static void run_exec_remove(struct worker *worker, const struct effect *effect)
+{
+    struct err err = ERR_INIT;
+    struct pending_effect *pending = pending_new(worker, effect);
+    if (pending == NULL)
+        return;
+    memcpy(pending->container_id, effect->exec_id, sizeof(pending->container_id));
+    if (effect->orphan)
+        host_forget_exit(worker->options.host, effect->exec_id, HOST_ANY_INCARNATION);
+    worker->options.on_remove(effect->exec_id, worker->options.data);
+    if (host_remove(worker->options.host, effect->exec_id, on_exec_removed, pending, &err) < 0)
+        on_exec_removed(&err, pending);
 }
 
 static void run_remove(struct worker *worker, const struct effect *effect)
@@ -390,8 +457,14 @@ static void run(struct worker *worker, const struct effect *effect)
     case EFFECT_ADJUST:
         run_adjust(worker, effect);
         break;
+    case EFFECT_EXEC:
+        run_exec(worker, effect);
+        break;
     case EFFECT_REMOVE:
-        run_remove(worker, effect);
+        if (effect->exec_id[0] != '\0')
+            run_exec_remove(worker, effect);
+        else
+            run_remove(worker, effect);
         break;
     case EFFECT_TIMER:
         run_timer(worker, effect);

@@ -7,6 +7,7 @@
 
 #include "base/capability.h"
 #include "runtime/sandbox/oci_json.h"
+#include "runtime/sandbox/oci_process.h"
 
 /* The member as what it has to be: made if it is missing. Borrowed; NULL if there is no memory. */
 static json_t *member(json_t *object, const char *key, json_t *(*make)(void))
@@ -29,27 +30,13 @@ static int set_arguments(json_t *process, char *const *argv)
     return json_object_set_new(process, "args", args);
 }
 
-/* A variable that is there already is replaced: programs look at the first. */
-static int set_variable(json_t *list, const char *text)
-{
-    size_t size = strcspn(text, "="), i;
-    json_t *item;
-    json_array_foreach(list, i, item)
-    {
-        const char *have = json_string_value(item);
-        if (have != NULL && strncmp(have, text, size) == 0 && have[size] == '=')
-            return json_array_set_new(list, i, json_string(text));
-    }
-    return json_array_append_new(list, json_string(text));
-}
-
 static int set_environment(json_t *process, const struct oci_texts *env, struct err *err)
 {
     json_t *list = member(process, "env", json_array);
     for (size_t i = 0; i < env->n; i++) {
         if (strchr(env->items[i], '=') == NULL || env->items[i][0] == '=')
             return err_set(err, ERR_INVALID, "--env is KEY=VALUE, not '%s'", env->items[i]);
-        if (set_variable(list, env->items[i]) < 0)
+        if (oci_put_env(list, env->items[i]) < 0)
             return err_set(err, ERR_INVALID, "--env '%s' is no text in UTF-8", env->items[i]);
     }
     return 0;

@@ -31,8 +31,9 @@ struct session {
     struct session *next;
 };
 
+/* Of a container or of an exec. */
 struct attachment {
-    char container_id[CONTAINER_ID_SIZE]; /* key */
+    char container_id[CONTAINER_ID_SIZE]; /* key; or the exec's */
     struct output *output;
     bool launched; /* there is a log to read */
     bool kept;     /* `files` holds the log, since the container is removed */
@@ -102,7 +103,8 @@ void logs_sessions_complete(struct output *output, const char *container_id);
 /* The container has ended: `logs` that follow it end too. */
 void logs_sessions_finish(struct output *output, const char *container_id);
 
-/* input.c: GET /v1/containers/{id}/input, a descriptor of the shim's socket (runtime/shim/streams.h). */
+/* input.c: GET /v1/containers/{id}/input and /v1/execs/{id}/input, a descriptor of the shim's socket
+ * (runtime/shim/streams.h). */
 void handle_input(struct http_request *request, void *data);
 /* changes_answer.c */
 void handle_changes(struct http_request *request, void *data);
@@ -111,6 +113,18 @@ void handle_changes(struct http_request *request, void *data);
  * answered if not. */
 const struct container *output_container(const struct output *output, const char *id);
 bool output_check_id(struct http_request *request, const char *id);
+
+/* What a client that wants more than to read has to know of a container's first process, or of an exec. */
+struct output_process {
+    char name[80]; /* for people: "container 'web'" */
+    bool runs;
+    bool attach; /* a client is going to read the output */
+    bool interactive;
+    bool tty;
+};
+
+/* By the id of a container or an exec. False if the node has none; an exec that has ended is none. */
+bool output_process(const struct output *output, const char *id, struct output_process *ret);
 
 /* Frees everything that is not streaming; used at the end. */
 void attachments_close(struct output *output);

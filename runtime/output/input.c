@@ -40,9 +40,10 @@ void handle_input(struct http_request *request, void *data)
     struct err err = ERR_INIT;
     if (!output_check_id(request, id))
         return;
-    const struct container *container = output_container(output, id);
-    if (container == NULL) {
-        http_reply_problem(request, 404, "unknown-container", NULL, "no container '%.12s' on this node", id);
+    struct output_process process;
+    if (!output_process(output, id, &process)) {
+        http_reply_problem(request, 404, "unknown-container", NULL,
+                           "no container or exec '%.12s' on this node", id);
         return;
     }
     if (upgrade == NULL || strcasecmp(upgrade, PROTOCOL) != 0) {
@@ -51,15 +52,13 @@ void handle_input(struct http_request *request, void *data)
                            "input goes over a connection of its own: ask with 'Upgrade: " PROTOCOL "'");
         return;
     }
-    if (!container_state_is_running(container->state)) {
-        http_reply_problem(request, 409, "not-running", NULL, "container '%s' is not running",
-                           container->name);
+    if (!process.runs) {
+        http_reply_problem(request, 409, "not-running", NULL, "%s is not running", process.name);
         return;
     }
-    if (!container->spec.interactive && !container->spec.tty) {
+    if (!process.interactive && !process.tty) {
         http_reply_problem(request, 409, "no-input", NULL,
-                           "container '%s' was created without -i and -t: it takes no input",
-                           container->name);
+                           "%s was created without -i and -t: it takes no input", process.name);
         return;
     }
     int fd = connect_shim(output, id, &err);

@@ -30,6 +30,25 @@ const struct container *output_container(const struct output *output, const char
     return output->worker != NULL ? node_state_container(&worker_core(output->worker)->state, id) : NULL;
 }
 
+bool output_process(const struct output *output, const char *id, struct output_process *ret)
+{
+    const struct container *container = output_container(output, id);
+    const struct exec *exec =
+        output->worker != NULL ? node_state_exec(&worker_core(output->worker)->state, id) : NULL;
+    if (container != NULL) {
+        *ret = (struct output_process){.runs = container_state_is_running(container->state),
+                                       .attach = container->spec.attach,
+                                       .interactive = container->spec.interactive,
+                                       .tty = container->spec.tty};
+        snprintf(ret->name, sizeof(ret->name), "container '%.60s'", container->name);
+    } else if (exec != NULL) {
+        *ret = (struct output_process){
+            .runs = true, .attach = exec->attach, .interactive = exec->interactive, .tty = exec->tty};
+        snprintf(ret->name, sizeof(ret->name), "exec '%.12s'", exec->id);
+    }
+    return container != NULL || exec != NULL;
+}
+
 static bool parse_number(const char *text, int64_t *ret)
 {
     char *end;
@@ -104,22 +123,35 @@ static void on_created(struct output *output, const struct container *container,
         uv_timer_stop(&attachment->expiry);
 }
 
-/* A command came to nothing. The client that wants to attach to the container it would have made may not have
- * asked yet, since it asks only when it knows the id: the reason waits for it a while. */
-static void on_settled_badly(struct output *output, struct attachment *attachment,
-                             const struct decided_event *event, const struct container *container)
+/* A command came to nothing. The client that wants to attach to the container or exec it would have made may
+ * not have asked yet, since it asks only when it knows the id: the reason waits for it a while. */
+static void end_badly(struct output *output, const char *id, bool may_come, const struct decided_event *event)
 {
     const char *outcome = event->type == EVENT_COMMAND_REFUSED ? "refused" : "failed";
-    bool may_come = container == NULL && container_id_is_valid(event->subject);
+    struct attachment *attachment = attachment_find(output, id);
     if (attachment == NULL && may_come && output->n_attachments < ATTACHMENTS_LIMIT)
-        attachment = attachment_get(output, event->subject);
+        attachment = attachment_get(output, id);
     if (attachment != NULL && !attachment->launched)
         attachment_end(attachment, format_end(event, outcome, 125));
+}
+
+/* Of an exec, or of a command that was to be one. */
+static void on_exec_event(struct output *output, const struct decided_event *event)
+{
+    struct attachment *attachment = attachment_find(output, event->exec_id);
+    if (event->type == EVENT_CONTAINER_EXEC_EXITED && attachment != NULL)
+        attachment_end(attachment, format_end(event, "ok", -1));
+    else if (event->type != EVENT_CONTAINER_EXEC_STARTED && event->type != EVENT_CONTAINER_EXEC_EXITED)
+        end_badly(output, event->exec_id, true, event);
 }
 
 void output_on_event(struct output *output, const struct decided_event *event,
                      const struct container *container)
 {
+    if (event->exec_id[0] != '\0') {
+        on_exec_event(output, event);
+        return;
+    }
     struct attachment *attachment = attachment_find(output, event->subject);
     if (event->type == EVENT_CONTAINER_EXITED)
         on_exited(output, attachment, event, container);
@@ -130,14 +162,14 @@ void output_on_event(struct output *output, const struct decided_event *event,
     else if (event->type == EVENT_CONTAINER_START_FAILED && attachment != NULL && !attachment->launched)
         attachment_end(attachment, format_end(event, "failed", 125));
     else if (event->type == EVENT_COMMAND_REFUSED || event->type == EVENT_COMMAND_FAILED)
-        on_settled_badly(output, attachment, event, container);
+        end_badly(output, event->subject, container == NULL && container_id_is_valid(event->subject), event);
 }
 
 void output_on_launched(struct output *output, const char *container_id)
 {
-    const struct container *container = output_container(output, container_id);
+    struct output_process process;
     struct attachment *attachment = attachment_find(output, container_id);
-    if (attachment == NULL && container != NULL && container->spec.attach)
+    if (attachment == NULL && output_process(output, container_id, &process) && process.attach)
         attachment = attachment_get(output, container_id);
     if (attachment != NULL)
         attachment_launched(attachment);
@@ -162,6 +194,9 @@ void output_on_ready(struct output *output)
     const struct node_state *state = &worker_core(output->worker)->state;
     for (const struct container *each = state->containers; each != NULL; each = each->hh.next)
         if (each->spec.attach && container_state_is_running(each->state))
+            output_on_launched(output, each->id);
+    for (const struct exec *each = state->execs; each != NULL; each = each->hh.next)
+        if (each->attach)
             output_on_launched(output, each->id);
 }
 
@@ -222,7 +257,8 @@ static void handle_attach(struct http_request *request, void *data)
         return;
     }
     const struct container *container = output_container(output, id);
-    bool runs = container != NULL && container_state_is_running(container->state);
+    struct output_process process;
+    bool runs = output_process(output, id, &process) && process.runs;
     if (from.next_start && !runs && attachment->sessions == NULL) {
         attachment_rearm(attachment);
         attachment_add_session(attachment, request, &from);
@@ -233,10 +269,10 @@ static void handle_attach(struct http_request *request, void *data)
     attachment_add_session(attachment, request, &from);
     if (known)
         return;
-    if (container == NULL)
-        attachment_expire_later(attachment, UNKNOWN_CONTAINER_MS);
-    else if (runs)
+    if (runs)
         attachment_launched(attachment);
+    else if (container == NULL)
+        attachment_expire_later(attachment, UNKNOWN_CONTAINER_MS);
     else if (container->state == CONTAINER_EXITED && !container->spec.auto_remove)
         attach_to_ended(attachment, container);
 }
@@ -373,6 +409,8 @@ static const struct http_route routes[] = {
     {"GET", "/v1/containers/{id}/input", handle_input},
     {"GET", "/v1/containers/{id}/logs", handle_logs},
     {"GET", "/v1/containers/{id}/processes", handle_processes},
+    {"GET", "/v1/execs/{id}/attach", handle_attach},
+    {"GET", "/v1/execs/{id}/input", handle_input},
     {"GET", "/v1/usage", handle_usage},
     {"GET", "/healthz", handle_healthz},
     {"GET", "/readyz", handle_readyz},

@@ -207,12 +207,11 @@ static int open_tail(struct session *session, struct err *err)
 /* What a client that wants more than to read has to know. */
 static void write_started(const struct session *session)
 {
-    const struct container *container = output_container(session->output, session->container_id);
-    bool interactive = container != NULL && container->spec.interactive;
-    bool tty = container != NULL && container->spec.tty;
+    struct output_process process = {.runs = false};
     char text[64];
-    int size = snprintf(text, sizeof(text), "{\"interactive\":%s,\"tty\":%s}", interactive ? "true" : "false",
-                        tty ? "true" : "false");
+    output_process(session->output, session->container_id, &process);
+    int size = snprintf(text, sizeof(text), "{\"interactive\":%s,\"tty\":%s}",
+                        process.interactive ? "true" : "false", process.tty ? "true" : "false");
     write_frame(session->stream, FRAME_STARTED, 0, text, (size_t)size, false);
 }
 

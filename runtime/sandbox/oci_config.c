@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/capability.h"
 #include "base/cleanup.h"
+#include "runtime/sandbox/oci_process.h"
 #include "runtime/sandbox/oci_user_mounts.h"
 #include "runtime/sandbox/seccomp_profile.h"
 
@@ -99,57 +100,24 @@ static json_t *arguments(const struct container_spec *spec, const struct image *
     return args;
 }
 
-/* Sets KEY=VALUE, in place of an earlier one of the same key. */
-static int put_env(json_t *env, const char *text)
-{
-    size_t key = strcspn(text, "=") + 1;
-    for (size_t i = 0; i < json_array_size(env); i++) {
-        if (strncmp(json_string_value(json_array_get(env, i)), text, key) == 0)
-            return json_array_set_new(env, i, json_string(text));
-    }
-    return json_array_append_new(env, json_string(text));
-}
-
-static int put_env_list(json_t *env, const struct strings *list)
-{
-    for (size_t i = 0; i < list->n; i++) {
-        if (put_env(env, list->items[i]) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 static json_t *environment(const struct oci_config_input *input)
 {
     char text[300], hostname[256];
     json_t *env = json_array();
-    int result = put_env(env, DEFAULT_PATH);
+    int result = oci_put_env(env, DEFAULT_PATH);
     if (result == 0 && oci_hostname(input->spec, input->container_id, hostname)) {
         snprintf(text, sizeof(text), "HOSTNAME=%s", hostname);
-        result = put_env(env, text);
+        result = oci_put_env(env, text);
     }
     if (result == 0 && input->spec->tty)
-        result = put_env(env, "TERM=xterm");
+        result = oci_put_env(env, "TERM=xterm");
     snprintf(text, sizeof(text), "HOME=%s", input->user->home);
-    if (result < 0 || put_env(env, text) < 0 || put_env_list(env, &input->image->env) < 0 ||
-        put_env_list(env, &input->spec->env) < 0) {
+    if (result < 0 || oci_put_env(env, text) < 0 || oci_put_env_list(env, &input->image->env) < 0 ||
+        oci_put_env_list(env, &input->spec->env) < 0) {
         json_decref(env);
         return NULL;
     }
     return env;
-}
-
-static json_t *user_object(const struct user *user)
-{
-    json_t *groups = json_array();
-    for (size_t i = 0; i < user->n_groups; i++) {
-        if (json_array_append_new(groups, json_integer(user->groups[i])) < 0) {
-            json_decref(groups);
-            return NULL;
-        }
-    }
-    return json_pack("{s:I, s:I, s:i, s:o}", "uid", (json_int_t)user->uid, "gid", (json_int_t)user->gid,
-                     "umask", 022, "additionalGids", groups);
 }
 
 static bool may_gain_privileges(const struct container_spec *spec)
@@ -157,26 +125,18 @@ static bool may_gain_privileges(const struct container_spec *spec)
     return spec->privileged || spec->new_privileges;
 }
 
-/* NULL where the size is not known. */
-static json_t *console_size(const struct container_spec *spec)
-{
-    if (!spec->tty || spec->terminal_rows == SCHEMA_ABSENT || spec->terminal_columns == SCHEMA_ABSENT)
-        return NULL;
-    return json_pack("{s:I, s:I}", "height", (json_int_t)spec->terminal_rows, "width",
-                     (json_int_t)spec->terminal_columns);
-}
-
 static json_t *process(const struct oci_config_input *input)
 {
     const struct container_spec *spec = input->spec;
     json_t *caps = oci_capability_names(oci_capability_mask(spec, input->capabilities));
     const char *cwd = spec->workdir != NULL ? spec->workdir : input->image->workdir;
-    json_t *object = json_pack("{s:b, s:o*, s:o, s:o, s:o, s:s, s:{s:O, s:O, s:o}, s:o, s:b}", "terminal",
-                               (int)spec->tty, "consoleSize", console_size(spec), "user",
-                               user_object(input->user), "args", arguments(spec, input->image), "env",
-                               environment(input), "cwd", cwd == NULL || cwd[0] == '\0' ? "/" : cwd,
-                               "capabilities", "bounding", caps, "effective", caps, "permitted", caps,
-                               "rlimits", oci_rlimits(spec), "noNewPrivileges", !may_gain_privileges(spec));
+    json_t *object = json_pack(
+        "{s:b, s:o*, s:o, s:o, s:o, s:s, s:{s:O, s:O, s:o}, s:o, s:b}", "terminal", (int)spec->tty,
+        "consoleSize", spec->tty ? oci_console_size(spec->terminal_rows, spec->terminal_columns) : NULL,
+        "user", oci_user_object(input->user), "args", arguments(spec, input->image), "env",
+        environment(input), "cwd", cwd == NULL || cwd[0] == '\0' ? "/" : cwd, "capabilities", "bounding",
+        caps, "effective", caps, "permitted", caps, "rlimits", oci_rlimits(spec), "noNewPrivileges",
+        !may_gain_privileges(spec));
     if (spec->oom_score_adj != SCHEMA_ABSENT &&
         json_object_set_new(object, "oomScoreAdj", json_integer(spec->oom_score_adj)) < 0) {
         json_decref(object);

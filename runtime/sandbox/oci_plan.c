@@ -530,16 +530,41 @@ static int check_process(const struct oci_process_input *input, struct err *err)
     return 0;
 }
 
-int oci_plan_process(const struct oci_process_input *input, struct buf *ret_plan, struct err *err)
+static struct plan_header process_header(const struct oci_process_input *input)
 {
-    const json_t *section = json_object_get(input->config, "linux");
-    const char *annotation = oci_text(json_object_get(input->config, "annotations"), "io.wharf.seccomp");
     struct plan_header header = {
-        .flags = PLAN_INIT | PLAN_JOIN | input->flags,
+        .flags = PLAN_JOIN | input->flags,
         .n_cgroups = input->n_cgroup_fds,
         .oom_cgroup = input->n_cgroup_fds,
         .clone_flags = oci_namespaces_of(input->config),
     };
+    if (input->boot_id == NULL) {
+        header.flags |= PLAN_INIT;
+        return header;
+    }
+    header.oom_cgroup = (uint32_t)cgroup_oom_index(input->layout);
+    header.flags |= input->layout->v2 ? PLAN_CGROUP2 : 0u;
+    header.incarnation = input->incarnation;
+    header.log_max_bytes = input->log_max_bytes;
+    header.log_files = input->log_files;
+    return header;
+}
+
+static int add_process_filter(const struct oci_process_input *input, struct buf *plan,
+                              struct plan_header *header, struct err *err)
+{
+    const char *annotation = oci_text(json_object_get(input->config, "annotations"), "io.wharf.seccomp");
+    if (input->unconfined)
+        return 0;
+    if (annotation[0] != '\0' && input->seccomp != NULL)
+        return add_default_filter(input->seccomp, plan, header, err);
+    return add_filter(plan, json_object_get(input->config, "linux"), header, err);
+}
+
+int oci_plan_process(const struct oci_process_input *input, struct buf *ret_plan, struct err *err)
+{
+    const json_t *section = json_object_get(input->config, "linux");
+    struct plan_header header = process_header(input);
     if (!json_is_object(input->process))
         return err_set(err, ERR_INVALID, "the process must be an object");
     if ((header.clone_flags & CLONE_NEWNS) == 0)
@@ -550,13 +575,12 @@ int oci_plan_process(const struct oci_process_input *input, struct buf *ret_plan
         return -1;
     plan_begin(ret_plan);
     add_labels(ret_plan, input->process);
+    if (input->boot_id != NULL)
+        plan_add_string(ret_plan, PLAN_BOOT_ID, input->boot_id);
     if (read_process(input->process, &input->grant, &header, err) < 0 ||
-        add_filter(ret_plan, section, &header, err) < 0 ||
+        add_process_filter(input, ret_plan, &header, err) < 0 ||
         oci_scheduling(input->process, section, ret_plan, &header, err) < 0 ||
         add_process(ret_plan, input->process, err) < 0)
-        return -1;
-    if (annotation[0] != '\0' && input->seccomp != NULL &&
-        add_default_filter(input->seccomp, ret_plan, &header, err) < 0)
         return -1;
     return plan_finish(ret_plan, header, err);
 }

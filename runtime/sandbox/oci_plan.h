@@ -56,12 +56,19 @@ struct oci_process_input {
     const json_t *config;  /* of the container: its namespaces and system call filter */
     const json_t *process; /* as `process` of a config.json (config.md, "Process") */
     uint32_t n_cgroup_fds; /* directories to join */
-    uint32_t flags;        /* PLAN_KEEP_KEYRING */
+    uint32_t flags;        /* PLAN_KEEP_KEYRING; for the shim PLAN_INPUT */
     struct oci_grant grant;
     const struct buf *seccomp; /* the default program, for configs that are annotated with it; or NULL */
+    bool unconfined;           /* no system call filter, whatever the config says */
+    /* for the shim; with a NULL boot_id the plan is for wharf-init: */
+    const char *boot_id;
+    const struct cgroup_layout *layout;
+    int64_t incarnation;
+    uint64_t log_max_bytes;
+    uint32_t log_files;
 };
 
-/* The plan of one more process in a container (../shim/join.h), for wharf-init. ERR_INVALID as above. */
+/* The plan of one more process in a container (../shim/join.h). ERR_INVALID as above. */
 int oci_plan_process(const struct oci_process_input *input, struct buf *ret_plan, struct err *err);
 
 #endif

@@ -32,8 +32,10 @@ enum plan_fd {
     PLAN_FD_STATUS = 5, /* pipe to the runtime: one struct plan_status */
     PLAN_FD_GO =
         6, /* pipe from the runtime: one byte once the cgroups are ready; end of file means give up */
-    PLAN_FD_CGROUPS = 7, /* n_cgroups directories: in each, the cgroup named PLAN_CGROUP is the container's */
-    /* then for each PLAN_NAMESPACE, in order: a pidfd of a process that is in it */
+    PLAN_FD_CGROUPS = 7, /* n_cgroups directories: in each, the cgroup named PLAN_CGROUP is the container's;
+                            with PLAN_JOIN they are the container's themselves */
+    /* then for each PLAN_NAMESPACE, in order: a pidfd of a process that is in it; with PLAN_JOIN a pidfd of
+       the container's first process */
 };
 
 /* The descriptors of wharf-init, counted from the number in its argv[1]: those below are the container's. */
@@ -52,16 +54,17 @@ enum plan_flag {
     PLAN_READ_ONLY_ROOT = 1 << 0,
     PLAN_NO_NEW_PRIVS = 1 << 1,
     PLAN_LOOPBACK = 1 << 2, /* bring lo up */
-    PLAN_CGROUP2 = 1 << 3, /* the only cgroup directory is of a v2 hierarchy: the process is cloned into it */
-    PLAN_INIT = 1 << 4,    /* for wharf-init: no shim, no log, no record */
+    PLAN_CGROUP2 =
+        1 << 3, /* the only cgroup directory is of a v2 hierarchy: a first process is cloned into it */
+    PLAN_INIT = 1 << 4, /* for wharf-init: no shim, no log, no record */
     PLAN_TERMINAL = 1 << 5,
-    PLAN_NO_PIVOT = 1 << 6,     /* chroot(2) into a moved root, for roots that cannot be pivoted to */
-    PLAN_KEEP_KEYRING = 1 << 7, /* no session keyring of its own */
-    PLAN_OOM_SCORE = 1 << 8,    /* oom_score_adj is meant */
-    PLAN_JOIN = 1 << 9,         /* with PLAN_INIT: one more process in a container that there is; no steps */
-    PLAN_REAPER = 1 << 10,      /* the first process stays and has the command as its child */
-    PLAN_INPUT = 1 << 11,       /* for the shim: standard input comes from its socket */
-    PLAN_HOST_MOUNTS = 1 << 12, /* no mount namespace: the root is entered by chroot(2) */
+    PLAN_NO_PIVOT = 1 << 6,        /* chroot(2) into a moved root, for roots that cannot be pivoted to */
+    PLAN_KEEP_KEYRING = 1 << 7,    /* no session keyring of its own */
+    PLAN_OOM_SCORE = 1 << 8,       /* oom_score_adj is meant */
+    PLAN_JOIN = 1 << 9,            /* one more process in a container that there is; no steps */
+    PLAN_REAPER = 1 << 10,         /* the first process stays and has the command as its child */
+    PLAN_INPUT = 1 << 11,          /* for the shim: standard input comes from its socket */
+    PLAN_HOST_MOUNTS = 1 << 12,    /* no mount namespace: the root is entered by chroot(2) */
     PLAN_USER_NAMESPACE = 1 << 13, /* it is in a user namespace that is not the host's */
     PLAN_EARLY_SOURCES = 1 << 14,  /* what is bound is opened before the namespaces are entered */
     PLAN_PERSONALITY = 1 << 15,    /* personality is meant */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The container's first process, from clone3 to execve. The order matters:
+ * The container's first process, or one more, from clone3 to execve. The order matters:
  *   - PDEATHSIG first, so that it cannot outlive the shim; the wait for `go` later closes the race, since a
  * dead shim reads as end of file;
  *   - the file system between the two waits, so that it overlaps with the runtime's work on the cgroups;
@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "runtime/shim/join.h"
 #include "runtime/shim/shim.h"
 
 static int wait_for_go(const struct container_fds *fds)
@@ -35,7 +36,7 @@ static int wait_for_go(const struct container_fds *fds)
 
 /* v1: writing 0 to `tasks` moves the writing thread alone, which spares the kernel the lock that keeps all
  * other processes from forking, and with it a wait for an RCU grace period. */
-static int join_cgroups(const struct plan *plan, struct plan_failure *failure)
+static int enter_cgroup(const struct plan *plan, struct plan_failure *failure)
 {
     char path[PATH_MAX];
     for (uint32_t i = 0; i < plan->header.n_cgroups && (plan->header.flags & PLAN_CGROUP2) == 0; i++) {
@@ -58,6 +59,20 @@ static int set_up_stdio(const struct plan *plan, const struct container_fds *fds
     return 0;
 }
 
+static int give_up_rights(const struct plan *plan, struct plan_failure *failure)
+{
+    if (process_set_limits(plan, failure) < 0 || process_become_user(plan, failure) < 0)
+        return -1;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+        return fail(failure, PLAN_STAGE_CREDENTIALS, "parent death signal");
+    if (process_hide(failure) < 0 || process_close_on_exec(3, failure) < 0)
+        return -1;
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    return process_load_filter(plan, failure);
+}
+
 static int set_up(const struct plan *plan, const struct container_fds *fds, struct plan_failure *failure)
 {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || setsid() < 0)
@@ -67,7 +82,7 @@ static int set_up(const struct plan *plan, const struct container_fds *fds, stru
     share_close(plan);
     if (plan->hostname != NULL && sethostname(plan->hostname, strlen(plan->hostname)) < 0)
         return fail(failure, PLAN_STAGE_HOSTNAME, plan->hostname);
-    if ((plan->header.flags & PLAN_CGROUP2) != 0 && join_cgroups(plan, failure) < 0)
+    if ((plan->header.flags & PLAN_CGROUP2) != 0 && enter_cgroup(plan, failure) < 0)
         return -1;
     if (wait_for_go(fds) < 0)
         _exit(1);
@@ -81,31 +96,51 @@ static int set_up(const struct plan *plan, const struct container_fds *fds, stru
         return -1;
     if (wait_for_go(fds) < 0)
         _exit(1);
-    if ((plan->header.flags & PLAN_CGROUP2) == 0 && join_cgroups(plan, failure) < 0)
+    if ((plan->header.flags & PLAN_CGROUP2) == 0 && enter_cgroup(plan, failure) < 0)
         return -1;
-    if (process_set_limits(plan, failure) < 0 || process_become_user(plan, failure) < 0)
-        return -1;
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
-        return fail(failure, PLAN_STAGE_CREDENTIALS, "parent death signal");
-    if (process_hide(failure) < 0 || process_close_on_exec(3, failure) < 0)
-        return -1;
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    if (process_load_filter(plan, failure) < 0)
+    if (give_up_rights(plan, failure) < 0)
         return -1;
     return (plan->header.flags & PLAN_REAPER) != 0 ? reaper_begin(failure) : 0;
+}
+
+/* The same for one that finds everything made, and is in the container's cgroups and namespaces already. */
+static int set_up_joined(const struct plan *plan, const struct container_fds *fds,
+                         struct plan_failure *failure)
+{
+    bool terminal = (plan->header.flags & PLAN_TERMINAL) != 0;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+        return fail(failure, PLAN_STAGE_SHIM, "parent death signal");
+    if (wait_for_go(fds) < 0)
+        _exit(1);
+    if (join_place(plan, fds->out, failure) < 0 || (!terminal && set_up_stdio(plan, fds, failure) < 0))
+        return -1;
+    return give_up_rights(plan, failure);
+}
+
+static _Noreturn void execute(const struct plan *plan, const struct container_fds *fds, int result,
+                              struct plan_failure *failure)
+{
+    if (result == 0) {
+        process_execute(plan);
+        fail(failure, PLAN_STAGE_EXEC, plan->argv[0]);
+    }
+    /* If even this fails the shim sees end of file and an exit instead: still no running command. */
+    ssize_t written = write(fds->report, failure, sizeof(*failure));
+    _exit(written == (ssize_t)sizeof(*failure) ? 125 : 1);
 }
 
 _Noreturn void container_main(const struct plan *plan, const struct container_fds *fds)
 {
     struct plan_failure failure;
     memset(&failure, 0, sizeof(failure));
-    if (set_up(plan, fds, &failure) == 0) {
-        process_execute(plan);
-        fail(&failure, PLAN_STAGE_EXEC, plan->argv[0]);
-    }
-    /* If even this fails the shim sees end of file and an exit instead: still no running command. */
-    ssize_t written = write(fds->report, &failure, sizeof(failure));
-    _exit(written == (ssize_t)sizeof(failure) ? 125 : 1);
+    int result = set_up(plan, fds, &failure);
+    execute(plan, fds, result, &failure);
+}
+
+_Noreturn void joined_main(const struct plan *plan, const struct container_fds *fds)
+{
+    struct plan_failure failure;
+    memset(&failure, 0, sizeof(failure));
+    int result = set_up_joined(plan, fds, &failure);
+    execute(plan, fds, result, &failure);
 }

@@ -251,11 +251,28 @@ static void container(struct init *init)
     end_failed(init, fd);
 }
 
+/* Descriptors from the base on are closed by execve(2), those below are the command's. */
+static int become_joined(struct init *init)
+{
+    const struct plan *plan = &init->plan;
+    int console_fd = init_fd(init, INIT_FD_CONSOLE);
+    if (join_place(plan, console_fd, &init->failure) < 0)
+        return -1;
+    close(console_fd);
+    process_give_streams(plan);
+    if (scheduling_apply(plan, &init->failure) < 0 || process_set_limits(plan, &init->failure) < 0 ||
+        process_close_on_exec((unsigned)init->base, &init->failure) < 0 ||
+        process_set_labels(plan, &init->failure) < 0 || process_become_user(plan, &init->failure) < 0 ||
+        process_hide(&init->failure) < 0)
+        return -1;
+    return filter_and_execute(plan, init_fd(init, INIT_FD_SYNC), &init->failure);
+}
+
 static void joined(struct init *init)
 {
     int sync_fd = init_fd(init, INIT_FD_SYNC);
     hear(init, sync_fd);
-    join_become(&init->plan, init->base, init_fd(init, INIT_FD_CONSOLE), &init->failure);
+    become_joined(init);
     end_failed(init, sync_fd);
 }
 

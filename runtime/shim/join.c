@@ -60,7 +60,7 @@ static int enter_directory(const struct plan *plan, int root_fd, struct plan_fai
     return fail(failure, PLAN_STAGE_WORKDIR, plan->workdir);
 }
 
-int join_become(const struct plan *plan, int base, int console_fd, struct plan_failure *failure)
+int join_place(const struct plan *plan, int console_fd, struct plan_failure *failure)
 {
     if (setsid() < 0 && errno != EPERM)
         return fail(failure, PLAN_STAGE_SHIM, "session");
@@ -70,15 +70,8 @@ int join_become(const struct plan *plan, int base, int console_fd, struct plan_f
     if ((plan->header.flags & PLAN_TERMINAL) != 0 &&
         terminal_open(plan, root_fd, false, console_fd, failure) < 0)
         return -1;
-    close(console_fd);
     if (enter_directory(plan, root_fd, failure) < 0)
         return -1;
     close(root_fd);
-    process_give_streams(plan);
-    if (scheduling_apply(plan, failure) < 0 || process_set_limits(plan, failure) < 0)
-        return -1;
-    if (process_close_on_exec((unsigned)base, failure) < 0 || process_set_labels(plan, failure) < 0 ||
-        process_become_user(plan, failure) < 0 || process_hide(failure) < 0)
-        return -1;
-    return filter_and_execute(plan, base + INIT_FD_SYNC, failure);
+    return 0;
 }

@@ -2,15 +2,15 @@
 /*
  * join.h - one more process in a container that there is: `wharf-oci exec`, and `wharf exec`.
  *
- * The plan comes from oci_plan_process (../sandbox/oci_plan.h) and has PLAN_JOIN and PLAN_INIT. Who carries
- * it out is static and runs from a sealed copy in memory, as wharf-init does, which is all that a caller
- * needs
- * (../oci/launch.h starts it): three steps,
+ * The plan comes from oci_plan_process (../sandbox/oci_plan.h) and has PLAN_JOIN. Who carries it out,
+ * wharf-init for the one (../oci/launch.h) and wharf-shim for the other, is static and runs from a sealed
+ * copy in memory: four steps,
  *
  *     prctl(PR_SET_DUMPABLE, 0), descriptors close-on-exec      the starter
  *     join_enter     oom score, cgroups, namespaces             still invisible to the container
  *     clone3         into the pid namespace                     from here on the container sees it
- *     join_become    session, terminal, directory, limits, user, filter, execve
+ *     join_place     session, terminal, directory
+ *     ...            limits, user, filter, execve, as for a first process
  *
  * and each of them defends against what a hostile container could do to a process that comes from outside:
  *   - it is not dumpable, so that nobody inside can trace it, or open what it has open (CVE-2016-9962); a
@@ -40,9 +40,8 @@ int join_cgroups(const struct plan *plan, int first_fd, struct plan_failure *fai
  * plan's clone_flags that the process of `pidfd` has. Closes them all. The pid namespace is for children. */
 int join_enter(const struct plan *plan, int pidfd, int first_cgroup_fd, struct plan_failure *failure);
 
-/* In the clone: becomes the command, and returns only if that failed. Descriptors from `base` on are closed
- * by execve, those below are the command's; `console_fd` is the socket that gets the terminal's master, and
- * is not used without PLAN_TERMINAL. */
-int join_become(const struct plan *plan, int base, int console_fd, struct plan_failure *failure);
+/* In the clone: a session of its own, the terminal if it is to have one, the working directory. `console_fd`
+ * is the socket that gets the terminal's master, and is not used without PLAN_TERMINAL. */
+int join_place(const struct plan *plan, int console_fd, struct plan_failure *failure);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * wharf-shim - the parent of one container's first process.
+ * wharf-shim - the parent of one container's first process, or of one more process in a container (an exec,
+ * by a plan with PLAN_JOIN).
  *
  * Started by the runtime with a plan and descriptors (plan.h). It clones the process into its namespaces,
  * records who it is (`shim`), lets it go, answers the runtime, keeps its output in the log, hands on what
@@ -34,6 +35,7 @@
 
 #include "base/fault.h"
 #include "runtime/shim/cri_log.h"
+#include "runtime/shim/join.h"
 #include "runtime/shim/record.h"
 #include "runtime/shim/shim.h"
 #include "runtime/shim/streams.h"
@@ -52,7 +54,8 @@ struct shim {
     int err_fd;    /* -1 with a terminal */
     int report_fd; /* -1 once the command runs */
     int exit_fd;
-    int oom_fd; /* -1 if nothing counts */
+    int oom_fd;                /* -1 if nothing counts */
+    uint64_t oom_kills_before; /* of a container whose cgroup this one joined */
     int64_t finished_at_ns;
     struct plan_failure failure;
 };
@@ -208,27 +211,102 @@ static void keep_own_ends(struct shim *shim, const struct channels *channels)
     set_nonblocking(channels->in[1]);
 }
 
-static int start_container(struct shim *shim, int *ret_go_fd)
+/* The shim's ends must not stay open in a child: it would never see end of file. */
+static _Noreturn void become(const struct shim *shim, const struct channels *channels,
+                             void (*go_on)(const struct plan *plan, const struct container_fds *fds))
 {
-    struct channels channels;
-    if (make_channels(&shim->plan, &channels) < 0 || fchdir(PLAN_FD_DIR) < 0)
-        return fail(&shim->failure, PLAN_STAGE_SHIM, "pipes");
+    close(channels->go[1]);
+    close_fd(channels->in[1]);
+    struct container_fds fds = {channels->in[0], channels->out[1], channels->err[1], channels->report[1],
+                                channels->go[0]};
+    go_on(&shim->plan, &fds);
+    _exit(1); /* it never returns */
+}
+
+/* Into namespaces of its own, or into those that it shares. */
+static int start_first(struct shim *shim, const struct channels *channels)
+{
     if (share_join(&shim->plan, CLONE_NEWPID, &shim->failure) < 0)
         return -1;
     FAULT_POINT(SHIM_BEFORE_CLONE);
     int pid = clone_container(&shim->plan, &shim->pid_fd);
     if (pid < 0)
         return fail(&shim->failure, PLAN_STAGE_CLONE, "");
-    if (pid == 0) {
-        /* The shim's ends must not stay open in the child: it would never see end of file. */
-        close(channels.go[1]);
-        close_fd(channels.in[1]);
-        struct container_fds fds = {channels.in[0], channels.out[1], channels.err[1], channels.report[1],
-                                    channels.go[0]};
-        container_main(&shim->plan, &fds);
-    }
-    FAULT_POINT(SHIM_CLONED);
+    if (pid == 0)
+        become(shim, channels, container_main);
     share_close(&shim->plan);
+    return pid;
+}
+
+/* What the process that joins says to the shim when it has made the other, and ends. */
+struct joined {
+    int pid; /* 0: failure says why there is none */
+    struct plan_failure failure;
+};
+
+/* A process that has joined stays outside the pid namespace itself; its clone is in it, and is the shim's
+ * child (CLONE_PARENT). */
+static _Noreturn void join(const struct shim *shim, const struct channels *channels, int to_fd)
+{
+    struct joined joined = {0};
+    int first_fd = PLAN_FD_CGROUPS, target_fd = first_fd + (int)shim->plan.header.n_cgroups;
+    /* the host's, which are nothing for a process that the container sees */
+    close(PLAN_FD_DIR);
+    close(PLAN_FD_STATUS);
+    close(PLAN_FD_GO);
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* cannot fail for a signal that there is */
+    if (join_enter(&shim->plan, target_fd, first_fd, &joined.failure) == 0) {
+        struct clone_args args = {.flags = CLONE_PARENT};
+        joined.pid = (int)syscall(SYS_clone3, &args, sizeof(args));
+        if (joined.pid == 0)
+            become(shim, channels, joined_main);
+        if (joined.pid < 0)
+            joined.pid = fail(&joined.failure, PLAN_STAGE_CLONE, "") + 1;
+    }
+    _exit(write(to_fd, &joined, sizeof(joined)) == (ssize_t)sizeof(joined) ? 0 : 1);
+}
+
+/* Into a container that there is. */
+static int start_joined(struct shim *shim, const struct channels *channels)
+{
+    int ends[2];
+    struct joined joined = {0};
+    siginfo_t info;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return fail(&shim->failure, PLAN_STAGE_SHIM, "pipes");
+    FAULT_POINT(SHIM_BEFORE_CLONE);
+    int helper = fork();
+    if (helper == 0)
+        join(shim, channels, ends[1]);
+    close(ends[1]);
+    ssize_t n = helper < 0 ? -1 : read(ends[0], &joined, sizeof(joined));
+    close(ends[0]);
+    while (helper > 0 && waitid(P_PID, (id_t)helper, &info, WEXITED) < 0 && errno == EINTR)
+        ;
+    for (uint32_t i = 0; i <= shim->plan.header.n_cgroups; i++) {
+        if (i != shim->plan.header.oom_cgroup) /* whose counter is opened later */
+            close(PLAN_FD_CGROUPS + (int)i);
+    }
+    if (n != (ssize_t)sizeof(joined))
+        return fail(&shim->failure, PLAN_STAGE_CLONE, "");
+    shim->failure = joined.failure;
+    if (joined.pid <= 0)
+        return -1;
+    /* our own child that nobody else reaps: the number cannot have changed hands */
+    shim->pid_fd = (int)syscall(SYS_pidfd_open, joined.pid, 0);
+    return shim->pid_fd < 0 ? fail(&shim->failure, PLAN_STAGE_CLONE, "") : joined.pid;
+}
+
+static int start_container(struct shim *shim, int *ret_go_fd)
+{
+    struct channels channels;
+    if (make_channels(&shim->plan, &channels) < 0 || fchdir(PLAN_FD_DIR) < 0)
+        return fail(&shim->failure, PLAN_STAGE_SHIM, "pipes");
+    int pid = (shim->plan.header.flags & PLAN_JOIN) != 0 ? start_joined(shim, &channels)
+                                                         : start_first(shim, &channels);
+    if (pid < 0)
+        return -1;
+    FAULT_POINT(SHIM_CLONED);
     shim->record.pid = pid;
     keep_own_ends(shim, &channels);
     *ret_go_fd = channels.go[1];
@@ -265,29 +343,28 @@ static int wait_for_runtime(struct shim *shim)
     return fail(&shim->failure, PLAN_STAGE_CGROUP, shim->plan.cgroup);
 }
 
+/* "oom_kill N" in v1's memory.oom_control and v2's memory.events alike. */
+static uint64_t count_oom_kills(const struct shim *shim)
+{
+    char text[1024];
+    ssize_t n = shim->oom_fd < 0 ? -1 : pread(shim->oom_fd, text, sizeof(text) - 1, 0);
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    const char *at = strstr(text, "oom_kill ");
+    return at != NULL ? strtoull(at + strlen("oom_kill "), NULL, 10) : 0;
+}
+
 static void open_oom_counter(struct shim *shim)
 {
     const struct plan_header *header = &shim->plan.header;
     if (header->oom_cgroup >= header->n_cgroups)
         return;
     char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%s/%s", shim->plan.cgroup,
+    snprintf(path, sizeof(path), "%s/%s", shim->plan.cgroup != NULL ? shim->plan.cgroup : ".",
              (header->flags & PLAN_CGROUP2) != 0 ? "memory.events" : "memory.oom_control");
     shim->oom_fd = openat(PLAN_FD_CGROUPS + (int)header->oom_cgroup, path, O_RDONLY | O_CLOEXEC);
-}
-
-/* "oom_kill N" in v1's memory.oom_control and v2's memory.events alike. */
-static bool was_oom_killed(const struct shim *shim)
-{
-    char text[1024];
-    if (shim->oom_fd < 0)
-        return false;
-    ssize_t n = pread(shim->oom_fd, text, sizeof(text) - 1, 0);
-    if (n <= 0)
-        return false;
-    text[n] = '\0';
-    const char *at = strstr(text, "oom_kill ");
-    return at != NULL && strtoull(at + strlen("oom_kill "), NULL, 10) > 0;
+    shim->oom_kills_before = count_oom_kills(shim);
 }
 
 static void answer(const struct shim *shim, bool ok)
@@ -449,7 +526,7 @@ static void record_exit(struct shim *shim)
         .incarnation = shim->record.incarnation,
         .exit_code = exited ? info.si_status : 128 + info.si_status,
         .signal = exited ? 0 : info.si_status,
-        .oom_killed = was_oom_killed(shim),
+        .oom_killed = count_oom_kills(shim) > shim->oom_kills_before,
         .finished_at_ns = shim->finished_at_ns,
         .log_lost_bytes = shim->log.lost_bytes,
         .shim_pid = shim->record.shim_pid,

@@ -263,19 +263,20 @@ static const char *collect_strings(struct plan *plan, const struct counts *count
     return NULL;
 }
 
-/* Who has no shim has no record and no named cgroup either; who joins finds everything made. */
+/* Who has no shim has no record and no named cgroup either; who joins finds everything made, cgroups too. */
 static const char *check_whole(const struct plan *plan, const struct counts *counts)
 {
     bool init = (plan->header.flags & PLAN_INIT) != 0, joins = (plan->header.flags & PLAN_JOIN) != 0;
-    if (joins && (counts->steps > 0 || !init))
+    if (joins && counts->steps > 0)
         return "who joins a container makes no part of it";
     if (plan->workdir == NULL || plan->workdir[0] != '/' || (counts->steps == 0 && !joins))
         return "something required is missing";
     if (joins && counts->args == 0)
         return "something required is missing";
-    if (!init && (counts->args == 0 || plan->boot_id == NULL || plan->cgroup == NULL))
+    if (!init && (counts->args == 0 || plan->boot_id == NULL || (plan->cgroup == NULL) != joins))
         return "something required is missing";
-    if (!init && (plan->cgroup[0] == '\0' || plan->cgroup[0] == '.' || strchr(plan->cgroup, '/') != NULL))
+    if (plan->cgroup != NULL &&
+        (plan->cgroup[0] == '\0' || plan->cgroup[0] == '.' || strchr(plan->cgroup, '/') != NULL))
         return "the cgroup's name is not allowed";
     return plan->n_seccomp > MAX_SECCOMP ? "the system call filter is too long" : NULL;
 }

@@ -2,11 +2,12 @@
 /*
  * shim.h - what the files of wharf-shim and wharf-init share.
  *
- * main.c is the shim: the parent of a managed container's first process, which runs container.c. init.c is
- * wharf-init: the first process of a container that wharf-oci makes. Both do the same to become the command:
- * mounts.c (with paths.c, copy_up.c) makes the root, process.c gives up what the command is not to have;
- * hook.c runs programs that the config names. join.c (join.h) is for one more process in a container,
- * terminal.c for any that has a terminal, filter.c for any that has a filter of the config.
+ * main.c is the shim: the parent of a managed container's first process, or of one more (an exec), which runs
+ * container.c. init.c is wharf-init: the first process of a container that wharf-oci makes, or one more. All
+ * do the same to become the command: mounts.c (with paths.c, copy_up.c) makes the root, process.c gives up
+ * what the command is not to have; hook.c runs programs that the config names. join.c (join.h) is for one
+ * more process in a container, terminal.c for any that has a terminal, filter.c for any that has a filter of
+ * the config.
  *
  * One thread. Nothing here allocates after the plan was decoded.
  */
@@ -31,6 +32,9 @@ struct container_fds {
 
 /* Becomes the container's first process: mounts, joins, drops, executes. Never returns. */
 _Noreturn void container_main(const struct plan *plan, const struct container_fds *fds);
+
+/* Becomes one more process in a container that there is (PLAN_JOIN). Never returns. */
+_Noreturn void joined_main(const struct plan *plan, const struct container_fds *fds);
 
 /* Fills *ret from errno; returns -1. */
 int fail(struct plan_failure *ret, enum plan_stage stage, const char *subject);

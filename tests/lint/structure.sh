@@ -34,7 +34,7 @@ for file in $sources; do
 done
 
 # The functional core does no I/O: these files may use data types, strings and jansson, and nothing else of the system.
-pure_files="events/schema.c events/snapshot.c events/check.c events/check_spec.c events/check_mount.c events/message.c base/capability.c events/container_state.c events/node_state.c
+pure_files="events/schema.c events/snapshot.c events/check.c events/check_spec.c events/check_mount.c events/message.c base/capability.c events/container_state.c events/node_state.c events/exec_state.c
  events/deadletter.c base/buf.c base/id.c base/digest.c base/seal.c writer/placement.c writer/placement_file.c base/timestamp.c base/err.c runtime/output/cri.c runtime/proc_text.c
  $(git ls-files --cached --others --exclude-standard 'runtime/decide/*.c' 'runtime/decide/*.h') projector/project.c projector/past.c"
 pure_headers=" ctype.h errno.h inttypes.h jansson.h limits.h signal.h sodium.h stdarg.h stdbool.h stddef.h stdint.h stdio.h

@@ -142,6 +142,36 @@ static void fill_exited(struct event_writer *writer, struct event *event, int64_
     }
 }
 
+static void fill_exec(struct event_writer *writer, struct event *event, struct written_container *container)
+{
+    uint64_t bytes[4] = {next_random(writer), next_random(writer), next_random(writer), next_random(writer)};
+    char id[CONTAINER_ID_SIZE];
+    container_id_format(id, (const uint8_t *)bytes);
+    if (event->type == EVENT_CONTAINER_EXEC_STARTED) {
+        struct container_exec_started_event *data = &event->data.container_exec_started;
+        data->exec = dup(id);
+        data->incarnation = container->incarnation;
+        data->pid = 1000 + (int64_t)(next_random(writer) % 30000);
+        data->tty = next_random(writer) % 2 == 0;
+        strings_add(&data->command, "date");
+        memcpy(container->exec, id, sizeof(container->exec));
+    } else if (event->type == EVENT_CONTAINER_EXEC_FAILED) {
+        struct container_exec_failed_event *data = &event->data.container_exec_failed;
+        data->exec = dup(id);
+        data->exit_code = 127;
+        data->code = dup("command-not-found");
+        data->message = dup("no such command");
+        strings_add(&data->command, "data");
+    } else {
+        struct container_exec_exited_event *data = &event->data.container_exec_exited;
+        data->exec = dup(container->exec);
+        data->incarnation = container->incarnation;
+        data->reason = dup("exited");
+        data->exit_code = (int64_t)(next_random(writer) % 256);
+        container->exec[0] = '\0';
+    }
+}
+
 /* Data of an event about a container that exists. */
 static void fill(struct event_writer *writer, struct event *event, struct written_container *container)
 {
@@ -190,6 +220,11 @@ static void fill(struct event_writer *writer, struct event *event, struct writte
         if (next_random(writer) % 2 == 0)
             event->data.container_updated.restart = dup("on-failure");
         break;
+    case EVENT_CONTAINER_EXEC_STARTED:
+    case EVENT_CONTAINER_EXEC_FAILED:
+    case EVENT_CONTAINER_EXEC_EXITED:
+        fill_exec(writer, event, container);
+        break;
     case EVENT_CONTAINER_REMOVED:
         event->data.container_removed.name = dup(container->name);
         break;
@@ -217,6 +252,10 @@ static enum event_type choose(struct event_writer *writer, const struct written_
     for (;;) {
         enum event_type type = (enum event_type)(next_random(writer) % EVENT_TYPES);
         enum container_state next;
+        bool runs_exec = container->exec[0] != '\0';
+        if ((type == EVENT_CONTAINER_EXEC_STARTED && runs_exec) ||
+            (type == EVENT_CONTAINER_EXEC_EXITED && !runs_exec))
+            continue;
         if (container_state_next(container->state, type, &next))
             return type;
     }

@@ -18,6 +18,7 @@ struct written_container {
     enum container_state state;
     int64_t version;
     int64_t incarnation;
+    char exec[CONTAINER_ID_SIZE]; /* one that runs in it, or "" */
 };
 
 struct event_writer {

@@ -56,6 +56,7 @@ static const char *container_difference(const struct container *a, const struct 
     SAME_TEXT(last_event_id)
     SAME_TEXT(correlationid)
     SAME(restart_due_ns)
+    SAME(n_execs)
     SAME(interrupted_by)
     return same_spec(&a->spec, &b->spec) ? NULL : "spec";
 }
@@ -96,6 +97,33 @@ static const char *volumes_difference(const struct node_state *a, const struct n
     for (const struct volume *each = a->volumes; each != NULL; each = each->hh.next) {
         const struct volume *other = node_state_volume(b, each->name);
         const char *difference = other == NULL ? "a volume is missing" : volume_difference(each, other);
+        if (difference != NULL)
+            return difference;
+    }
+    return NULL;
+}
+
+static const char *exec_difference(const struct exec *a, const struct exec *b)
+{
+    SAME_TEXT(container_id)
+    SAME(incarnation)
+    SAME(pid)
+    SAME(shim_pid)
+    SAME(attach)
+    SAME(interactive)
+    SAME(tty)
+    SAME_TEXT(started_event_id)
+    SAME_TEXT(correlationid)
+    return NULL;
+}
+
+static const char *execs_difference(const struct node_state *a, const struct node_state *b)
+{
+    if (HASH_COUNT(a->execs) != HASH_COUNT(b->execs))
+        return "the number of execs";
+    for (const struct exec *each = a->execs; each != NULL; each = each->hh.next) {
+        const struct exec *other = node_state_exec(b, each->id);
+        const char *difference = other == NULL ? "an exec is missing" : exec_difference(each, other);
         if (difference != NULL)
             return difference;
     }
@@ -156,5 +184,7 @@ const char *node_state_difference(const struct node_state *a, const struct node_
     const char *difference = contents_difference(a, b);
     if (difference == NULL)
         difference = volumes_difference(a, b);
+    if (difference == NULL)
+        difference = execs_difference(a, b);
     return difference != NULL ? difference : answers_difference(a, b);
 }
