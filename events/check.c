@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "events/container_state.h"
 #include "events/message.h"
 
 static bool is_alnum(char c)
@@ -142,6 +143,11 @@ const char *check_sharing(const char *text)
 const char *check_signal(const char *text)
 {
     return signal_by_name(text) > 0 ? NULL : "must be a signal's name or number, such as SIGTERM or 15";
+}
+
+const char *check_health(const char *text)
+{
+    return container_health_by_name(text) > HEALTH_STARTING ? NULL : "must be healthy or unhealthy";
 }
 
 const char *check_exit_reason(const char *text)

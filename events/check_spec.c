@@ -164,10 +164,22 @@ static const char *sharing_conflict(const struct container_spec *spec)
     return NULL;
 }
 
+static const char *health_conflict(const struct container_spec *spec)
+{
+    bool detailed = spec->health_interval_ms != SCHEMA_ABSENT || spec->health_timeout_ms != SCHEMA_ABSENT ||
+                    spec->health_start_period_ms != SCHEMA_ABSENT ||
+                    spec->health_start_interval_ms != SCHEMA_ABSENT || spec->health_retries != SCHEMA_ABSENT;
+    return detailed && spec->health_command.n == 0
+               ? "how its health is checked is said, but not by what command"
+               : NULL;
+}
+
 const char *container_spec_conflict(const struct container_spec *spec)
 {
     if (sharing_conflict(spec) != NULL)
         return sharing_conflict(spec);
+    if (health_conflict(spec) != NULL)
+        return health_conflict(spec);
     if (spec->memory_swap != SCHEMA_ABSENT && spec->memory_swap != -1 &&
         (spec->memory == SCHEMA_ABSENT || spec->memory_swap < spec->memory))
         return "a limit on memory and swap together needs a limit on memory that is not above it";

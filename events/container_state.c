@@ -35,6 +35,9 @@ static const unsigned char moves[EVENT_TYPES][CONTAINER_STATES] = {
     [EVENT_CONTAINER_EXEC_FAILED] = ANY_STAYS,
     [EVENT_CONTAINER_EXEC_EXITED] = ANY_STAYS,
     [EVENT_CONTAINER_UPDATED] = ANY_STAYS,
+    [EVENT_CONTAINER_HEALTH_CHANGED] = {[CONTAINER_RUNNING] = TO(RUNNING),
+                                        [CONTAINER_PAUSED] = TO(PAUSED),
+                                        [CONTAINER_STOPPING] = TO(STOPPING)},
     [EVENT_CONTAINER_ADOPTED] = {[CONTAINER_PAUSED] = TO(PAUSED),
                                  [CONTAINER_RUNNING] = TO(RUNNING),
                                  [CONTAINER_STOPPING] = TO(STOPPING)},
@@ -61,6 +64,24 @@ int container_state_by_name(const char *name)
 {
     for (int i = 0; i < CONTAINER_STATES; i++)
         if (strcmp(state_names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+static const char *const health_names[CONTAINER_HEALTHS] = {[HEALTH_NONE] = "",
+                                                            [HEALTH_STARTING] = "starting",
+                                                            [HEALTH_HEALTHY] = "healthy",
+                                                            [HEALTH_UNHEALTHY] = "unhealthy"};
+
+const char *container_health_name(enum container_health health)
+{
+    return health_names[health];
+}
+
+int container_health_by_name(const char *name)
+{
+    for (int i = 0; i < CONTAINER_HEALTHS; i++)
+        if (strcmp(health_names[i], name) == 0)
             return i;
     return -1;
 }

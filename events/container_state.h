@@ -41,4 +41,16 @@ bool container_state_is_running(enum container_state state);
 /* The table in graphviz's language. */
 void container_state_dot(struct buf *ret);
 
+/* What the checks of a running container's health have shown; the names are docker's. */
+enum container_health {
+    HEALTH_NONE, /* it is not checked, or does not run; named "" */
+    HEALTH_STARTING,
+    HEALTH_HEALTHY,
+    HEALTH_UNHEALTHY,
+    CONTAINER_HEALTHS
+};
+const char *container_health_name(enum container_health health);
+/* -1 if there is none of that name. */
+int container_health_by_name(const char *name);
+
 #endif

@@ -377,6 +377,7 @@ static void evolve_started(struct container *container, const struct container_s
     container->started_at_ns = time_or_zero(data->started_at);
     container->stopped_by_user = false;
     container->interrupted_by = NULL;
+    container->health = data->health_checked ? HEALTH_STARTING : HEALTH_NONE;
 }
 
 static void evolve_exited(struct container *container, const struct container_exited_event *data)
@@ -386,6 +387,7 @@ static void evolve_exited(struct container *container, const struct container_ex
     container->interrupted_by = container->stopped_by_user ? NULL : interruption_by_name(data->reason);
     container->pid = 0;
     container->shim_pid = 0;
+    container->health = HEALTH_NONE;
     if (container->finished_at_ns - container->started_at_ns >= RECOVERED_AFTER_NS)
         container->restart_attempt = 0;
 }
@@ -482,6 +484,10 @@ static void evolve_container(struct container *container, const struct event *ev
     case EVENT_CONTAINER_RESTARTING:
         container->restart_attempt = event->data.container_restarting.attempt;
         container->restart_due_ns = time_or_zero(event->data.container_restarting.due_at);
+        break;
+    case EVENT_CONTAINER_HEALTH_CHANGED: /* the decoder has checked it */
+        container->health =
+            (enum container_health)container_health_by_name(event->data.container_health_changed.health);
         break;
     case EVENT_CONTAINER_PAUSED:
     case EVENT_CONTAINER_UNPAUSED:
@@ -704,6 +710,7 @@ static enum apply_result evolve(struct node_state *state, const struct event *ev
     case EVENT_CONTAINER_EXEC_STARTED:
     case EVENT_CONTAINER_EXEC_FAILED:
     case EVENT_CONTAINER_EXEC_EXITED:
+    case EVENT_CONTAINER_HEALTH_CHANGED:
         return apply_container(state, event);
     case EVENT_TYPES:
         break;

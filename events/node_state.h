@@ -53,6 +53,7 @@ struct container {
     char last_event_id[UUID_TEXT_SIZE]; /* what a fact that no command caused was caused by */
     char correlationid[UUID_TEXT_SIZE]; /* of its newest event */
     int64_t restart_due_ns;             /* while restarting */
+    enum container_health health;       /* while running */
     unsigned n_execs;                   /* commands executed in it that have not ended */
     const char *interrupted_by; /* why it does not run though nobody ended it (below); NULL otherwise */
     UT_hash_handle hh;          /* by id */

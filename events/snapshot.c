@@ -26,6 +26,11 @@ static const char *check_state(const char *text)
     return container_state_by_name(text) > CONTAINER_ABSENT ? NULL : "must be a container's state";
 }
 
+static const char *check_any_health(const char *text)
+{
+    return container_health_by_name(text) > HEALTH_NONE ? NULL : "must be starting, healthy or unhealthy";
+}
+
 static const char *check_interruption(const char *text)
 {
     return interruption_by_name(text) != NULL ? NULL : "must be host-restart, state-lost or image-missing";
@@ -104,6 +109,7 @@ static void add_container(struct buf *buf, const struct container *container)
         .restarts = container->restarts,
         .restart_attempt = container->restart_attempt,
         .restart_due_ns = container->restart_due_ns,
+        .health = text_or_null(container_health_name(container->health)),
         .interrupted_by = (char *)container->interrupted_by,
         .created_by = text_or_null(container->created_by),
         .last_event_id = (char *)container->last_event_id,
@@ -402,6 +408,8 @@ static struct container *container_from_record(struct snapshot_container *record
     container->restarts = record->restarts;
     container->restart_attempt = record->restart_attempt;
     container->restart_due_ns = record->restart_due_ns;
+    if (record->health != NULL)
+        container->health = (enum container_health)container_health_by_name(record->health);
     if (record->interrupted_by != NULL)
         container->interrupted_by = interruption_by_name(record->interrupted_by);
     if (record->created_by != NULL)

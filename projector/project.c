@@ -211,6 +211,11 @@ static void set_changed_fields(struct view *view, struct view_container *contain
         set_field(view, container, ROW_PID, number_text(event->data.container_started.pid).text, ret);
         set_field(view, container, ROW_STARTED_AT, time_text(event->data.container_started.started_at).text,
                   ret);
+        if (event->data.container_started.health_checked)
+            set_field(view, container, ROW_HEALTH, container_health_name(HEALTH_STARTING), ret);
+        break;
+    case EVENT_CONTAINER_HEALTH_CHANGED:
+        set_field(view, container, ROW_HEALTH, event->data.container_health_changed.health, ret);
         break;
     case EVENT_CONTAINER_START_FAILED:
         set_field(view, container, ROW_EXIT_CODE,
@@ -225,6 +230,8 @@ static void set_changed_fields(struct view *view, struct view_container *contain
         set_field(view, container, ROW_EXIT_CODE, number_text(event->data.container_exited.exit_code).text,
                   ret);
         set_field(view, container, ROW_REASON, event->data.container_exited.reason, ret);
+        if (container->values[ROW_HEALTH] != NULL && container->values[ROW_HEALTH][0] != '\0')
+            set_field(view, container, ROW_HEALTH, "", ret);
         set_field(view, container, ROW_FINISHED_AT, time_text(event->data.container_exited.finished_at).text,
                   ret);
         break;
@@ -499,6 +506,7 @@ static enum project_result dispatch(struct view *view, struct view_node *node, c
     case EVENT_CONTAINER_EXEC_STARTED:
     case EVENT_CONTAINER_EXEC_FAILED:
     case EVENT_CONTAINER_EXEC_EXITED:
+    case EVENT_CONTAINER_HEALTH_CHANGED:
         return project_container(view, event, offset, ret);
     case EVENT_TYPES:
         break;

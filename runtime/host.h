@@ -246,6 +246,9 @@ int host_snapshot_read(struct host *host, struct buf *ret, struct err *err);
 /* Renames a snapshot that is of no use, for people to look at; the newest few of them are kept. Blocking. */
 int host_snapshot_put_aside(struct host *host, struct err *err);
 
+/* How the output of a container or exec begins, as text of up to `size` - 1 bytes; "" where there is none. */
+void host_output_begins(const struct host *host, const char *id, char *ret, size_t size);
+
 /* A descriptor of the container's directory for reading its log, or -1 with ERR_NOT_FOUND. */
 int host_container_dir(const struct host *host, const char *container_id, struct err *err);
 

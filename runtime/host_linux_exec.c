@@ -19,10 +19,12 @@
 #include "base/fault.h"
 #include "base/fs.h"
 #include "runtime/host_linux_launch.h"
+#include "runtime/output/cri.h"
 #include "runtime/sandbox/oci_plan.h"
 #include "runtime/sandbox/oci_process.h"
 
 #define CONFIG_LIMIT (16u << 20)
+#define OUTPUT_LOOKED_AT 4096 /* bytes of a log, from its beginning */
 
 static bool was_started_before(struct launch_op *launch)
 {
@@ -222,4 +224,36 @@ int host_exec(struct host *host, const struct host_exec *exec, host_launched_cb 
     }
     host_op_begin(host, container, &op->op);
     return 0;
+}
+
+/* --- what it wrote --- */
+
+/* The log carries UTF-8 only, and a piece may end within a character. */
+static void make_text(char *text)
+{
+    json_auto_t *valid = json_string(text);
+    for (char *at = text; valid == NULL && *at != '\0'; at++) {
+        if ((unsigned char)*at >= 0x80)
+            *at = '?';
+    }
+}
+
+void host_output_begins(const struct host *host, const char *id, char *ret, size_t size)
+{
+    char data[OUTPUT_LOOKED_AT];
+    size_t used = 0, at = 0, taken;
+    struct cri_record record;
+    ret[0] = '\0';
+    auto_fd int dir_fd = host_container_dir(host, id, NULL);
+    auto_fd int fd = dir_fd < 0 ? -1 : openat(dir_fd, "log", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, data, sizeof(data));
+    while (n > 0 && (taken = cri_parse(data + at, (size_t)n - at, &record)) > 0) {
+        int written =
+            snprintf(ret + used, size - used, "%s%.*s", used > 0 ? "\n" : "", (int)record.size, record.text);
+        at += taken;
+        used += written > 0 ? (size_t)written : 0;
+        if (used >= size - 1)
+            break;
+    }
+    make_text(ret);
 }

@@ -23,6 +23,7 @@
 #include "runtime/effect/effect.h"
 #include "runtime/worker_impl.h"
 
+#define HEALTH_OUTPUT_SIZE 512 /* of what a check wrote, for the log */
 #define ASK_AGAIN_MS 500
 
 void worker_give_up(struct worker *worker, const struct err *err)
@@ -78,6 +79,11 @@ void worker_on_exit(struct worker *worker, const struct host_exit *exit)
     const struct container *container = node_state_container(&worker->core.state, exit->container_id);
     bool is_known = container != NULL && exit->exec_id[0] == '\0' && has_exit(container, exit->incarnation);
     struct input input = {.kind = INPUT_EXITED, .exited = exit};
+    char output[HEALTH_OUTPUT_SIZE];
+    if (exit->exec_id[0] != '\0' && core_is_health_check(&worker->core, exit->exec_id)) {
+        host_output_begins(worker->options.host, exit->exec_id, output, sizeof(output));
+        input.output = output;
+    }
     worker_step(worker, &input);
     if (is_known)
         host_forget_exit(worker->options.host, exit->container_id, exit->incarnation);

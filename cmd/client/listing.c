@@ -82,6 +82,15 @@ void listing_age(char *ret, size_t size, const json_t *object, const char *membe
     snprintf(ret, size, "%s%s", duration, duration[0] != '\0' ? " ago" : "");
 }
 
+/* As docker writes it, behind the time that it is up. */
+static void add_health(char *ret, size_t size, const json_t *container)
+{
+    const char *health = json_text(container, "health", "");
+    size_t used = strlen(ret);
+    if (health[0] != '\0')
+        snprintf(ret + used, size - used, " (%s%s)", strcmp(health, "starting") == 0 ? "health: " : "", health);
+}
+
 static void status(char *ret, size_t size, const json_t *container, int64_t now_ns)
 {
     const char *state = json_text(container, "state", "");
@@ -93,20 +102,20 @@ static void status(char *ret, size_t size, const json_t *container, int64_t now_
     if (json_is_integer(code))
         snprintf(text, sizeof(text), "%lld", (long long)json_integer_value(code));
     const char *gap = finished[0] != '\0' ? " " : "";
-    if (strcmp(state, "running") == 0)
+    if (strcmp(state, "running") == 0) {
         snprintf(ret, size, "Up%s%s", started[0] != '\0' ? " " : "", started);
-    else if (strcmp(state, "stopping") == 0)
+        add_health(ret, size, container);
+    } else if (strcmp(state, "stopping") == 0) {
         snprintf(ret, size, "Up%s%s (stopping)", started[0] != '\0' ? " " : "", started);
-    else if (strcmp(state, "paused") == 0)
+    } else if (strcmp(state, "paused") == 0) {
         snprintf(ret, size, "Up%s%s (Paused)", started[0] != '\0' ? " " : "", started);
-    else if (strcmp(state, "exited") == 0)
+    } else if (strcmp(state, "exited") == 0) {
         snprintf(ret, size, "Exited (%s)%s%s", text, gap, finished);
-    else if (strcmp(state, "restarting") == 0)
+    } else if (strcmp(state, "restarting") == 0) {
         snprintf(ret, size, "Restarting (%s)%s%s", text, gap, finished);
-    else if (strcmp(state, "created") == 0)
-        snprintf(ret, size, "Created");
-    else
-        snprintf(ret, size, "%s", state);
+    } else {
+        snprintf(ret, size, "%s", strcmp(state, "created") == 0 ? "Created" : state);
+    }
 }
 
 void listing_status(char *ret, size_t size, const json_t *container, int64_t now_ns)

@@ -71,6 +71,19 @@
         ROW(0, "mount", "KEY=VALUE,...", OPTION_LIST, mounts,                                                \
             "mount with type=bind, volume or tmpfs, source=, target=, readonly ..."),                        \
         ROW(0, "tmpfs", "PATH[:OPTIONS]", OPTION_LIST, tmpfs, "mount an empty file system in memory"),       \
+        ROW(0, "health-cmd", "COMMAND", OPTION_STRING, health_cmd,                                           \
+            "shell command that tells by exit code 0 that it is healthy"),                                   \
+        ROW(0, "health-interval", "DURATION", OPTION_STRING, health_interval,                                \
+            "from one check to the next; 30s by default"),                                                   \
+        ROW(0, "health-timeout", "DURATION", OPTION_STRING, health_timeout,                                  \
+            "a check that takes longer has failed; 30s by default"),                                         \
+        ROW(0, "health-start-period", "DURATION", OPTION_STRING, health_start_period,                        \
+            "failures so soon do not count; 0s by default"),                                                 \
+        ROW(0, "health-start-interval", "DURATION", OPTION_STRING, health_start_interval,                    \
+            "the interval meanwhile; 5s by default"),                                                        \
+        ROW(0, "health-retries", "N", OPTION_STRING, health_retries,                                         \
+            "failures in a row that make it unhealthy; 3 by default"),                                       \
+        ROW(0, "no-healthcheck", NULL, OPTION_FLAG, no_healthcheck, "its health is not checked"),            \
         ROW(0, "rm", NULL, OPTION_FLAG, rm, "remove the container when it has exited"),                      \
         ROW(0, "node", "NODE", OPTION_STRING, node, "node to place it on"),                                  \
         ROW('i', "interactive", NULL, OPTION_FLAG, interactive, "keep standard input open and hand it on"),  \
@@ -265,6 +278,43 @@ static int set_labels(json_t *spec, const struct spec_options *options, struct e
     return set(spec, "labels", json_incref(labels), err);
 }
 
+static int set_duration(json_t *spec, const char *member, const char *text, const char *what, struct err *err)
+{
+    int64_t ms = 0;
+    if (text == NULL)
+        return 0;
+    if (value_duration(text, what, &ms, err) < 0)
+        return -1;
+    return ms == 0 ? 0 : set(spec, member, json_integer(ms), err); /* docker's 0 is the default */
+}
+
+/* The command is the shell's, as docker's CMD-SHELL. */
+static int set_health(json_t *spec, const struct spec_options *options, struct err *err)
+{
+    int64_t retries = 0;
+    bool none =
+        options->no_healthcheck || (options->health_cmd != NULL && strcmp(options->health_cmd, "none") == 0);
+    if (options->no_healthcheck && options->health_cmd != NULL)
+        return err_set(err, ERR_INVALID, "'--no-healthcheck' and '--health-cmd' exclude each other");
+    if (none)
+        return 0;
+    if (options->health_cmd != NULL &&
+        set(spec, "health_command", json_pack("[s, s, s]", "/bin/sh", "-c", options->health_cmd), err) < 0)
+        return -1;
+    if (set_duration(spec, "health_interval_ms", options->health_interval, "health interval", err) < 0 ||
+        set_duration(spec, "health_timeout_ms", options->health_timeout, "health timeout", err) < 0 ||
+        set_duration(spec, "health_start_period_ms", options->health_start_period, "health start period",
+                     err) < 0 ||
+        set_duration(spec, "health_start_interval_ms", options->health_start_interval,
+                     "health start interval", err) < 0)
+        return -1;
+    if (options->health_retries == NULL)
+        return 0;
+    if (value_int(options->health_retries, "health retries", 0, 1000000, &retries, err) < 0)
+        return -1;
+    return retries == 0 ? 0 : set(spec, "health_retries", json_integer(retries), err);
+}
+
 int spec_set_command(json_t *spec, int argc, char **argv, struct err *err)
 {
     json_auto_t *words = json_array();
@@ -308,7 +358,7 @@ int spec_make(const struct spec_options *options, int argc, char **argv, bool at
         spec_set_streams(spec, options->interactive, options->tty, err) < 0 ||
         set_limits(spec, options, err) < 0 || set_more_limits(spec, options, err) < 0 ||
         set_rights(spec, options, err) < 0 || set_mounts(spec, options, err) < 0 ||
-        set_restart(spec, options, err) < 0 ||
+        set_restart(spec, options, err) < 0 || set_health(spec, options, err) < 0 ||
         spec_set_env(spec, &options->env, &options->env_files, err) < 0 || set_labels(spec, options, err) < 0)
         return -1;
     *ret = json_incref(spec);

@@ -54,6 +54,13 @@ struct spec_options {
     struct option_list volumes;
     struct option_list mounts;
     struct option_list tmpfs;
+    const char *health_cmd;
+    const char *health_interval;
+    const char *health_timeout;
+    const char *health_start_period;
+    const char *health_start_interval;
+    const char *health_retries;
+    bool no_healthcheck;
 };
 
 extern const struct option_row run_option_rows[];

@@ -84,6 +84,47 @@ int value_int(const char *text, const char *what, int64_t min, int64_t max, int6
     return 0;
 }
 
+/* Microseconds in the unit that `text` begins with; 0 for none. *ret_end is behind it. */
+static int64_t duration_unit(const char *text, const char **ret_end)
+{
+    static const struct {
+        const char *name;
+        int64_t micros;
+    } units[] = {{"us", 1}, {"ms", 1000}, {"s", 1000000}, {"m", 60000000}, {"h", 3600000000}};
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        size_t size = strlen(units[i].name);
+        if (strncmp(text, units[i].name, size) != 0)
+            continue;
+        *ret_end = text + size;
+        return units[i].micros;
+    }
+    return 0;
+}
+
+int value_duration(const char *text, const char *what, int64_t *ret_ms, struct err *err)
+{
+    const int64_t day_micros = INT64_C(86400000000);
+    int64_t total = 0;
+    const char *at = text;
+    bool zero = strcmp(text, "0") == 0;
+    while (!zero && at != NULL && *at != '\0') {
+        int64_t number = 0, unit = 0;
+        at = take_decimal(at, &number);
+        if (at != NULL)
+            unit = duration_unit(at, &at);
+        __extension__ __int128 sum = (__int128)number * unit / 1000000 + total;
+        if (unit == 0 || sum > day_micros)
+            at = NULL;
+        else
+            total = (int64_t)sum;
+    }
+    if (text[0] == '\0' || at == NULL || (total > 0 && total < 1000))
+        return err_set(err, ERR_INVALID,
+                       "'%s' is no %s: give a duration such as 500ms or 1m30s, of a day at most", text, what);
+    *ret_ms = total / 1000;
+    return 0;
+}
+
 int value_switch(const char *text, const char *what, bool otherwise, bool *ret, struct err *err)
 {
     if (text != NULL && strcmp(text, "true") != 0 && strcmp(text, "false") != 0)

@@ -22,6 +22,9 @@ int value_cpus(const char *text, int64_t *ret_millis, struct err *err);
 /* A decimal integer in [min, max]; `what` names it in the error. */
 int value_int(const char *text, const char *what, int64_t min, int64_t max, int64_t *ret, struct err *err);
 
+/* As Go writes durations, "1m30s", "500ms" or "1.5h", of up to a day; `what` names it in the error. */
+int value_duration(const char *text, const char *what, int64_t *ret_ms, struct err *err);
+
 /* "true" or "false"; NULL gives `otherwise`. */
 int value_switch(const char *text, const char *what, bool otherwise, bool *ret, struct err *err);
 

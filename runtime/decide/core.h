@@ -49,7 +49,7 @@ struct operation {
     struct host_exit early_exit;
     struct container_updated_event *update; /* adjust by container.update; owned */
     char exec_id[CONTAINER_ID_SIZE];        /* exec */
-    struct container_exec_command *exec;    /* exec; owned */
+    struct container_exec_command *exec;    /* exec; owned; NULL for a health check */
     bool awaits_execs;                      /* remove: the effect is yet to come */
     struct waiting_command *waiting;        /* oldest first */
     UT_hash_handle hh;
@@ -193,6 +193,16 @@ void decide_exec_exited(struct core *core, const struct input *input, struct dec
 void emit_exec_exited(struct core *core, struct decision *ret, const struct exec *exec,
                       const struct host_exit *exit, const char *actor, int64_t now_ns);
 void exec_command_free(struct container_exec_command *exec);
+
+/* decide_health.c: begins to check a container that runs, if it is to be checked. */
+void health_begin(struct core *core, const char *container_id, int64_t now_ns, struct decision *ret);
+/* Its container has ended, or is another incarnation. */
+void health_end(struct core *core, const char *container_id);
+void healths_release(struct core *core);
+/* Inputs that may be about checks: true if this one was. */
+bool health_launched(struct core *core, const struct input *input, struct decision *ret);
+bool health_exited(struct core *core, const struct input *input, struct decision *ret);
+void health_timer(struct core *core, const struct input *input, struct decision *ret);
 
 /* decide.c: the exit of a container; also of one whose exit came before an answer. */
 void step_exited(struct core *core, const struct input *input, struct decision *ret);

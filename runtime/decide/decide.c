@@ -125,7 +125,9 @@ static void emit_started(struct core *core, const struct host_launched *launched
     struct event event;
     event_init(&event, EVENT_CONTAINER_STARTED);
     struct container_started_event *data = &event.data.container_started;
+    const struct container *container = node_state_container(&core->state, launched->container_id);
     data->incarnation = launched->incarnation;
+    data->health_checked = container != NULL && container->spec.health_command.n > 0;
     if (launched->pid > 0) { /* else its exit record is all that a power cut has left */
         char time[TIMESTAMP_SIZE];
         timestamp_format(time, launched->started_at_ns);
@@ -164,16 +166,19 @@ static void step_launched(struct core *core, const struct input *input, struct d
     const struct host_launched *launched = input->launched;
     struct operation *operation = operation_find(core, launched->container_id);
     if (launched->exec_id[0] != '\0') {
-        decide_executed(core, input, ret);
+        if (!health_launched(core, input, ret))
+            decide_executed(core, input, ret);
         return;
     }
     if (operation == NULL || operation->kind != OPERATION_LAUNCH ||
         operation->incarnation != launched->incarnation)
         return; /* the answer to something that recovery has settled otherwise */
-    if (launched->ok)
+    if (launched->ok) {
         emit_started(core, launched, &operation->cause, input->now_ns, ret);
-    else
+        health_begin(core, launched->container_id, input->now_ns, ret);
+    } else {
         emit_start_failed(core, launched, &operation->cause, input->now_ns, ret);
+    }
     bool exited = operation->has_early_exit;
     struct host_exit early_exit = operation->early_exit;
     struct waiting_command *waiting = operation_end(core, operation);
@@ -223,7 +228,8 @@ void step_exited(struct core *core, const struct input *input, struct decision *
     const struct container *container = node_state_container(&core->state, exit->container_id);
     struct operation *operation = operation_find(core, exit->container_id);
     if (exit->exec_id[0] != '\0') {
-        decide_exec_exited(core, input, ret);
+        if (!health_exited(core, input, ret))
+            decide_exec_exited(core, input, ret);
         return;
     }
     if (operation != NULL && waits_for_answer(operation) && operation->incarnation == exit->incarnation) {
@@ -234,6 +240,7 @@ void step_exited(struct core *core, const struct input *input, struct decision *
     if (container == NULL || !container_state_is_running(container->state) ||
         container->incarnation != exit->incarnation)
         return; /* recorded before */
+    health_end(core, exit->container_id);
     if (operation != NULL && operation->kind == OPERATION_STOP) {
         finish_stop(core, operation, input, ret);
         return;
@@ -249,7 +256,7 @@ static void step_signaled(struct core *core, const struct input *input, struct d
     const struct effect *effect = input->signaled.effect;
     const struct container *container = node_state_container(&core->state, effect->container_id);
     if (effect->cause == NULL)
-        return; /* a stop's signal: the exit is what counts */
+        return; /* a stop's signal, or a late check's: the exit is what counts */
     bool sent = input->signaled.ok && container != NULL && container_state_is_running(container->state);
     if (sent && effect->thaws && container->state == CONTAINER_PAUSED)
         emit_paused(core, ret, container->id, false, effect->cause, OUTCOME_NONE, input->now_ns);
@@ -295,6 +302,10 @@ static void step_timer(struct core *core, const struct input *input, struct deci
     const char *id = input->timer.container_id;
     if (input->timer.kind == TIMER_COLLECT) {
         collect_due(core, ret);
+        return;
+    }
+    if (input->timer.kind == TIMER_HEALTH || input->timer.kind == TIMER_HEALTH_LATE) {
+        health_timer(core, input, ret);
         return;
     }
     const struct container *container = node_state_container(&core->state, id);

@@ -28,6 +28,7 @@
 
 struct operation;
 struct unclaimed;
+struct health;
 struct image_operation;
 struct volume_operation;
 struct cause;
@@ -47,6 +48,8 @@ struct core {
     struct image_operation *image_operations;   /* imports under way, uthash by command id */
     struct volume_operation *volume_operations; /* removals under way, uthash by name */
     struct collection collection;
+    struct health *healths;      /* of containers that run and are checked, uthash by container id */
+    struct strings stray_checks; /* exec ids whose containers have ended before them */
     struct unclaimed *unclaimed; /* found at recovery, perhaps of a command that is yet to be decided again */
     int64_t commands_repeated;   /* deliveries of commands that were settled or under way already */
     bool failed;                 /* out of memory: start again */
@@ -64,12 +67,16 @@ struct decided_event {
     size_t size;
 };
 
+/* True for the exec of a health check, whose output is wanted with its exit. */
+bool core_is_health_check(const struct core *core, const char *exec_id);
+
 /* Whose exit record the event is about, by container or exec id; NULL if none. */
 const char *decided_event_exit(const struct decided_event *event);
 
 enum effect_kind {
     EFFECT_LAUNCH,       /* host_launch; answer with INPUT_LAUNCHED */
-    EFFECT_EXEC,         /* host_exec; answer with INPUT_LAUNCHED */
+    EFFECT_EXEC,         /* host_exec; answer with INPUT_LAUNCHED. Without a command's offset it is a health
+                            check, whose INPUT_EXITED comes with what it wrote */
     EFFECT_SIGNAL,       /* host_signal; answer with INPUT_SIGNALED */
     EFFECT_REMOVE,       /* host_remove; answer with INPUT_REMOVED */
     EFFECT_TIMER,        /* answer with INPUT_TIMER at the time, once every event decided so far is durable */
@@ -83,6 +90,8 @@ enum timer_kind {
     TIMER_STOP_DEADLINE, /* the stop signal has not worked in time */
     TIMER_RESTART_DUE,   /* the back-off of the restart policy is over */
     TIMER_COLLECT,       /* at once: of no container */
+    TIMER_HEALTH,        /* the next check of its health */
+    TIMER_HEALTH_LATE,   /* a check takes too long */
 };
 
 struct effect {
@@ -90,7 +99,7 @@ struct effect {
     char container_id[CONTAINER_ID_SIZE];
     int64_t incarnation;
     int64_t command_offset;              /* launch, exec: of the command it belongs to, or -1 */
-    char exec_id[CONTAINER_ID_SIZE];     /* exec; remove: what is left of it, instead of its container's */
+    char exec_id[CONTAINER_ID_SIZE];     /* exec; remove and signal: of this, instead of its container */
     struct container_exec_command *exec; /* exec: what is asked for; owned */
     bool orphan;                         /* remove, of an exec: no end of it will be on the log */
     int signal;                          /* signal */
@@ -99,6 +108,7 @@ struct effect {
     struct container_updated_event *update; /* adjust: the limits to be; owned */
     enum timer_kind timer;
     int64_t due_ns;                  /* timer: realtime */
+    int64_t sequence;                /* timer: of health, which check */
     struct cause *cause;             /* signal: the kill command that the answer settles, or NULL; owned */
     char command_id[UUID_TEXT_SIZE]; /* import */
     char *source;                    /* import; owned */
@@ -132,7 +142,8 @@ enum input_kind {
 
 struct input {
     enum input_kind kind;
-    int64_t now_ns; /* realtime */
+    int64_t now_ns;     /* realtime */
+    const char *output; /* exited: how what a health check wrote begins; NULL otherwise */
     union {
         struct {
             const struct command *command;
@@ -159,6 +170,7 @@ struct input {
             const char *container_id;
             enum timer_kind kind;
             int64_t incarnation;
+            int64_t sequence;
         } timer;
         struct {
             const char *name;

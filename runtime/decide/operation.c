@@ -139,5 +139,6 @@ void core_release(struct core *core)
     volume_operations_release(core);
     strings_release(&core->collection.noted);
     unclaimed_release(core);
+    healths_release(core);
     node_state_release(&core->state);
 }

@@ -74,6 +74,7 @@ static void adopt(struct core *core, const struct container *container, const st
     if (container->state != CONTAINER_STOPPING && seen->paused >= 0 && (seen->paused != 0) != paused)
         emit_paused(core, ret, container->id, !paused, &cause, OUTCOME_NONE, now_ns);
     cause_release(&cause);
+    health_begin(core, container->id, now_ns, ret);
 }
 
 static const struct host_observation *find_exec_observation(const struct host_observation *observed, size_t n,
@@ -217,8 +218,9 @@ static void emit_orphan_destroyed(struct core *core, const struct unclaimed *orp
 
 static void destroy(struct core *core, const struct unclaimed *orphan, int64_t now_ns, struct decision *ret)
 {
-    /* files alone of an exec are most likely of one whose end is on the log: nothing to tell of */
-    if (orphan->exec_id[0] == '\0' || orphan->runs)
+    /* files alone of an exec are most likely of one whose end is on the log, and one without a command is a
+     * health check: nothing to tell of */
+    if (orphan->exec_id[0] == '\0' || (orphan->runs && orphan->command_offset >= 0))
         emit_orphan_destroyed(core, orphan, now_ns, ret);
     struct effect *effect = add_effect(core, ret, EFFECT_REMOVE, orphan->container_id);
     if (effect == NULL)

@@ -39,6 +39,7 @@ struct effect_timer {
     char container_id[CONTAINER_ID_SIZE];
     int64_t incarnation;
     enum timer_kind kind;
+    int64_t sequence;
     int64_t after_batches; /* may fire once so many batches are durable */
     bool due;
     bool closing;
@@ -199,8 +200,8 @@ static void launch_next(struct worker *worker)
 static void run_signal(struct worker *worker, const struct effect *effect)
 {
     struct err err = ERR_INIT;
-    int sent =
-        host_signal(worker->options.host, effect->container_id, effect->incarnation, effect->signal, &err);
+    const char *id = effect->exec_id[0] != '\0' ? effect->exec_id : effect->container_id;
+    int sent = host_signal(worker->options.host, id, effect->incarnation, effect->signal, &err);
     if (effect->thaws)
         host_thaw(worker->options.host, effect->container_id);
     FAULT_POINT(RUNTIME_SIGNALED);
@@ -393,7 +394,8 @@ static void timer_try(struct effect_timer *timer)
     struct input input = {.kind = INPUT_TIMER,
                           .timer = {.container_id = timer->container_id,
                                     .kind = timer->kind,
-                                    .incarnation = timer->incarnation}};
+                                    .incarnation = timer->incarnation,
+                                    .sequence = timer->sequence}};
     FAULT_POINT(RUNTIME_TIMER_DUE);
     timer_end(timer);
     worker_step(worker, &input);
@@ -420,6 +422,7 @@ static void run_timer(struct worker *worker, const struct effect *effect)
     timer->worker = worker;
     timer->kind = effect->timer;
     timer->incarnation = effect->incarnation;
+    timer->sequence = effect->sequence;
     timer->after_batches = worker->decided_batches;
     memcpy(timer->container_id, effect->container_id, sizeof(timer->container_id));
     timer->next = worker->timers;

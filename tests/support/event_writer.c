@@ -182,6 +182,7 @@ static void fill(struct event_writer *writer, struct event *event, struct writte
         event->data.container_started.pid = pid;
         event->data.container_started.shim_pid = pid - 1;
         fill_time(writer, &event->data.container_started.started_at);
+        event->data.container_started.health_checked = pid % 2 == 0;
         break;
     case EVENT_CONTAINER_START_FAILED:
         event->data.container_start_failed.incarnation = ++container->incarnation;
@@ -219,6 +220,11 @@ static void fill(struct event_writer *writer, struct event *event, struct writte
         event->data.container_updated.memory = (int64_t)(next_random(writer) % 64 + 1) << 23;
         if (next_random(writer) % 2 == 0)
             event->data.container_updated.restart = dup("on-failure");
+        break;
+    case EVENT_CONTAINER_HEALTH_CHANGED:
+        event->data.container_health_changed.incarnation = container->incarnation;
+        event->data.container_health_changed.health = dup(pid % 2 == 0 ? "healthy" : "unhealthy");
+        event->data.container_health_changed.failures = pid % 2;
         break;
     case EVENT_CONTAINER_EXEC_STARTED:
     case EVENT_CONTAINER_EXEC_FAILED:

@@ -57,6 +57,7 @@ static const char *container_difference(const struct container *a, const struct 
     SAME_TEXT(correlationid)
     SAME(restart_due_ns)
     SAME(n_execs)
+    SAME(health)
     SAME(interrupted_by)
     return same_spec(&a->spec, &b->spec) ? NULL : "spec";
 }

@@ -60,6 +60,25 @@ static void test_cpus(void **state)
         assert_int_equal(value_cpus(bad[i], &millis, NULL), -1);
 }
 
+static void test_durations(void **state)
+{
+    (void)state;
+    int64_t ms = 0;
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } good[] = {{"0", 0},          {"0s", 0},         {"500ms", 500},      {"1m30s", 90000},
+                {"1.5h", 5400000}, {"24h", 86400000}, {"1h1m1s", 3661000}, {"1500us", 1}};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_int_equal(value_duration(good[i].text, "interval", &ms, NULL), 0);
+        assert_int_equal(ms, good[i].ms);
+    }
+    static const char *const bad[] = {
+        "", "5", "s", "-1s", "1d", "24h1ms", "100us", "1s2", "99999999999999999999h"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(value_duration(bad[i], "interval", &ms, NULL), -1);
+}
+
 static void test_restart(void **state)
 {
     (void)state;
@@ -160,8 +179,9 @@ static void test_labels_and_sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory),          cmocka_unit_test(test_cpus), cmocka_unit_test(test_restart),
-        cmocka_unit_test(test_words),           cmocka_unit_test(test_env),  cmocka_unit_test(test_env_file),
-        cmocka_unit_test(test_labels_and_sizes)};
+        cmocka_unit_test(test_memory),    cmocka_unit_test(test_cpus),
+        cmocka_unit_test(test_durations), cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_words),     cmocka_unit_test(test_env),
+        cmocka_unit_test(test_env_file),  cmocka_unit_test(test_labels_and_sizes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
