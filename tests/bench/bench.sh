@@ -21,6 +21,7 @@ cleanup() {
     for run in "$place"/*/run; do
         if [ -d "$run" ]; then "$build/wharf" down --stop --run-dir "$run" >/dev/null 2>&1 || true; fi
     done
+    crun --root "$place/crun" delete --force bench-sleeper >/dev/null 2>&1 || true
     [ -z "$kafka" ] || "$here/../stack/kafka.sh" stop "$kafka" >/dev/null 2>&1 || true
     rm -rf "$place"
 }
@@ -63,10 +64,25 @@ for clients in 8 32; do
 done
 
 echo "== memory of a shim beyond its container"
-id=$("$build/wharf" run --run-dir "$place/sqlite/run" -d busybox sleep 1000)
+id=$("$build/wharf" run --run-dir "$place/sqlite/run" -d busybox sleep 10000)
 shim=$("$build/wharf" history --run-dir "$place/sqlite/run" --format json "$id" |
     jq -r 'select(.type == "wharf.container.started.v1").data.shim_pid')
 awk '/^Pss:/ { print "shim PSS " $2 " KB (goal 300)" }' "/proc/$shim/smaps_rollup"
+
+echo "== exec in a running container, on the log with its end"
+jq '.process.args = ["/bin/sleep", "10000"]' "$place/bundle/config.json" >"$place/sleeper.json"
+cp -r "$place/bundle" "$place/sleeper"
+mv "$place/sleeper.json" "$place/sleeper/config.json"
+crun --root "$place/crun" run --detach --bundle "$place/sleeper" bench-sleeper </dev/null >/dev/null 2>&1
+printf '#!/bin/sh\nexec crun --root %s/crun exec bench-sleeper /bin/true\n' "$place" >"$place/crun-exec"
+chmod 755 "$place/crun-exec"
+execs=("wharf exec, SQLite log (goal 1x)" "$build/wharf" exec --run-dir "$place/sqlite/run" "$id" true)
+if [ -n "$kafka" ]; then
+    kafka_id=$("$build/wharf" run --run-dir "$place/kafka/run" -d busybox sleep 10000)
+    execs+=(-- "wharf exec, Kafka log" "$build/wharf" exec --run-dir "$place/kafka/run" "$kafka_id" true)
+fi
+"$build/bench/bench_command" "$runs" "crun exec (no log, no history)" "$place/crun-exec" -- "${execs[@]}"
+crun --root "$place/crun" delete --force bench-sleeper
 
 echo "== 100 MB through run | cat, beside a plain pipe (goal: 2x)"
 # program NAME TEXT: an executable script, since what is timed is one command
