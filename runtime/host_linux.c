@@ -341,6 +341,14 @@ void host_op_continue(struct host_op *op)
     uv_queue_work(op->host->loop, &op->work, run_op, after_op); /* fails only without a callback */
 }
 
+void host_container_drop(struct host *host, struct host_container *container)
+{
+    if (container->queue != NULL || container->trash != NULL)
+        return;
+    HASH_DEL(host->containers, container);
+    free(container);
+}
+
 void host_op_begin(struct host *host, struct host_container *container, struct host_op *op)
 {
     op->host = host;
@@ -465,14 +473,6 @@ static void begin_trash(struct host *host, struct trash *trash_take)
     uv_queue_work(host->loop, &trash_take->work, run_trash, done_trash); /* fails only without a callback */
 }
 
-static void drop_if_done_with(struct host *host, struct host_container *container)
-{
-    if (container->queue != NULL || container->trash != NULL)
-        return;
-    HASH_DEL(host->containers, container);
-    free(container);
-}
-
 static void done_remove(struct host_op *op)
 {
     struct remove_op *remove = (struct remove_op *)op;
@@ -489,7 +489,7 @@ static void done_remove(struct host_op *op)
     else if (remove->moved)
         begin_trash(host, steal_ptr(remove->trash));
     if (!failed)
-        drop_if_done_with(host, container);
+        host_container_drop(host, container);
     free_remove(remove);
     host_unbusy(host);
 }
@@ -544,7 +544,7 @@ void host_forget_exit(struct host *host, const char *container_id, int64_t incar
         (any || container->exit.incarnation == incarnation)) {
         begin_trash(host, steal_ptr(container->trash));
         container->owed = false;
-        drop_if_done_with(host, container);
+        host_container_drop(host, container);
         return;
     }
     if (container == NULL || container->state != HOST_CONTAINER_EXITED ||

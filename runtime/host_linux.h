@@ -116,6 +116,9 @@ struct host_op {
 /* The container's entry, made if there is none; NULL if memory runs out. */
 struct host_container *host_container_get(struct host *host, const char *id);
 
+/* Forgets an entry of which nothing is left. */
+void host_container_drop(struct host *host, struct host_container *container);
+
 /* Queues the operation behind those of the same container. */
 void host_op_begin(struct host *host, struct host_container *container, struct host_op *op);
 /* Runs `op->run` and `op->done` once more. */

@@ -231,6 +231,8 @@ static void finish_launch(struct launch_op *launch)
     struct host_exit exit = container->exit;
     host->n_busy++; /* the callbacks may close the host */
     host_op_finish(&launch->op);
+    if (launch_is_exec(launch) && !launch->result.ok)
+        host_container_drop(host, container); /* nobody is going to remove it */
     launch->cb(&launch->result, launch->data);
     if (tell_exit && !host->closing)
         host->on_exit(&exit, host->data);
