@@ -17,6 +17,7 @@
 #define CONFIG_FILE_LIMIT_BYTES (1024 * 1024)
 #define CONFIG_NODE_SIZE_MAX 128
 #define CONFIG_SNAPSHOT_EVERY 10000
+#define CONFIG_ID_RANGE 65536 /* of a container with a user namespace of its own */
 #define KAFKA_PREFIX "kafka."
 #define KAFKA_ENVIRONMENT_PREFIX "WHARF_KAFKA_"
 
@@ -30,6 +31,7 @@ enum config_key {
     KEY_NODE,
     KEY_USER,
     KEY_CGROUP_PARENT,
+    KEY_USERNS_POOL,
     KEY_PARTITIONS,
     KEY_REPLICATION,
     KEY_SNAPSHOT_EVERY,
@@ -73,6 +75,31 @@ static const char *check_cgroup(const char *value)
     return climbs ? "must be a path below the root of the cgroups, without '..'" : NULL;
 }
 
+/* BASE:SIZE; -1 is no id (credentials(7)), and the host's own users are not to be given away. */
+static bool read_pool(const char *value, uint32_t *ret_base, uint32_t *ret_size)
+{
+    char *end;
+    errno = 0;
+    unsigned long base = strtoul(value, &end, 10);
+    if (!isdigit((unsigned char)value[0]) || *end != ':' || !isdigit((unsigned char)end[1]))
+        return false;
+    unsigned long size = strtoul(end + 1, &end, 10);
+    if (*end != '\0' || errno != 0 || base < CONFIG_ID_RANGE || size < CONFIG_ID_RANGE || base > UINT32_MAX ||
+        size > UINT32_MAX - base)
+        return false;
+    *ret_base = (uint32_t)base;
+    *ret_size = (uint32_t)size;
+    return true;
+}
+
+static const char *check_pool(const char *value)
+{
+    uint32_t base, size;
+    return read_pool(value, &base, &size)
+               ? NULL
+               : "must be BASE:SIZE, the first of the ids and how many there are, 65536 or more both";
+}
+
 static bool is_count(const char *value, unsigned long max)
 {
     char *end;
@@ -103,6 +130,7 @@ static const struct {
     [KEY_NODE] = {"node", "WHARF_NODE", check_node},
     [KEY_USER] = {"user", "WHARF_USER", check_user_name},
     [KEY_CGROUP_PARENT] = {"cgroup-parent", "WHARF_CGROUP_PARENT", check_cgroup},
+    [KEY_USERNS_POOL] = {"userns-pool", "WHARF_USERNS_POOL", check_pool},
     [KEY_PARTITIONS] = {"partitions", "WHARF_PARTITIONS", check_count},
     [KEY_REPLICATION] = {"replication", "WHARF_REPLICATION", check_count},
     [KEY_SNAPSHOT_EVERY] = {"snapshot-every", "WHARF_SNAPSHOT_EVERY", check_many},
@@ -393,6 +421,8 @@ static int build(struct config *ret, struct config_settings *settings, struct er
                             .partitions = count_or(settings, KEY_PARTITIONS, 0),
                             .replication = count_or(settings, KEY_REPLICATION, 0),
                             .snapshot_every = count_or(settings, KEY_SNAPSHOT_EVERY, CONFIG_SNAPSHOT_EVERY)};
+    if (settings->values[KEY_USERNS_POOL] != NULL)
+        read_pool(settings->values[KEY_USERNS_POOL], &config.userns_base, &config.userns_size);
     config.state_dir = take_or(settings, KEY_STATE_DIR, "/var/lib/wharf");
     config.run_dir = take_or(settings, KEY_RUN_DIR, "/run/wharf");
     config.log_url = take_or_below(settings, KEY_LOG, "sqlite:", config.state_dir, "/log");

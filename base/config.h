@@ -28,6 +28,8 @@ struct config {
                                none */
     char *oci_event_node;   /* "oci-event-node", default "": the node whose events those are, if there are
                                several */
+    uint32_t userns_base;   /* "userns-pool", ids of the host for containers' user namespaces: the first, */
+    uint32_t userns_size;   /* and how many; 0 = found on the host (runtime/id_pool.h) */
     uint32_t partitions;    /* "partitions", of topics to be created; 0 = default */
     uint32_t replication;   /* "replication", of topics to be created; 0 = default */
     int64_t snapshot_every; /* "snapshot-every", events between snapshots, default 10000; 0 = none */
@@ -49,8 +51,8 @@ int config_load(struct config *ret, const char *file, const struct config_flag *
 void config_release(struct config *config);
 
 /* The options every role takes: --state-dir, --run-dir, --log, --redis, --node, --user, --cgroup-parent,
- * --partitions, --replication, --snapshot-every, --config, each as "--key value" or "--key=value". Parses
- * argv from argv[1] on; ERR_INVALID names an unknown option. */
+ * --userns-pool, --partitions, --replication, --snapshot-every, --config, each as "--key value" or
+ * "--key=value". Parses argv from argv[1] on; ERR_INVALID names an unknown option. */
 int config_from_argv(struct config *ret, int argc, char **argv, struct err *err);
 
 /* What one source says, before merging: a value by key, later ones over earlier ones. */

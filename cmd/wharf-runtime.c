@@ -24,6 +24,7 @@
 #include "base/version.h"
 #include "events/log/log.h"
 #include "runtime/host.h"
+#include "runtime/id_pool.h"
 #include "runtime/output/output.h"
 #include "runtime/preview.h"
 #include "runtime/worker.h"
@@ -260,6 +261,7 @@ static int open_worker(struct runtime *runtime, struct err *err)
                                      .host = runtime->host,
                                      .node = runtime->config.node,
                                      .version = WHARF_VERSION,
+                                     .id_pool = {runtime->config.userns_base, runtime->config.userns_size},
                                      .snapshot_every = runtime->config.snapshot_every,
                                      .on_ready = on_ready,
                                      .on_event = on_event,
@@ -268,6 +270,8 @@ static int open_worker(struct runtime *runtime, struct err *err)
                                      .on_unreadable = on_unreadable,
                                      .on_stopped = on_stopped,
                                      .data = runtime};
+    if (options.id_pool.size == 0 && id_pool_find(&options.id_pool, err) < 0)
+        return -1;
     if (worker_open(&runtime->worker, &runtime->loop, &options, err) < 0)
         return -1;
     output_set_worker(runtime->output, runtime->worker);

@@ -130,6 +130,17 @@ const char *check_add_host(const char *text)
     return NULL;
 }
 
+const char *check_userns(const char *text)
+{
+    bool ok = strcmp(text, "auto") == 0 || strcmp(text, "host") == 0;
+    return ok ? NULL : "must be auto or host";
+}
+
+bool container_spec_maps_ids(const struct container_spec *spec)
+{
+    return spec->userns != NULL && strcmp(spec->userns, "auto") == 0;
+}
+
 static bool has_sysctl(const struct container_spec *spec, const char *prefix)
 {
     for (size_t i = 0; i < spec->sysctls.n; i++)
@@ -174,12 +185,35 @@ static const char *health_conflict(const struct container_spec *spec)
                : NULL;
 }
 
+/* Namespaces belong to the user namespace that made them: root in another one has no rights in them. The
+ * host's name is only looked at. */
+static const char *userns_conflict(const struct container_spec *spec)
+{
+    if (!container_spec_maps_ids(spec))
+        return NULL;
+    if (spec->privileged)
+        return "a privileged container is root on the node, which one with a user namespace of its own is "
+               "not";
+    for (int i = 0; i < SHARED_NAMESPACES; i++) {
+        const char *sharing = *container_spec_sharing(spec, (enum shared_namespace)i);
+        if (shared_container(sharing) != NULL)
+            return "a container with a user namespace of its own cannot share a namespace with another "
+                   "container";
+        if (sharing != NULL && strcmp(sharing, "host") == 0 && i != SHARED_UTS)
+            return "a container with a user namespace of its own cannot have the host's network, pid or ipc "
+                   "namespace";
+    }
+    return NULL;
+}
+
 const char *container_spec_conflict(const struct container_spec *spec)
 {
     if (sharing_conflict(spec) != NULL)
         return sharing_conflict(spec);
     if (health_conflict(spec) != NULL)
         return health_conflict(spec);
+    if (userns_conflict(spec) != NULL)
+        return userns_conflict(spec);
     if (spec->memory_swap != SCHEMA_ABSENT && spec->memory_swap != -1 &&
         (spec->memory == SCHEMA_ABSENT || spec->memory_swap < spec->memory))
         return "a limit on memory and swap together needs a limit on memory that is not above it";

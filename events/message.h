@@ -196,6 +196,7 @@ const char *check_volume_name(const char *text);
 const char *check_restart_policy(const char *text);
 const char *check_network(const char *text);
 const char *check_sharing(const char *text);
+const char *check_userns(const char *text);
 const char *check_signal(const char *text);
 const char *check_exit_reason(const char *text);
 const char *check_health(const char *text);
@@ -219,6 +220,9 @@ const char *shared_container(const char *sharing);
 /* The members of a spec that may say whose namespace is shared. */
 enum shared_namespace { SHARED_NETWORK, SHARED_IPC, SHARED_PID, SHARED_UTS, SHARED_NAMESPACES };
 char **container_spec_sharing(const struct container_spec *spec, enum shared_namespace which);
+
+/* True if the container has a user namespace of its own. */
+bool container_spec_maps_ids(const struct container_spec *spec);
 
 /* Signal names with and without SIG, any case, or a number 1..64; -1 if it is none. */
 int signal_by_name(const char *text);

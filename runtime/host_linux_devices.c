@@ -23,8 +23,8 @@ static bool is_device(const struct stat *st)
     return S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode);
 }
 
-static int add(struct host_devices *devices, const char *path, size_t path_size, const char *access,
-               const struct stat *st, struct err *err)
+static int add(struct host_devices *devices, const char *source, const char *path, size_t path_size,
+               const char *access, const struct stat *st, struct err *err)
 {
     if (devices->n == CGROUP_DEVICES_MAX)
         return err_set(err, ERR_INVALID, "more than %d devices for one container", CGROUP_DEVICES_MAX);
@@ -34,6 +34,7 @@ static int add(struct host_devices *devices, const char *path, size_t path_size,
     devices->items = grown;
     struct oci_device *device = &grown[devices->n];
     *device = (struct oci_device){
+        .source = strdup(source),
         .path = strndup(path, path_size),
         .type = S_ISBLK(st->st_mode) ? 'b' : 'c',
         .major = major(st->st_rdev),
@@ -43,9 +44,9 @@ static int add(struct host_devices *devices, const char *path, size_t path_size,
         .gid = st->st_gid,
     };
     snprintf(device->access, sizeof(device->access), "%s", access);
-    if (device->path == NULL)
-        return err_nomem(err, "looking for devices");
     devices->n++;
+    if (device->source == NULL || device->path == NULL)
+        return err_nomem(err, "looking for devices");
     return 0;
 }
 
@@ -67,7 +68,7 @@ static int add_asked_for(const struct host *host, struct host_devices *devices, 
                        "the device '%s' cannot be given with '%s' only: this node's cgroups do not tell "
                        "reading from writing; leave the access out",
                        source, access);
-    return add(devices, path, (size_t)(access - 1 - path), access, &st, err);
+    return add(devices, source, path, (size_t)(access - 1 - path), access, &st, err);
 }
 
 /* What containers have of their own. */
@@ -99,7 +100,7 @@ static int add_all(struct host_devices *devices, int parent_fd, const char *name
         }
         if (S_ISDIR(st.st_mode) && add_all(devices, fd, entry->d_name, below, depth + 1, err) < 0)
             return -1;
-        if (is_device(&st) && add(devices, below, strlen(below), "rwm", &st, err) < 0)
+        if (is_device(&st) && add(devices, below, below, strlen(below), "rwm", &st, err) < 0)
             return -1;
     }
     return 0;
@@ -107,8 +108,10 @@ static int add_all(struct host_devices *devices, int parent_fd, const char *name
 
 void host_devices_release(struct host_devices *devices)
 {
-    for (size_t i = 0; i < devices->n; i++)
+    for (size_t i = 0; i < devices->n; i++) {
+        free(devices->items[i].source);
         free(devices->items[i].path);
+    }
     free(devices->items);
     *devices = (struct host_devices){0};
 }

@@ -46,6 +46,8 @@ static const char *const STAGES[PLAN_STAGES] = {
     [PLAN_STAGE_SYSCTL] = "cannot set the kernel parameter",
     [PLAN_STAGE_HOOK] = "the hook failed:",
     [PLAN_STAGE_TERMINAL] = "cannot make the terminal",
+    [PLAN_STAGE_USER_NAMESPACE] = "cannot make the user namespace",
+    [PLAN_STAGE_COPY_UP] = "cannot copy what the tmpfs hides, on",
 };
 
 static void set_failed(struct host_launched *result, int exit_code, const char *code)
@@ -77,10 +79,25 @@ static void explain_exec(struct host_launched *result, const char *command, int 
     snprintf(result->message, sizeof(result->message), "cannot run '%s': %s", command, why);
 }
 
+/* The kernel says no more than that it is no valid argument. */
+static void explain_id_map(struct host_launched *result, const struct plan_failure *failure)
+{
+    set_failed(result, 125, "ids-not-mapped");
+    snprintf(
+        result->message, sizeof(result->message),
+        "cannot map the ids of what is mounted on '%s': %s; a user namespace needs Linux 5.19 or newer, and "
+        "images, containers and volumes on a file system that can be mapped, such as ext4, xfs or btrfs",
+        failure->subject, strerror(failure->cause));
+}
+
 static void explain(struct host_launched *result, const struct plan_failure *failure)
 {
     if (failure->stage == PLAN_STAGE_EXEC) {
         explain_exec(result, failure->subject, failure->cause);
+        return;
+    }
+    if (failure->stage == PLAN_STAGE_ID_MAP) {
+        explain_id_map(result, failure);
         return;
     }
     const char *what = failure->stage < PLAN_STAGES ? STAGES[failure->stage] : NULL;

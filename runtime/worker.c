@@ -489,6 +489,7 @@ int worker_open(struct worker **ret, uv_loop_t *loop, const struct worker_option
         free(worker);
         return -1;
     }
+    worker->core.id_pool = options->id_pool;
     uv_timer_init(loop, &worker->ask_again); /* cannot fail (libuv's documentation) */
     worker->ask_again.data = worker;
     uv_timer_start(&worker->ask_again, on_ask_again, 0, 0);

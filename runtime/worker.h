@@ -27,6 +27,7 @@ struct worker_options {
     struct host *host; /* open; its on_exit must call worker_on_exit */
     const char *node;
     const char *version;
+    struct id_pool id_pool;
     int64_t snapshot_every; /* events from one snapshot to the next; 0: none are written */
     /* If set, the worker only folds: it tells of the state at the log's end and does nothing more, neither to
      * the log nor to the host, which may be open for a look only. It is still to be closed. */

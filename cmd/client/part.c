@@ -63,6 +63,13 @@ static int add_number(struct part *part, const char *flag, uint32_t value, struc
     return value != 0 ? add_setting(part, flag, text, err) : 0;
 }
 
+static int add_pool(struct part *part, const struct config *config, struct err *err)
+{
+    char text[32];
+    snprintf(text, sizeof(text), "%u:%u", config->userns_base, config->userns_size);
+    return config->userns_size != 0 ? add_setting(part, "--userns-pool", text, err) : 0;
+}
+
 static int find_in_path(const char *program, char **ret, struct err *err)
 {
     const char *path = getenv("PATH");
@@ -150,7 +157,7 @@ static int make_role(struct part *part, const char *name, const struct config *c
         add_setting(part, "--node", config->node, err) < 0 ||
         add_setting(part, "--user", config->user, err) < 0 ||
         add_setting(part, "--cgroup-parent", config->cgroup_parent, err) < 0 ||
-        add_number(part, "--partitions", config->partitions, err) < 0)
+        add_pool(part, config, err) < 0 || add_number(part, "--partitions", config->partitions, err) < 0)
         return -1;
     return add_number(part, "--replication", config->replication, err);
 }

@@ -63,7 +63,7 @@ static int role(struct client *client, const void *options, int argc, char **arg
 #define ROLE_DESCRIPTION                                                                                     \
     "Stays in the foreground, for systemd and compose. Takes --state-dir, --run-dir, --log, --redis, "       \
     "--node, --user, "                                                                                       \
-    "--cgroup-parent, --partitions, --replication, --snapshot-every and --config."
+    "--cgroup-parent, --userns-pool, --partitions, --replication, --snapshot-every and --config."
 
 #define ROLE(member_, name_, summary_)                                                                       \
     const struct verb verb_##member_ = {.name = name_,                                                       \

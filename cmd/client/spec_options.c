@@ -50,6 +50,12 @@
         ROW(0, "ipc", "MODE", OPTION_STRING, ipc, "ipc namespace: private, host, or container:NAME"),        \
         ROW(0, "pid", "MODE", OPTION_STRING, pid, "pid namespace: private, host, or container:NAME"),        \
         ROW(0, "uts", "MODE", OPTION_STRING, uts, "host name of: private, host, or container:NAME"),         \
+        {.name = "userns",                                                                                   \
+         .argument = "MODE",                                                                                 \
+         .kind = OPTION_STRING,                                                                              \
+         .offset = offsetof(struct spec_options, userns),                                                    \
+         .help = "auto: root in it is nobody on the node; or host",                                          \
+         .words = "auto host"},                                                                              \
         ROW(0, "entrypoint", "PATH", OPTION_STRING, entrypoint, "replace the image's entrypoint"),           \
         ROW(0, "stop-signal", "SIGNAL", OPTION_STRING, stop_signal, "signal that asks it to end"),           \
         ROW(0, "stop-timeout", "SECONDS", OPTION_STRING, stop_timeout, "seconds from there to SIGKILL"),     \
@@ -88,7 +94,6 @@
         ROW(0, "node", "NODE", OPTION_STRING, node, "node to place it on"),                                  \
         ROW('i', "interactive", NULL, OPTION_FLAG, interactive, "keep standard input open and hand it on"),  \
         ROW('t', "tty", NULL, OPTION_FLAG, tty, "give it a terminal"),                                       \
-        UNSUPPORTED(0, "userns", "containers have the node's user namespace"),                               \
         UNSUPPORTED(0, "cgroup-parent", "all are below the runtime's --cgroup-parent"),                      \
         UNSUPPORTED(0, "cpuset-cpus", "limit them with '--cpus'"),                                           \
         UNSUPPORTED(0, "dns", "there are no networks yet; '--network host' has the host's names"),           \
@@ -216,6 +221,13 @@ static int set_sharing(json_t *spec, const char *member, const char *mode, struc
         return err_set(err, ERR_INVALID, "--%s '%s' must be private, host, or container: and a container",
                        member, mode);
     return set_text(spec, member, mode, err);
+}
+
+static int set_userns(json_t *spec, const char *mode, struct err *err)
+{
+    if (mode != NULL && check_userns(mode) != NULL)
+        return err_set(err, ERR_INVALID, "--userns '%s' %s", mode, check_userns(mode));
+    return set_text(spec, "userns", mode, err);
 }
 
 static int set_restart(json_t *spec, const struct spec_options *options, struct err *err)
@@ -351,7 +363,7 @@ int spec_make(const struct spec_options *options, int argc, char **argv, bool at
         set_text(spec, "hostname", options->hostname, err) < 0 ||
         set_text(spec, "network", options->network, err) < 0 ||
         set_sharing(spec, "ipc", options->ipc, err) < 0 || set_sharing(spec, "pid", options->pid, err) < 0 ||
-        set_sharing(spec, "uts", options->uts, err) < 0 ||
+        set_sharing(spec, "uts", options->uts, err) < 0 || set_userns(spec, options->userns, err) < 0 ||
         set_text(spec, "stop_signal", options->stop_signal, err) < 0 ||
         set_true(spec, "read_only", options->read_only, err) < 0 ||
         set_true(spec, "auto_remove", options->rm, err) < 0 || set_true(spec, "attach", attach, err) < 0 ||

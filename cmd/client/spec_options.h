@@ -35,6 +35,7 @@ struct spec_options {
     const char *ipc;
     const char *pid;
     const char *uts;
+    const char *userns;
     const char *entrypoint;
     const char *stop_signal;
     const char *stop_timeout;

@@ -30,6 +30,7 @@ struct up_options {
     const char *state_dir;
     const char *user;
     const char *cgroup_parent;
+    const char *userns_pool;
     const char *partitions;
     const char *replication;
 };
@@ -47,6 +48,8 @@ static const struct option_row rows[] = {
     OPTION_ROW(up_options, user, 0, "user", "USER", OPTION_STRING, "whom writer, projector and query become"),
     OPTION_ROW(up_options, cgroup_parent, 0, "cgroup-parent", "NAME", OPTION_STRING,
                "where containers' cgroups are made"),
+    OPTION_ROW(up_options, userns_pool, 0, "userns-pool", "BASE:SIZE", OPTION_STRING,
+               "ids of this host for containers' user namespaces"),
     OPTION_ROW(up_options, partitions, 0, "partitions", "N", OPTION_STRING,
                "partitions of topics to be created"),
     OPTION_ROW(up_options, replication, 0, "replication", "N", OPTION_STRING,
@@ -62,6 +65,7 @@ static int load_config(struct client *client, const struct up_options *options, 
                                       {"state-dir", options->state_dir},
                                       {"user", options->user},
                                       {"cgroup-parent", options->cgroup_parent},
+                                      {"userns-pool", options->userns_pool},
                                       {"partitions", options->partitions},
                                       {"replication", options->replication}};
     struct config_flag given[sizeof(all) / sizeof(all[0]) + 1];

@@ -254,6 +254,12 @@ void sharing_resolve(struct core *core, struct container_spec *spec);
 const char *sharing_refusal(const struct core *core, const struct container_spec *spec, bool starting,
                             struct err *ret_why);
 
+/* id_ranges.c: the code of why the container cannot have ids of its own, with the sentence in *ret_why; NULL
+ * if it can, or wants none. */
+const char *id_range_refusal(const struct core *core, const struct container_spec *spec, struct err *ret_why);
+/* Gives the new container its ids. */
+void id_range_give(struct core *core, struct container_spec *spec);
+
 /* container_name.c: a name made from the id's digits, with more of them after it if it is taken. */
 void container_name_make(const struct node_state *state, const char *container_id, char *ret, size_t size);
 

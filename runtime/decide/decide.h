@@ -40,9 +40,17 @@ struct collection {
     size_t n_deleting;
 };
 
+/* Ids of the host that containers with a user namespace of their own get a range of, each. */
+#define ID_RANGE_SIZE 65536
+struct id_pool {
+    int64_t base;
+    int64_t size;
+};
+
 struct core {
     struct node_state state;
-    int64_t epoch; /* of this runtime; 0 until core_begin */
+    struct id_pool id_pool; /* set by who has called core_init; empty: there are none */
+    int64_t epoch;          /* of this runtime; 0 until core_begin */
     uint8_t seed[DECIDE_SEED_SIZE];
     struct operation *operations;               /* under way, uthash by container id */
     struct image_operation *image_operations;   /* imports under way, uthash by command id */

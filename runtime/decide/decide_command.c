@@ -39,6 +39,7 @@ static void emit_created(struct deciding *d, const char *name, const struct imag
         d->core->failed = true;
     volumes_name(d->core, &data->spec, d->command->envelope.subject);
     sharing_resolve(d->core, &data->spec);
+    id_range_give(d->core, &data->spec);
     if (!d->core->failed)
         volumes_make(d->core, &data->spec, &d->cause, d->now_ns, d->ret);
     emit_take(d->core, d->ret, &event, d->command->envelope.subject, &d->cause, outcome, d->now_ns);
@@ -79,7 +80,8 @@ static bool refuse_create(struct deciding *d, const struct image *image, const c
     else if (volume_that_goes(d->core, spec) != NULL)
         REFUSE(d, id, "volume-going", "the volume '%s' is being removed: try again when it is gone",
                volume_that_goes(d->core, spec));
-    else if ((code = sharing_refusal(d->core, spec, d->command->type == COMMAND_CONTAINER_RUN, &why)) != NULL)
+    else if ((code = id_range_refusal(d->core, spec, &why)) != NULL ||
+             (code = sharing_refusal(d->core, spec, d->command->type == COMMAND_CONTAINER_RUN, &why)) != NULL)
         REFUSE(d, id, code, "%s", why.message);
     else if (!says_what_to_run(spec, image))
         REFUSE(d, id, "no-command", "neither the command line nor the image '%s' says what to run",

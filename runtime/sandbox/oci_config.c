@@ -185,6 +185,8 @@ static json_t *mounts(const struct oci_config_input *input)
         result = json_array_append_new(
             array, mount_object("/sys/fs/cgroup", "cgroup2", "cgroup",
                                 read_only_or_not(spec, "ro,nosuid,noexec,nodev,relatime")));
+    if (result == 0 && container_spec_maps_ids(spec))
+        result = oci_add_device_mounts(array, input->devices, input->n_devices);
     if (result < 0 || oci_add_user_mounts(array, spec, input->volumes_dir) < 0) {
         json_decref(array);
         return NULL;
@@ -214,6 +216,10 @@ static json_t *namespaces(const struct oci_config_input *input)
                                    [SHARED_PID] = {"pid", "pid"},
                                    [SHARED_UTS] = {"uts", "uts"}};
     json_t *array = json_pack("[{s:s}, {s:s}]", "type", "mount", "type", "cgroup");
+    if (container_spec_maps_ids(input->spec) && add_namespace(array, "user", "user", NULL, 0) < 0) {
+        json_decref(array);
+        return NULL;
+    }
     for (int i = 0; i < SHARED_NAMESPACES; i++) {
         const char *sharing = *container_spec_sharing(input->spec, (enum shared_namespace)i);
         if (add_namespace(array, SHARED[i].type, SHARED[i].file, sharing, input->shared_pids[i]) < 0) {
@@ -282,18 +288,34 @@ static bool has_own_network(const struct container_spec *spec)
     return spec->network == NULL || strcmp(spec->network, "host") != 0;
 }
 
+/* NULL without a user namespace. */
+static json_t *id_mappings(const struct container_spec *spec)
+{
+    if (!container_spec_maps_ids(spec))
+        return NULL;
+    return json_pack("[{s:i, s:I, s:I}]", "containerID", 0, "hostID", (json_int_t)spec->id_base, "size",
+                     (json_int_t)spec->id_size);
+}
+
+/* A user namespace has them mounted. */
+static json_t *devices(const struct oci_config_input *input)
+{
+    return oci_devices(input->devices, container_spec_maps_ids(input->spec) ? 0 : input->n_devices);
+}
+
 static json_t *linux_section(const struct oci_config_input *input)
 {
     const char *propagation = oci_mounts_propagation(input->spec);
     char cgroup[256];
     const struct container_spec *spec = input->spec;
     snprintf(cgroup, sizeof(cgroup), "/%s/%s", input->cgroup_parent, input->container_id);
-    return json_pack(
-        "{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s*}", "namespaces", namespaces(input), "resources",
-        oci_config_resources(spec, input->devices, input->n_devices), "cgroupsPath", cgroup, "devices",
-        oci_devices(input->devices, input->n_devices), "sysctl", oci_sysctls(spec), "maskedPaths",
-        string_array(MASKED, spec->privileged ? 0 : COUNT(MASKED)), "readonlyPaths",
-        string_array(READ_ONLY, spec->privileged ? 0 : COUNT(READ_ONLY)), "rootfsPropagation", propagation);
+    return json_pack("{s:o, s:o*, s:o*, s:o, s:s, s:o, s:o, s:o, s:o, s:s*}", "namespaces", namespaces(input),
+                     "uidMappings", id_mappings(spec), "gidMappings", id_mappings(spec), "resources",
+                     oci_config_resources(spec, input->devices, input->n_devices), "cgroupsPath", cgroup,
+                     "devices", devices(input), "sysctl", oci_sysctls(spec), "maskedPaths",
+                     string_array(MASKED, spec->privileged ? 0 : COUNT(MASKED)), "readonlyPaths",
+                     string_array(READ_ONLY, spec->privileged ? 0 : COUNT(READ_ONLY)), "rootfsPropagation",
+                     propagation);
 }
 
 static json_t *annotations(const struct oci_config_input *input)

@@ -502,6 +502,19 @@ static int add_paths(struct buf *plan, enum plan_op op, const json_t *list, stru
     return 0;
 }
 
+/* One lower layer, which is named beside the options for who has to map its ids. */
+static int add_overlay(struct buf *plan, const char *options, struct err *err)
+{
+    const char *lower = strstr(options, "lowerdir=");
+    auto_free char *path = lower == NULL ? strdup("") : strdup(lower + strlen("lowerdir="));
+    if (path == NULL)
+        return err_nomem(err, "writing a plan");
+    path[strcspn(path, ",")] = '\0';
+    plan_add_step(
+        plan, &(struct plan_step){.op = PLAN_OP_OVERLAY_ROOT, .flags = MS_NODEV, .a = path, .b = options});
+    return 0;
+}
+
 static int add_root(const struct oci_mounts_input *input, struct buf *plan, struct err *err)
 {
     const char *overlay = oci_text(json_object_get(input->config, "annotations"), "io.wharf.overlay");
@@ -509,8 +522,7 @@ static int add_root(const struct oci_mounts_input *input, struct buf *plan, stru
     if (input->bundle == NULL) {
         if (overlay[0] == '\0')
             return err_set(err, ERR_INVALID, "the annotation 'io.wharf.overlay' is missing");
-        plan_add_step(plan, &(struct plan_step){.op = PLAN_OP_OVERLAY_ROOT, .flags = MS_NODEV, .b = overlay});
-        return 0;
+        return add_overlay(plan, overlay, err);
     }
     if (absolute(input, oci_text(json_object_get(input->config, "root"), "path"), &path, err) < 0)
         return -1;

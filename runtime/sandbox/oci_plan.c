@@ -11,6 +11,7 @@
 #include "base/capability.h"
 #include "base/cleanup.h"
 #include "runtime/sandbox/oci_check.h"
+#include "runtime/sandbox/oci_ids.h"
 #include "runtime/sandbox/oci_json.h"
 #include "runtime/sandbox/oci_namespaces.h"
 #include "runtime/sandbox/oci_scheduling.h"
@@ -153,8 +154,10 @@ static int take_shim_namespaces(const struct oci_namespaces *found, struct plan_
     const uint64_t shared = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
     if ((found->created & required) != required || (found->joined & ~shared) != 0)
         return err_set(err, ERR_INVALID, "the namespaces mount and cgroup must be new");
-    if ((found->created & (CLONE_NEWUSER | CLONE_NEWTIME)) != 0)
-        return err_set(err, ERR_INVALID, "user and time namespaces are not supported here");
+    if ((found->created & CLONE_NEWTIME) != 0)
+        return err_set(err, ERR_INVALID, "time namespaces are not supported here");
+    if ((found->created & CLONE_NEWUSER) != 0)
+        header->flags |= PLAN_USER_NAMESPACE | PLAN_EARLY_SOURCES;
     header->clone_flags = found->created & ~(uint64_t)CLONE_NEWCGROUP; /* made after joining the cgroup */
     return 0;
 }
@@ -422,6 +425,22 @@ static int check_for_shim(const json_t *config, struct err *err)
     return 0;
 }
 
+/* Whoever makes a user namespace writes its maps: wharf-oci has them from the config. */
+static int add_id_maps(struct buf *plan, const json_t *section, struct err *err)
+{
+    static const struct {
+        const char *member;
+        enum plan_entry_type type;
+    } MAPS[] = {{"uidMappings", PLAN_UID_MAP}, {"gidMappings", PLAN_GID_MAP}};
+    for (size_t i = 0; i < COUNT(MAPS); i++) {
+        auto_buf struct buf text = BUF_INIT;
+        if (oci_ids(json_object_get(section, MAPS[i].member), MAPS[i].member, &text, err) < 0)
+            return -1;
+        plan_add_string(plan, MAPS[i].type, text.data);
+    }
+    return 0;
+}
+
 /* The default filter is compiled once, but for capabilities that open more of the kernel. */
 static int add_default_filter(const struct buf *usual, struct buf *plan, const struct plan_header *header,
                               struct err *err)
@@ -460,6 +479,9 @@ static int add_for_shim(const struct oci_plan_input *input, struct buf *plan, st
         return -1;
     plan_add_string(plan, PLAN_BOOT_ID, input->boot_id);
     plan_add_string(plan, PLAN_CGROUP, input->cgroup_name);
+    if ((header->flags & PLAN_USER_NAMESPACE) != 0 &&
+        add_id_maps(plan, json_object_get(input->config, "linux"), err) < 0)
+        return -1;
     if (seccomp[0] != '\0')
         return add_default_filter(input->seccomp, plan, header, err);
     return add_filter(plan, json_object_get(input->config, "linux"), header, err);
@@ -544,6 +566,7 @@ static struct plan_header process_header(const struct oci_process_input *input)
     }
     header.oom_cgroup = (uint32_t)cgroup_oom_index(input->layout);
     header.flags |= input->layout->v2 ? PLAN_CGROUP2 : 0u;
+    header.flags |= (header.clone_flags & CLONE_NEWUSER) != 0 ? PLAN_USER_NAMESPACE : 0u;
     header.incarnation = input->incarnation;
     header.log_max_bytes = input->log_max_bytes;
     header.log_files = input->log_files;
@@ -577,6 +600,8 @@ int oci_plan_process(const struct oci_process_input *input, struct buf *ret_plan
     add_labels(ret_plan, input->process);
     if (input->boot_id != NULL)
         plan_add_string(ret_plan, PLAN_BOOT_ID, input->boot_id);
+    if ((header.flags & PLAN_USER_NAMESPACE) != 0 && add_id_maps(ret_plan, section, err) < 0)
+        return -1;
     if (read_process(input->process, &input->grant, &header, err) < 0 ||
         add_process_filter(input, ret_plan, &header, err) < 0 ||
         oci_scheduling(input->process, section, ret_plan, &header, err) < 0 ||

@@ -124,6 +124,16 @@ json_t *oci_devices(const struct oci_device *devices, size_t n)
     return array;
 }
 
+int oci_add_device_mounts(json_t *mounts, const struct oci_device *devices, size_t n)
+{
+    int result = 0;
+    for (size_t i = 0; i < n && result == 0; i++)
+        result = json_array_append_new(mounts, json_pack("{s:s, s:s, s:s, s:[s, s]}", "destination",
+                                                         devices[i].path, "type", "bind", "source",
+                                                         devices[i].source, "options", "bind", "nosuid"));
+    return result;
+}
+
 json_t *oci_device_rules(const struct container_spec *spec, const struct oci_device *devices, size_t n)
 {
     if (spec->privileged)

@@ -16,8 +16,9 @@
 
 /* A device node of the host that the container gets. */
 struct oci_device {
-    char *path; /* in the container; owned */
-    char type;  /* 'c' or 'b' */
+    char *source; /* on the host; owned */
+    char *path;   /* in the container; owned */
+    char type;    /* 'c' or 'b' */
     unsigned major, minor;
     uint32_t mode; /* permission bits */
     uint32_t uid, gid;
@@ -32,6 +33,10 @@ json_t *oci_capability_names(uint64_t mask);
 json_t *oci_rlimits(const struct container_spec *spec);
 json_t *oci_sysctls(const struct container_spec *spec);
 json_t *oci_devices(const struct oci_device *devices, size_t n);
+
+/* In a user namespace nobody may make a device: those of the host are mounted, which leaves them their
+ * owners. Appends to the config's mounts; -1 when memory runs out. */
+int oci_add_device_mounts(json_t *mounts, const struct oci_device *devices, size_t n);
 
 /* The rules that let the devices be used; any device at all for a privileged container. */
 json_t *oci_device_rules(const struct container_spec *spec, const struct oci_device *devices, size_t n);

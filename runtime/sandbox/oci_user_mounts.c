@@ -19,10 +19,12 @@ static int add(json_t *options, const char *option)
 }
 
 /* Read-only holds for what is mounted below, too. */
-static json_t *bind(const struct container_mount *mount, const char *source, bool recursive)
+static json_t *bind(const struct container_mount *mount, const char *source, bool recursive, bool mapped)
 {
     json_t *options = json_array();
     int result = add(options, recursive ? "rbind" : "bind");
+    if (mapped)
+        result |= add(options, "idmap");
     result |= add(options, mount->propagation != NULL ? mount->propagation : "rprivate");
     if (mount->read_only)
         result |= add(options, recursive ? "rro" : "ro");
@@ -34,13 +36,14 @@ static json_t *bind(const struct container_mount *mount, const char *source, boo
                      "options", options);
 }
 
-/* A made-up or chosen volume is one directory: nothing is mounted in it. */
-static json_t *volume(const struct container_mount *mount, const char *volumes_dir)
+/* A made-up or chosen volume is one directory: nothing is mounted in it. Containers share it by their own
+ * ids, whatever the host's are that these stand for. */
+static json_t *volume(const struct container_mount *mount, const char *volumes_dir, bool mapped)
 {
     char *source = NULL;
     if (asprintf(&source, "%s/%s", volumes_dir, mount->source) < 0)
         return NULL;
-    json_t *object = bind(mount, source, false);
+    json_t *object = bind(mount, source, false, mapped);
     free(source);
     return object;
 }
@@ -92,11 +95,13 @@ static size_t depth_of(const char *path)
     return depth;
 }
 
-static int add_mount(json_t *mounts, const struct container_mount *mount, const char *volumes_dir)
+static int add_mount(json_t *mounts, const struct container_mount *mount, const char *volumes_dir,
+                     bool mapped)
 {
-    json_t *object = strcmp(mount->type, "bind") == 0    ? bind(mount, mount->source, !mount->not_recursive)
+    json_t *object = strcmp(mount->type, "bind") == 0
+                         ? bind(mount, mount->source, !mount->not_recursive, false)
                      : strcmp(mount->type, "tmpfs") == 0 ? tmpfs(mount)
-                                                         : volume(mount, volumes_dir);
+                                                         : volume(mount, volumes_dir, mapped);
     return json_array_append_new(mounts, object);
 }
 
@@ -110,7 +115,8 @@ int oci_add_user_mounts(json_t *mounts, const struct container_spec *spec, const
     for (size_t depth = 1; depth <= deepest; depth++) {
         for (size_t i = 0; i < spec->mounts.n; i++) {
             const struct container_mount *mount = container_spec_mount(spec, i);
-            if (depth_of(mount->target) == depth && add_mount(mounts, mount, volumes_dir) < 0)
+            if (depth_of(mount->target) == depth &&
+                add_mount(mounts, mount, volumes_dir, container_spec_maps_ids(spec)) < 0)
                 return -1;
         }
     }

@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define PLAN_MAGIC 0x6e6c5077u /* "wPln" */
-#define PLAN_VERSION 3
+#define PLAN_VERSION 4
 #define PLAN_MAX_BYTES (4u << 20)
 #define PLAN_ALIGN 8u
 
@@ -123,6 +123,8 @@ enum plan_entry_type {
                           made */
     PLAN_APPARMOR,     /* string: the profile to change to on execve */
     PLAN_SELINUX,      /* string: the label of the command */
+    PLAN_UID_MAP,      /* string for uid_map (user_namespaces(7)) of the user namespace that the shim makes */
+    PLAN_GID_MAP,      /* string for gid_map */
 };
 
 struct plan_entry {
@@ -165,7 +167,8 @@ struct plan_hook {
 
 /* File system work, in order. The first step makes the root. Paths are the container's, but for sources. */
 enum plan_op {
-    PLAN_OP_OVERLAY_ROOT = 1, /* b: mount options, relative to the container's directory */
+    PLAN_OP_OVERLAY_ROOT = 1, /* b: mount options, relative to the container's directory; a: the lower layer
+                                 among them */
     PLAN_OP_BIND_ROOT,        /* a: the root's directory on the host */
     PLAN_OP_MOUNT,            /* a: fstype, b: options, c: source, path; flags: MS_* */
     PLAN_OP_COPY_UP,          /* the same for a tmpfs that begins with what it hides */
@@ -226,6 +229,8 @@ struct plan {
     const char *time_offsets; /* NULL: no time namespace of its own */
     const char *apparmor;
     const char *selinux;
+    const char *uid_map; /* NULL: the shim makes no user namespace */
+    const char *gid_map;
     const uint32_t *groups;
     size_t n_groups;
     const struct plan_scheduler *scheduler; /* NULL: as it is */

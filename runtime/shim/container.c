@@ -39,7 +39,8 @@ static int wait_for_go(const struct container_fds *fds)
 static int enter_cgroup(const struct plan *plan, struct plan_failure *failure)
 {
     char path[PATH_MAX];
-    for (uint32_t i = 0; i < plan->header.n_cgroups && (plan->header.flags & PLAN_CGROUP2) == 0; i++) {
+    bool joined = (plan->header.flags & (PLAN_CGROUP2 | PLAN_USER_NAMESPACE)) != 0; /* by the shim */
+    for (uint32_t i = 0; i < plan->header.n_cgroups && !joined; i++) {
         snprintf(path, sizeof(path), "%s/tasks", plan->cgroup);
         int fd = openat(PLAN_FD_CGROUPS + (int)i, path, O_WRONLY | O_CLOEXEC);
         if (fd < 0 || write(fd, "0", 1) != 1)
@@ -87,6 +88,10 @@ static int set_up(const struct plan *plan, const struct container_fds *fds, stru
     if (wait_for_go(fds) < 0)
         _exit(1);
     struct mount_work work = MOUNT_WORK_INIT(plan, failure);
+    if (fds->mapped != NULL) {
+        work.sources = fds->mapped->sources;
+        work.mapped_root_fd = fds->mapped->root_fd;
+    }
     bool terminal = (plan->header.flags & PLAN_TERMINAL) != 0;
     if (mounts_make(&work) < 0 || kernel_set_parameters(plan, failure) < 0 ||
         (terminal && terminal_open(plan, work.root_fd, true, fds->out, failure) < 0) ||

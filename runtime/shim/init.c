@@ -135,7 +135,7 @@ static int prepare(struct init *init)
         process_set_oom_score(plan, &init->failure) < 0 || make_time_namespace(init) < 0 ||
         join_namespaces(init, false) < 0)
         return -1;
-    process_raise_limits(plan);
+    process_raise_limits(plan, 0);
     if ((plan->header.flags & PLAN_EARLY_SOURCES) != 0 &&
         sources_open(plan, init->sources, &init->failure) < 0)
         return -1;

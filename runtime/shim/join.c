@@ -39,7 +39,10 @@ static int join_namespaces(const struct plan *plan, int pidfd, struct plan_failu
 int join_enter(const struct plan *plan, int pidfd, int first_cgroup_fd, struct plan_failure *failure)
 {
     if (process_hide(failure) < 0 || process_set_oom_score(plan, failure) < 0 ||
-        join_cgroups(plan, first_cgroup_fd, failure) < 0 || join_namespaces(plan, pidfd, failure) < 0)
+        join_cgroups(plan, first_cgroup_fd, failure) < 0)
+        return -1;
+    process_raise_limits(plan, 0); /* which a user namespace would have no right to */
+    if (join_namespaces(plan, pidfd, failure) < 0)
         return -1;
     close(pidfd);
     return process_hide(failure);

@@ -16,6 +16,8 @@ int kernel_set_parameters(const struct plan *plan, struct plan_failure *failure)
         if (process_write_file(path, sysctl.value) < 0)
             return fail(failure, PLAN_STAGE_SYSCTL, sysctl.path);
     }
-    /* wharf-init has done this before it was cloned: a user namespace may not. */
-    return (plan->header.flags & PLAN_INIT) != 0 ? 0 : process_set_oom_score(plan, failure);
+    /* Who is in a user namespace may not: it has been done before. */
+    return (plan->header.flags & (PLAN_INIT | PLAN_USER_NAMESPACE)) != 0
+               ? 0
+               : process_set_oom_score(plan, failure);
 }

@@ -57,6 +57,7 @@ struct shim {
     int oom_fd;                /* -1 if nothing counts */
     uint64_t oom_kills_before; /* of a container whose cgroup this one joined */
     int64_t finished_at_ns;
+    struct mapped_mounts mapped; /* with a user namespace, until the container has them */
     struct plan_failure failure;
 };
 
@@ -211,21 +212,44 @@ static void keep_own_ends(struct shim *shim, const struct channels *channels)
     set_nonblocking(channels->in[1]);
 }
 
+/* One that joins finds it made. */
+static bool makes_user_namespace(const struct shim *shim)
+{
+    return (shim->plan.header.flags & (PLAN_USER_NAMESPACE | PLAN_JOIN)) == PLAN_USER_NAMESPACE;
+}
+
 /* The shim's ends must not stay open in a child: it would never see end of file. */
 static _Noreturn void become(const struct shim *shim, const struct channels *channels,
                              void (*go_on)(const struct plan *plan, const struct container_fds *fds))
 {
     close(channels->go[1]);
     close_fd(channels->in[1]);
-    struct container_fds fds = {channels->in[0], channels->out[1], channels->err[1], channels->report[1],
-                                channels->go[0]};
+    struct container_fds fds = {channels->in[0],  channels->out[1],
+                                channels->err[1], channels->report[1],
+                                channels->go[0],  makes_user_namespace(shim) ? &shim->mapped : NULL};
     go_on(&shim->plan, &fds);
     _exit(1); /* it never returns */
+}
+
+/* The runtime says when the layers, and then when the cgroups are ready. If it is gone, so is this start. */
+static int wait_for_runtime(struct shim *shim)
+{
+    char byte;
+    ssize_t n = read(PLAN_FD_GO, &byte, 1);
+    if (n == 1)
+        return 0;
+    if (n == 0)
+        errno = EPIPE;
+    return fail(&shim->failure, PLAN_STAGE_CGROUP, shim->plan.cgroup);
 }
 
 /* Into namespaces of its own, or into those that it shares. */
 static int start_first(struct shim *shim, const struct channels *channels)
 {
+    bool mounts = makes_user_namespace(shim); /* otherwise the container does so itself */
+    if (mounts &&
+        (wait_for_runtime(shim) < 0 || user_namespace_mount(&shim->plan, &shim->mapped, &shim->failure) < 0))
+        return -1;
     if (share_join(&shim->plan, CLONE_NEWPID, &shim->failure) < 0)
         return -1;
     FAULT_POINT(SHIM_BEFORE_CLONE);
@@ -235,6 +259,8 @@ static int start_first(struct shim *shim, const struct channels *channels)
     if (pid == 0)
         become(shim, channels, container_main);
     share_close(&shim->plan);
+    if (mounts)
+        user_namespace_unmount(&shim->mapped);
     return pid;
 }
 
@@ -297,11 +323,22 @@ static int start_joined(struct shim *shim, const struct channels *channels)
     return shim->pid_fd < 0 ? fail(&shim->failure, PLAN_STAGE_CLONE, "") : joined.pid;
 }
 
+/* Who is root in a user namespace has no right to what the host's root made. */
+static void give_pipes(const struct shim *shim, const struct channels *channels)
+{
+    const int pipes[] = {channels->in[0], channels->out[1], channels->err[1]};
+    if ((shim->plan.header.flags & (PLAN_USER_NAMESPACE | PLAN_TERMINAL)) != PLAN_USER_NAMESPACE)
+        return;
+    for (size_t i = 0; i < sizeof(pipes) / sizeof(pipes[0]); i++)
+        user_namespace_give(&shim->plan, pipes[i]);
+}
+
 static int start_container(struct shim *shim, int *ret_go_fd)
 {
     struct channels channels;
     if (make_channels(&shim->plan, &channels) < 0 || fchdir(PLAN_FD_DIR) < 0)
         return fail(&shim->failure, PLAN_STAGE_SHIM, "pipes");
+    give_pipes(shim, &channels);
     int pid = (shim->plan.header.flags & PLAN_JOIN) != 0 ? start_joined(shim, &channels)
                                                          : start_first(shim, &channels);
     if (pid < 0)
@@ -329,18 +366,6 @@ static int write_record(struct shim *shim)
         return fail(&shim->failure, PLAN_STAGE_RECORD, "shim");
     close(fd);
     return 0;
-}
-
-/* The runtime says when the layers, and then when the cgroups are ready. If it is gone, so is this start. */
-static int wait_for_runtime(struct shim *shim)
-{
-    char byte;
-    ssize_t n = read(PLAN_FD_GO, &byte, 1);
-    if (n == 1)
-        return 0;
-    if (n == 0)
-        errno = EPIPE;
-    return fail(&shim->failure, PLAN_STAGE_CGROUP, shim->plan.cgroup);
 }
 
 /* "oom_kill N" in v1's memory.oom_control and v2's memory.events alike. */
@@ -383,14 +408,32 @@ static void answer(const struct shim *shim, bool ok)
     close(PLAN_FD_STATUS);
 }
 
-/* The runtime's byte is handed on to the container. A container that is gone has reported why. */
-static int hand_on(struct shim *shim, int go_fd)
+/* A container that is gone has reported why. */
+static int let_go(struct shim *shim, int go_fd)
 {
-    if (wait_for_runtime(shim) < 0)
-        return -1;
     if (write(go_fd, "g", 1) != 1 && errno != EPIPE)
         return fail(&shim->failure, PLAN_STAGE_SHIM, "go");
     return 0;
+}
+
+/* The runtime's first byte is handed on to the container, which mounts then; with a user namespace it has
+ * been waited for. */
+static int let_mount(struct shim *shim, int go_fd)
+{
+    int result = makes_user_namespace(shim)
+                     ? user_namespace_begin(&shim->plan, (int)shim->record.pid, &shim->failure)
+                     : wait_for_runtime(shim);
+    return result < 0 ? -1 : let_go(shim, go_fd);
+}
+
+/* And the second one. */
+static int let_run(struct shim *shim, int go_fd)
+{
+    if (wait_for_runtime(shim) < 0 ||
+        (makes_user_namespace(shim) &&
+         user_namespace_join_cgroups(&shim->plan, (int)shim->record.pid, &shim->failure) < 0))
+        return -1;
+    return let_go(shim, go_fd);
 }
 
 /* The files are made while the container mounts. */
@@ -399,7 +442,7 @@ static int launch(struct shim *shim)
     int go_fd = -1;
     if (load_plan(shim) < 0 || start_container(shim, &go_fd) < 0)
         return -1;
-    int result = hand_on(shim, go_fd);
+    int result = let_mount(shim, go_fd);
     if (result == 0)
         result = prepare_files(shim);
     FAULT_POINT(SHIM_BEFORE_RECORD);
@@ -407,7 +450,7 @@ static int launch(struct shim *shim)
         result = write_record(shim);
     FAULT_POINT(SHIM_AFTER_RECORD);
     if (result == 0)
-        result = hand_on(shim, go_fd);
+        result = let_run(shim, go_fd);
     FAULT_POINT(SHIM_LET_GO);
     close(go_fd);
     return result;

@@ -71,12 +71,25 @@ static int leave_the_host(const struct mount_work *work)
     return 0;
 }
 
+/* The host's root has mounted the overlay, whose layers have their ids mapped (layers.c). */
+static int attach_overlay_root(struct mount_work *work)
+{
+    int to_fd = open("upper", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    work->root_fd = work->mapped_root_fd;
+    if (to_fd < 0 || mount_move(work->root_fd, to_fd) < 0)
+        return fail(work->failure, PLAN_STAGE_ROOT, "upper");
+    close(to_fd);
+    return 0;
+}
+
 /* The overlay is mounted on its own upper directory: the kernel has resolved its layers by then, no further
  * directory is needed, and the mount exists in this namespace only. */
 static int make_overlay_root(struct mount_work *work, const struct plan_step *step)
 {
     if (leave_the_host(work) < 0)
         return fail(work->failure, PLAN_STAGE_ROOT, "upper");
+    if (work->mapped_root_fd >= 0)
+        return attach_overlay_root(work);
     if (mount("overlay", "upper", "overlay", step->flags, step->b) < 0)
         return fail(work->failure, PLAN_STAGE_ROOT, step->b);
     work->root_fd = open("upper", O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -197,6 +197,10 @@ static const char *take_entry(struct plan *plan, const struct raw_entry *entry, 
         return take_string(&plan->apparmor, entry);
     case PLAN_SELINUX:
         return take_string(&plan->selinux, entry);
+    case PLAN_UID_MAP:
+        return take_string(&plan->uid_map, entry);
+    case PLAN_GID_MAP:
+        return take_string(&plan->gid_map, entry);
     case PLAN_ARG:
         counts->args++;
         return whole_string(entry) == NULL ? "an argument is not terminated" : NULL;
@@ -275,6 +279,9 @@ static const char *check_whole(const struct plan *plan, const struct counts *cou
         return "something required is missing";
     if (!init && (counts->args == 0 || plan->boot_id == NULL || (plan->cgroup == NULL) != joins))
         return "something required is missing";
+    bool mapped = !init && (plan->header.flags & PLAN_USER_NAMESPACE) != 0;
+    if (mapped != (plan->uid_map != NULL) || mapped != (plan->gid_map != NULL))
+        return "a user namespace and its maps must come together";
     if (plan->cgroup != NULL &&
         (plan->cgroup[0] == '\0' || plan->cgroup[0] == '.' || strchr(plan->cgroup, '/') != NULL))
         return "the cgroup's name is not allowed";

@@ -260,17 +260,17 @@ int process_set_labels(const struct plan *plan, struct plan_failure *failure)
     return 0;
 }
 
-void process_raise_limits(const struct plan *plan)
+void process_raise_limits(const struct plan *plan, int pid)
 {
     struct plan_rlimit limit;
     struct limit now;
     size_t cursor = 0;
     while (plan_next_rlimit(plan, &cursor, &limit)) {
-        if (syscall(SYS_prlimit64, 0, limit.resource, NULL, &now) < 0 || now.hard >= limit.hard)
+        if (syscall(SYS_prlimit64, pid, limit.resource, NULL, &now) < 0 || now.hard >= limit.hard)
             continue;
         now.hard = limit.hard;
         /* What cannot be raised here cannot be raised later either, and is said then. */
-        syscall(SYS_prlimit64, 0, limit.resource, &now, NULL);
+        syscall(SYS_prlimit64, pid, limit.resource, &now, NULL);
     }
 }
 

@@ -17,8 +17,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "runtime/sandbox/plan.h"
+
+/* What the host's root mounts for a process that is not to do so itself: it will be in a user namespace. */
+struct mapped_mounts {
+    int root_fd;                   /* detached */
+    int sources[PLAN_MAX_SOURCES]; /* of the steps that bind (sources_open) */
+};
 
 /* What the container's process inherits from the shim. */
 struct container_fds {
@@ -28,6 +35,7 @@ struct container_fds {
     int report; /* pipe to the shim: a struct plan_failure if something fails, end of file once the command
                    runs */
     int go;     /* pipe from the shim: one byte lets the command go; end of file means give up */
+    const struct mapped_mounts *mapped; /* what the shim has mounted already; NULL: nothing */
 };
 
 /* Becomes the container's first process: mounts, joins, drops, executes. Never returns. */
@@ -47,11 +55,12 @@ struct mount_work {
     int root_fd;        /* the container's root; -1 before it is made */
     int empty_fd;       /* an empty read-only directory that masks are cloned from; -1 until needed */
     const int *sources; /* detached mounts in the order of the steps that bind; NULL: they are looked up */
+    int mapped_root_fd; /* the root, mounted already but detached; -1: it is to be mounted */
 };
 
 #define MOUNT_WORK_INIT(plan_, failure_)                                                                     \
     {                                                                                                        \
-        .plan = plan_, .failure = failure_, .root_fd = -1, .empty_fd = -1                                    \
+        .plan = plan_, .failure = failure_, .root_fd = -1, .empty_fd = -1, .mapped_root_fd = -1              \
     }
 
 /* Carries out all file system steps, in a mount namespace of its own. For an overlay the container's
@@ -76,6 +85,30 @@ int mount_set(int fd, const struct mount_attr *attr, unsigned flags);
  * namespace, which neither may look everywhere nor map the ids of the host's file systems. What is opened
  * gets the propagation that it would have had in there. */
 int sources_open(const struct plan *plan, int ret[PLAN_MAX_SOURCES], struct plan_failure *failure);
+
+/* A descriptor of a new user namespace that has the maps, and that nobody is in. -1 with errno. */
+int sources_user_namespace(const char *uid_map, const char *gid_map);
+
+/* --- user_namespace.c, for the shim: a container in a user namespace of its own --- */
+
+/* Mounts what the container cannot. The layers of its root must be there. */
+int user_namespace_mount(const struct plan *plan, struct mapped_mounts *ret, struct plan_failure *failure);
+void user_namespace_unmount(const struct mapped_mounts *mounts);
+/* Hands a pipe to the container's root, who can open it again through /dev/stdout then. */
+void user_namespace_give(const struct plan *plan, int fd);
+/* Gives the container's first process its ids, and what it would have no right to itself. */
+int user_namespace_begin(const struct plan *plan, int pid, struct plan_failure *failure);
+/* Moves the process into the container's cgroups, which it could not write to (v1). */
+int user_namespace_join_cgroups(const struct plan *plan, int pid, struct plan_failure *failure);
+
+/* --- layers.c --- */
+
+/* The overlay of a plan's first step with the ids of its layers mapped by the plan's maps: a detached mount,
+ * or -1 with *failure filled. Needs Linux 5.19 and layers on a file system that can be mapped
+ * (mount_setattr(2)). */
+int layers_mount(const struct plan *plan, struct plan_failure *failure);
+/* Whom the id is outside the namespace that has the map; -1 for nobody. */
+int64_t layers_outside(const char *map, uint32_t id);
 
 /* --- copy_up.c --- */
 
@@ -121,8 +154,8 @@ int process_set_filter(const struct plan *plan);
 int process_become_namespace_root(struct plan_failure *failure);
 /* The labels that the command gets by AppArmor and SELinux. */
 int process_set_labels(const struct plan *plan, struct plan_failure *failure);
-/* Raises hard limits to what the plan wants, while there is the right to. */
-void process_raise_limits(const struct plan *plan);
+/* Raises a process's hard limits to what the plan wants, while there is the right to; 0 is this one. */
+void process_raise_limits(const struct plan *plan, int pid);
 int process_bring_loopback_up(struct plan_failure *failure);
 /* Returns only on failure, with errno. */
 void process_execute(const struct plan *plan);
@@ -159,6 +192,8 @@ int terminal_receive(int socket_fd);
 
 /* Sends one descriptor with the data (SCM_RIGHTS). -1 with errno. */
 int descriptor_send(int to_fd, const void *data, size_t size, int fd);
+/* As recv(2); *ret_fd is the descriptor that came with the data, or -1. */
+ssize_t descriptor_receive(int from_fd, void *data, size_t size, int *ret_fd);
 
 /* --- filter.c, for wharf-init --- */
 

@@ -24,8 +24,7 @@ static int clone_idle(void)
         pause();
 }
 
-/* A descriptor of a user namespace that has the maps, and that nobody is in once this returns. */
-static int user_namespace(const char *uid_map, const char *gid_map)
+int sources_user_namespace(const char *uid_map, const char *gid_map)
 {
     char path[48];
     int pid = clone_idle();
@@ -48,7 +47,7 @@ static int user_namespace(const char *uid_map, const char *gid_map)
 
 static int map_ids(int fd, const struct plan_step *step)
 {
-    int user_fd = user_namespace(step->b, step->c);
+    int user_fd = sources_user_namespace(step->b, step->c);
     if (user_fd < 0)
         return -1;
     struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint32_t)user_fd};

@@ -11,7 +11,6 @@
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <termios.h>
@@ -84,20 +83,7 @@ int terminal_open(const struct plan *plan, int root_fd, bool console, int socket
 int terminal_receive(int socket_fd)
 {
     char name[16];
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec iov = {.iov_base = name, .iov_len = sizeof(name)};
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof(control.bytes)};
     int fd = -1;
-    if (recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC) < 0)
-        return -1;
-    const struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-    if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
-        memcpy(&fd, CMSG_DATA(head), sizeof(int));
+    descriptor_receive(socket_fd, name, sizeof(name), &fd);
     return fd;
 }

@@ -44,9 +44,13 @@ elif [ -z "$root_tests" ]; then
     echo "== end_to_end.sh"
     /wharf/end_to_end.sh || failed="$failed end_to_end.sh"
 fi
+if [ -n "$root_tests" ]; then
+    mkdir -p /disk
+    mount -t ext4 /dev/nvme0n1 /disk || failed="$failed mount"
+fi
 for test in ${root_tests:+/wharf/tests/root/"$root_tests"*}; do
     echo "== ${test##*/}"
-    WHARF_BUILD=/wharf WHARF_TEST_PATIENCE=10 $test || failed="$failed ${test##*/}"
+    WHARF_BUILD=/wharf WHARF_TEST_PATIENCE=10 WHARF_TEST_DIR=/disk $test || failed="$failed ${test##*/}"
 done
 
 echo "guest: done after $(cut -d' ' -f1 /proc/uptime) s"

@@ -117,7 +117,8 @@ int fixture_setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
-    strcpy(f->dir, "/tmp/wharf-root-XXXXXX");
+    const char *where = getenv("WHARF_TEST_DIR");
+    snprintf(f->dir, sizeof(f->dir), "%.40s/wharf-root-XXXXXX", where != NULL ? where : "/tmp");
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->state_dir, sizeof(f->state_dir), "%s/state", f->dir);
     snprintf(f->run_dir, sizeof(f->run_dir), "%s/run", f->dir);

@@ -157,6 +157,42 @@ static void check_order(const struct facts *facts)
     }
 }
 
+/* The ids that the container was given, if it was; false otherwise. */
+static bool ids_of(const struct fact *created, int64_t *ret_base, int64_t *ret_size)
+{
+    const json_t *spec = json_object_get(created->data, "spec");
+    *ret_base = json_integer_value(json_object_get(spec, "id_base"));
+    *ret_size = json_integer_value(json_object_get(spec, "id_size"));
+    return *ret_size > 0;
+}
+
+static bool is_removed_before(const struct facts *facts, const struct fact *created, size_t end)
+{
+    for (size_t i = (size_t)(created - facts->items); i < end; i++)
+        if (facts->items[i].counts && fact_is(&facts->items[i], "container.removed") &&
+            strcmp(facts->items[i].subject, created->subject) == 0)
+            return true;
+    return false;
+}
+
+/* From its creation to its removal nobody else has a container's ids. */
+static void check_ids(const struct facts *facts)
+{
+    int64_t base, size, other_base, other_size;
+    for (size_t i = 0; i < facts->n; i++) {
+        const struct fact *created = &facts->items[i];
+        if (!created->counts || !fact_is(created, "container.created") || !ids_of(created, &base, &size))
+            continue;
+        for (size_t j = 0; j < i && !sim_failed(); j++) {
+            const struct fact *other = &facts->items[j];
+            if (other->counts && fact_is(other, "container.created") &&
+                ids_of(other, &other_base, &other_size) && base < other_base + other_size &&
+                other_base < base + size && !is_removed_before(facts, other, i))
+                sim_fail("%.12s has ids of %.12s's", created->subject, other->subject);
+        }
+    }
+}
+
 /* --- clients --- */
 
 static const struct stored *find_command(const struct store_partition *commands, const char *id)
@@ -198,8 +234,8 @@ void check_log(void)
 {
     struct facts facts;
     facts_read(&facts);
-    void (*const checks[])(const struct facts *) = {check_chain, check_lives, check_commands, check_order,
-                                                    check_clients};
+    void (*const checks[])(const struct facts *) = {check_chain, check_lives, check_commands,
+                                                    check_order, check_ids,   check_clients};
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && !sim_failed(); i++)
         checks[i](&facts);
     facts_release(&facts);

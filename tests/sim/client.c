@@ -40,9 +40,10 @@ static void write_spec(const struct item *item, char *ret, size_t size)
         snprintf(labels, sizeof(labels), "\"labels\":{\"k\":\"v%d\"},", (int)(item->c / 3 % 2));
     snprintf(ret, size,
              "{%s%s\"image\":\"%s\",\"command\":[\"x\"],\"restart\":\"%s\",\"restart_max\":%d,"
-             "\"stop_timeout_s\":%d,\"auto_remove\":%s}",
+             "\"stop_timeout_s\":%d,\"auto_remove\":%s%s}",
              name, labels, item->c % 13 == 0 ? "other" : "busybox", policy, (int)(item->b / 6 % 4),
-             (int)(item->b / 24 % 4), policy[0] == 'n' && item->c % 2 == 0 ? "true" : "false");
+             (int)(item->b / 24 % 4), policy[0] == 'n' && item->c % 2 == 0 ? "true" : "false",
+             item->c / 6 % 3 == 0 ? ",\"userns\":\"auto\"" : "");
 }
 
 static const char *write_adjustment(const struct item *item, const char *container, char *ret, size_t size)

@@ -197,6 +197,7 @@ static int open_runtime(struct process *process, struct err *err)
                                      .host = process->host,
                                      .node = SIM_NODE,
                                      .version = "sim",
+                                     .id_pool = {100000, 4 * ID_RANGE_SIZE}, /* they run short at times */
                                      .snapshot_every = SNAPSHOT_EVERY,
                                      .on_ready = on_runtime_ready,
                                      .on_event = on_event,

@@ -56,6 +56,7 @@ static void test_defaults(void **state)
     assert_string_equal(config.user, "wharf");
     assert_string_equal(config.cgroup_parent, "wharf");
     assert_int_equal(config.partitions, 0);
+    assert_int_equal(config.userns_size, 0);
     assert_true(config.embedded_redis);
     assert_null(config.kafka[0]);
     assert_int_equal(config.snapshot_every, 10000);
@@ -110,6 +111,18 @@ static void test_relative(void **state)
     config_release(&config);
 }
 
+static void test_pool(void **state)
+{
+    (void)state;
+    struct config config;
+    struct err err = ERR_INIT;
+    write_file("userns-pool = 65536:4294901759\n");
+    assert_int_equal(config_load(&config, NULL, NULL, 0, &err), 0);
+    assert_int_equal(config.userns_base, 65536);
+    assert_int_equal(config.userns_size, 4294901759);
+    config_release(&config);
+}
+
 static void test_bad_files(void **state)
 {
     (void)state;
@@ -128,6 +141,13 @@ static void test_bad_files(void **state)
         {"partitions = 99999999999999999999", "must be a number from 0 to 10000"},
         {"partitions = 3x", "must be a number from 0 to 10000"},
         {"cgroup-parent = a/../b", "without '..'"},
+        {"userns-pool = 100000", "it must be BASE:SIZE"},
+        {"userns-pool = 100000:65535", "65536 or more"},
+        {"userns-pool = 65535:65536", "65536 or more"},
+        {"userns-pool = 65536:4294901760", "it must be BASE:SIZE"},
+        {"userns-pool = 100000:65536x", "it must be BASE:SIZE"},
+        {"userns-pool = -100000:65536", "it must be BASE:SIZE"},
+        {"userns-pool = 99999999999999999999:65536", "it must be BASE:SIZE"},
         {"node = a\nnode = b\n", "line 2: 'node' is set twice"},
         {"kafka.a = 1\nkafka.a = 2\n", "line 2: 'kafka.a' is set twice"},
         {"kafka. = 1\n", "unknown setting 'kafka.'"},
@@ -191,6 +211,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {TEST(test_defaults),  TEST(test_precedence),    TEST(test_relative),
-                                       TEST(test_bad_files), TEST(test_bad_arguments), TEST(test_binary)};
+                                       TEST(test_bad_files), TEST(test_bad_arguments), TEST(test_binary),
+                                       TEST(test_pool)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

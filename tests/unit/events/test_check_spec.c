@@ -32,6 +32,7 @@ static void words_and_numbers(void **state)
     EXPECT(check_sharing, "host", "container:web", "container:0123", NULL, "", "private",
            "container:", "container:a b", "none");
     EXPECT(check_network, "none", "host", "container:web", NULL, "", "bridge", "container:");
+    EXPECT(check_userns, "auto", "host", NULL, "", "private", "container:web", "auto:size=5", "keep-id");
     EXPECT(check_group, "0", "audio", "a.b-c_d", NULL, "", "-x", "a b", "a:b");
     EXPECT(check_capability, "ALL", "CAP_CHOWN", "CAP_BPF", NULL, "", "CHOWN", "all", "CAP_X", "cap_chown");
     EXPECT(check_ulimit, "nofile=1:2", "core=-1:-1", "nice=0:-1", "cpu=9223372036854775807:-1", NULL, "",
@@ -144,12 +145,43 @@ static void members_that_cannot_be_together(void **state)
     assert_non_null(container_spec_conflict(&spec));
 }
 
+static void a_user_namespace_and_what_belongs_to_others(void **state)
+{
+    (void)state;
+    struct container_spec spec;
+    schema_init(&container_spec_schema, &spec);
+    assert_false(container_spec_maps_ids(&spec));
+    spec.userns = "host";
+    spec.privileged = true;
+    assert_false(container_spec_maps_ids(&spec));
+    assert_null(container_spec_conflict(&spec));
+    spec.userns = "auto";
+    assert_true(container_spec_maps_ids(&spec));
+    assert_non_null(container_spec_conflict(&spec));
+    spec.privileged = false;
+    assert_null(container_spec_conflict(&spec));
+    for (int i = 0; i < SHARED_NAMESPACES; i++) {
+        char **member = container_spec_sharing(&spec, (enum shared_namespace)i);
+        *member = "host";
+        assert_int_equal(container_spec_conflict(&spec) == NULL, i == SHARED_UTS);
+        *member = "container:x";
+        assert_non_null(container_spec_conflict(&spec));
+        *member = NULL;
+    }
+    spec.network = "none";
+    assert_null(container_spec_conflict(&spec));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words_and_numbers),     cmocka_unit_test(mounts),
-        cmocka_unit_test(mounts_that_cannot_be), cmocka_unit_test(a_filter_has_a_size),
-        cmocka_unit_test(names_of_limits),       cmocka_unit_test(members_that_cannot_be_together),
+        cmocka_unit_test(words_and_numbers),
+        cmocka_unit_test(mounts),
+        cmocka_unit_test(mounts_that_cannot_be),
+        cmocka_unit_test(a_filter_has_a_size),
+        cmocka_unit_test(names_of_limits),
+        cmocka_unit_test(members_that_cannot_be_together),
+        cmocka_unit_test(a_user_namespace_and_what_belongs_to_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,6 +70,9 @@ static void rights(void **state)
     expect("--security-opt no-new-privileges=false --security-opt seccomp=unconfined",
            "{\"new_privileges\":true,\"seccomp\":\"unconfined\"}");
     expect("--security-opt no-new-privileges:true", "{\"new_privileges\":false}");
+    expect("--userns auto", "{\"userns\":\"auto\"}");
+    expect("--userns host", "{\"userns\":\"host\"}");
+    refuse("--userns keep-id", "--userns 'keep-id' must be auto or host");
     refuse("--cap-add nothing", "'nothing' is no capability");
     refuse("--security-opt apparmor=x", "'apparmor=x' is not supported");
     refuse("--security-opt seccomp=", "not supported");

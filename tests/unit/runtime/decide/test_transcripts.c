@@ -79,7 +79,9 @@ static void describe_event(struct story *story, const struct decided_event *deci
 {
     json_auto_t *document = json_loadb(decided->bytes, decided->size, 0, NULL);
     assert_non_null(document);
-    json_t *data = json_object_get(document, "data");
+    json_t *data = json_object_get(document, "data"), *spec = json_object_get(data, "spec");
+    int64_t id_base = json_integer_value(json_object_get(spec, "id_base"));
+    int64_t id_size = json_integer_value(json_object_get(spec, "id_size"));
     json_object_del(data, "spec");
     json_object_del(data, "image_digest");
     json_object_del(data, "kernel");
@@ -89,6 +91,8 @@ static void describe_event(struct story *story, const struct decided_event *deci
     add_named(&story->output, decided->subject);
     buf_add_string(&story->output, " ");
     add_named(&story->output, text);
+    if (id_size > 0)
+        buf_printf(&story->output, " ids %" PRId64 "+%" PRId64, id_base, id_size);
     const char *actor = json_string_value(json_object_get(document, "actor"));
     buf_printf(&story->output, " by %s", actor);
     if (decided->outcome != OUTCOME_NONE)
@@ -394,6 +398,7 @@ static void begin(struct story *story, const char *boot_id)
     uint8_t seed[DECIDE_SEED_SIZE] = {1};
     struct core_identity identity = {.boot_id = boot_id, .kernel = "k", .version = "v", .pid = 7};
     assert_int_equal(core_init(&story->core, "n1", seed), 0);
+    story->core.id_pool = (struct id_pool){.base = 1000000, .size = 3 * ID_RANGE_SIZE - 1}; /* two ranges */
     for (size_t i = 0; i < story->n_log; i++) {
         struct event event;
         assert_int_equal(event_decode(&event, story->log[i].bytes, story->log[i].size, NULL), 0);

@@ -203,7 +203,7 @@ static void a_privileged_container_is_not_confined(void **state)
 static void limits_devices_and_kernel_parameters(void **state)
 {
     struct fixture *f = *state;
-    struct oci_device device = {"/dev/x", 'c', 10, 229, 0600, 1, 2, "rw"};
+    struct oci_device device = {"/dev/h", "/dev/x", 'c', 10, 229, 0600, 1, 2, "rw"};
     struct string_pair sysctl = {"net.ipv4.ip_forward", "1"};
     strings_of(&f->spec.ulimits, LIST("nofile=5:-1", "core=0:0"));
     f->spec.sysctls = (struct string_map){&sysctl, 1};
@@ -251,6 +251,49 @@ static void namespaces_of_others(void **state)
     assert_string_equal(join.path, "/proc/77/ns/net");
     assert_true(plan_next_namespace(&f->plan, &cursor, &join) && join.flag == CLONE_NEWPID);
     assert_false(plan_next_namespace(&f->plan, &cursor, &join));
+}
+
+/* Volumes are shared by the containers' ids, and what is bound keeps the host's; devices are mounted. */
+static void a_user_namespace(void **state)
+{
+    struct fixture *f = *state;
+    struct oci_device device = {"/dev/h", "/dev/x", 'c', 10, 229, 0600, 1, 2, "rw"};
+    struct container_mount mounts[] = {
+        {.type = "bind", .source = "/src", .target = "/mnt/a"},
+        {.type = "volume", .source = "data", .target = "/mnt/b", .size = SCHEMA_ABSENT},
+    };
+    struct plan_step step;
+    size_t found = 0;
+    f->spec.userns = "auto";
+    f->spec.id_base = 1000000;
+    f->spec.id_size = 65536;
+    f->spec.mounts = (struct objects){mounts, 2};
+    f->devices = &device;
+    assert_int_equal(make_config(f), 0);
+    assert_int_equal(make_plan(f), 0);
+    assert_true((f->plan.header.clone_flags & CLONE_NEWUSER) != 0);
+    assert_true((f->plan.header.flags & PLAN_USER_NAMESPACE) != 0 &&
+                (f->plan.header.flags & PLAN_EARLY_SOURCES) != 0);
+    assert_string_equal(f->plan.uid_map, "0 1000000 65536\n");
+    assert_string_equal(f->plan.gid_map, "0 1000000 65536\n");
+    for (size_t cursor = 0; plan_next_step(&f->plan, &cursor, &step);) {
+        if (step.op == PLAN_OP_OVERLAY_ROOT) {
+            assert_string_equal(step.a, "l");
+        } else if (strcmp(step.path, "/mnt/a") == 0) {
+            assert_string_equal(step.b, "");
+            found++;
+        } else if (strcmp(step.path, "/mnt/b") == 0) {
+            assert_string_equal(step.b, f->plan.uid_map);
+            assert_string_equal(step.c, f->plan.gid_map);
+            found++;
+        } else if (strcmp(step.path, "/dev/x") == 0) {
+            assert_int_equal(step.op, PLAN_OP_BIND);
+            assert_string_equal(step.a, "/dev/h");
+            found++;
+        }
+    }
+    assert_int_equal(found, 3);
+    assert_string_equal(f->limits.devices[0].rule, "c 10:229 rw");
 }
 
 /* The steps that mount below /mnt, by path. */
@@ -384,6 +427,7 @@ int main(void)
         TEST(a_privileged_container_is_not_confined),
         TEST(limits_devices_and_kernel_parameters),
         TEST(namespaces_of_others),
+        TEST(a_user_namespace),
         TEST(mounts_of_ones_own),
         TEST(filters_of_ones_own),
         TEST(no_quota_below_the_kernels_least),

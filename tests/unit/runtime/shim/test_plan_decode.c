@@ -117,6 +117,18 @@ static void names_what_is_wrong(void **state)
     plan_add(&bytes, (enum plan_entry_type)99, "", 0);
     finish(&bytes);
     expect_refused(&bytes, "an entry is of an unknown type");
+    buf_reset(&bytes);
+    add_all(&bytes);
+    plan_add_string(&bytes, PLAN_UID_MAP, "0 100000 65536\n");
+    plan_add_string(&bytes, PLAN_GID_MAP, "0 100000 65536\n");
+    finish(&bytes);
+    expect_refused(&bytes, "a user namespace and its maps must come together");
+    header = (struct plan_header *)(void *)bytes.data;
+    header->flags = PLAN_USER_NAMESPACE;
+    struct plan plan;
+    assert_null(plan_decode(&plan, bytes.data, bytes.size));
+    assert_string_equal(plan.uid_map, "0 100000 65536\n");
+    plan_release(&plan);
 }
 
 /* Whatever the bytes, the decoder stays within them: each copy is of the exact size, so that the sanitizer
