@@ -130,6 +130,23 @@ const char *check_add_host(const char *text)
     return NULL;
 }
 
+/* From the root, with or without '/' at its beginning. What is allowed leaves nothing to be escaped. */
+const char *check_cgroup_parent(const char *text)
+{
+    static const char why_not[] = "must be a path below the root of the cgroups such as /system/web, 120 "
+                                  "characters at most, without '.' and '..'";
+    const char *at = text + (text[0] == '/');
+    if (strlen(at) > 120)
+        return why_not;
+    for (size_t size;; at += size + 1) {
+        size = strcspn(at, "/");
+        if (!is_word(at, size, "._-@:") || strspn(at, ".") >= size)
+            return why_not;
+        if (at[size] == '\0')
+            return NULL;
+    }
+}
+
 const char *check_userns(const char *text)
 {
     bool ok = strcmp(text, "auto") == 0 || strcmp(text, "host") == 0;

@@ -197,6 +197,7 @@ const char *check_restart_policy(const char *text);
 const char *check_network(const char *text);
 const char *check_sharing(const char *text);
 const char *check_userns(const char *text);
+const char *check_cgroup_parent(const char *text);
 const char *check_signal(const char *text);
 const char *check_exit_reason(const char *text);
 const char *check_health(const char *text);

@@ -162,7 +162,7 @@ int host_adjust(struct host *host, const char *container_id, int64_t incarnation
                 const struct container_spec *before, host_done_cb cb, void *data, struct err *err);
 
 /* Lets a container that was paused go on, at once; nothing otherwise. */
-void host_thaw(struct host *host, const char *container_id);
+void host_thaw(const struct host *host, const char *container_id);
 
 /* An exit that host_observe showed is on its way to the log. It is kept, as every exit is that on_exit tells:
  * whatever is asked for meanwhile, its evidence stays on disk until host_forget_exit. */
@@ -202,6 +202,10 @@ struct host_observation {
     struct host_exit exit;
     char what[256]; /* for people: "shim 123 and process 124 running", "cgroup memory:/wharf/ID" */
 };
+
+/* The log knows a container whose cgroup is below another parent than the host's: what is there of one that
+ * the state directory does not know is killed and removed. Before host_observe. Blocking. */
+void host_clear_stray_cgroup(struct host *host, const char *container_id, const char *cgroup_parent);
 
 /* Looks at what is there and adopts what runs. Call once, after host_open and before anything else. The array
  * is the caller's to free. Blocking. */

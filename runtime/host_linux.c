@@ -59,6 +59,9 @@ static void free_host(struct host *host)
         free(container);
     }
     cgroup_layout_close(&host->cgroups);
+    uv_mutex_destroy(&host->parents_lock);
+    if (host->parents_fd >= 0)
+        close(host->parents_fd);
     buf_release(&host->seccomp);
     if (host->shim_fd >= 0)
         close(host->shim_fd);
@@ -194,11 +197,13 @@ static int prepare(struct host *host, const struct host_options *options, struct
         open_directory(options->state_dir, "containers", 0711, &host->containers_fd, err) < 0 ||
         open_directory(options->state_dir, "images", 0700, &host->images_fd, err) < 0 ||
         open_directory(options->state_dir, "volumes", 0700, &host->volumes_fd, err) < 0 ||
+        open_directory(options->state_dir, "cgroup-parents", 0700, &host->parents_fd, err) < 0 ||
         find_volumes_dir(host, err) < 0 || open_directory(options->run_dir, ".", 0711, &run_fd, err) < 0 ||
         read_boot_id(host->boot_id, err) < 0 ||
         cgroup_layout_open(&host->cgroups, options->cgroup_parent, err) < 0)
         return -1;
     clear_trash(host);
+    host_cgroup_clear_parents(host);
     clear_store(host->images_fd);
     clear_store(host->volumes_fd);
     read_capabilities(host);
@@ -233,6 +238,11 @@ int host_open(struct host **ret, uv_loop_t *loop, const struct host_options *opt
     host->containers_fd = -1;
     host->images_fd = -1;
     host->volumes_fd = -1;
+    host->parents_fd = -1;
+    if (uv_mutex_init(&host->parents_lock) < 0) {
+        free(host);
+        return err_nomem(err, "opening the host");
+    }
     host->look_only = options->look_only;
     if ((host->look_only ? prepare_to_look(host, options, err) : prepare(host, options, err)) < 0) {
         free_host(host);
@@ -398,7 +408,7 @@ void host_kill_container(const struct host *host, const char *id)
     auto_fd int pid_fd = host_open_process(record.pid, record.pid_start);
     if (pid_fd >= 0)
         pidfd_send_signal(pid_fd, SIGKILL, NULL, 0);
-    cgroup_thaw(&host->cgroups, id);
+    host_thaw(host, id);
     if (shim_fd < 0)
         return;
     struct pollfd wait = {.fd = shim_fd, .events = POLLIN};
@@ -450,7 +460,7 @@ static void run_remove(struct host_op *op)
     const char *id = op->container->id;
     host_kill_container(op->host, id);
     FAULT_POINT(REMOVE_KILLED);
-    if (cgroup_destroy(&op->host->cgroups, id, &remove->err) < 0)
+    if (host_cgroup_destroy(op->host, id, &remove->err) < 0)
         return;
     FAULT_POINT(REMOVE_CGROUP_GONE);
     remove->moved = renameat(op->host->containers_fd, id, op->host->containers_fd, remove->trash->name) == 0;

@@ -11,6 +11,7 @@
  * - host_linux_exit.c: watching shims by pidfd, reading records, telling of exits
  * - host_linux_observe.c: what a former runtime left
  * - host_linux_image.c: the image store
+ * - host_linux_cgroups.c: where a container's cgroup is
  * - host_linux_devices.c: the node's devices that a container asks for
  * - host_linux_mounts.c: what has to be there before a container mounts
  * - host_linux_share.c: containers whose namespaces are shared
@@ -90,6 +91,8 @@ struct host {
     char *volumes_dir; /* absolute */
     char boot_id[RECORD_BOOT_ID_SIZE];
     struct cgroup_layout cgroups;
+    int parents_fd; /* marks of the cgroup parents that were made for containers (host_linux_cgroups.c) */
+    uv_mutex_t parents_lock;
     struct buf seccomp;
     uint64_t capabilities; /* our own, which are all that can be given; a bit each */
     /* The loop thread's: */
@@ -152,6 +155,30 @@ void host_exit_from_record(struct host_exit *ret, const struct host_container *c
 /* An end that nobody recorded. */
 void host_exit_unseen(struct host_exit *ret, const struct host_container *container, int64_t incarnation,
                       const char *reason);
+
+/* host_linux_cgroups.c */
+
+/* A container's cgroup. Not to be moved while it is open. */
+struct host_cgroup {
+    const struct cgroup_layout *layout; /* the host's, or: */
+    struct cgroup_layout other;         /* below a parent that its spec names */
+    char name[CONTAINER_ID_SIZE + 8];
+};
+
+/* As its directory says; without one it is below the host's own parent. For any thread. */
+void host_cgroup_open(const struct host *host, const char *id, struct host_cgroup *ret);
+/* For a start: makes the parent that the spec names, which the directory has to tell of before
+ * (host_cgroup_note). To be closed whatever the answer. For pool threads. */
+int host_cgroup_make(struct host *host, const char *id, const struct container_spec *spec,
+                     struct host_cgroup *ret, struct err *err);
+void host_cgroup_close(struct host_cgroup *cgroup);
+/* Notes in the container's directory where its cgroup is going to be. */
+int host_cgroup_note(int dir_fd, const struct container_spec *spec, struct err *err);
+/* Kills what is left in it and removes it, and parents that were made for containers once they are empty. For
+ * pool threads. */
+int host_cgroup_destroy(struct host *host, const char *id, struct err *err);
+/* Removes what parents a former runtime left empty. */
+void host_cgroup_clear_parents(struct host *host);
 
 /* host_linux_devices.c */
 

@@ -31,10 +31,8 @@ static int read_limits(const struct container_spec *spec, struct cgroup_limits *
     return section == NULL ? err_nomem(err, "changing limits") : oci_plan_limits(section, ret, err);
 }
 
-static int adjust_cgroup(struct adjust_op *adjust)
+static int adjust_cgroup(struct adjust_op *adjust, const struct cgroup_layout *layout, const char *name)
 {
-    const struct cgroup_layout *layout = &adjust->op.host->cgroups;
-    const char *name = adjust->op.container->id;
     switch (adjust->adjustment) {
     case HOST_PAUSE:
         return cgroup_freeze(layout, name, true, &adjust->err);
@@ -52,8 +50,12 @@ static int adjust_cgroup(struct adjust_op *adjust)
 static void run_adjust(struct host_op *op)
 {
     struct adjust_op *adjust = (struct adjust_op *)op;
-    if (adjust->runs)
-        adjust_cgroup(adjust);
+    struct host_cgroup cgroup;
+    if (!adjust->runs)
+        return;
+    host_cgroup_open(op->host, op->container->id, &cgroup);
+    adjust_cgroup(adjust, cgroup.layout, cgroup.name);
+    host_cgroup_close(&cgroup);
 }
 
 static void free_adjust(struct adjust_op *adjust)
@@ -103,7 +105,10 @@ int host_adjust(struct host *host, const char *container_id, int64_t incarnation
     return 0;
 }
 
-void host_thaw(struct host *host, const char *container_id)
+void host_thaw(const struct host *host, const char *container_id)
 {
-    cgroup_thaw(&host->cgroups, container_id);
+    struct host_cgroup cgroup;
+    host_cgroup_open(host, container_id, &cgroup);
+    cgroup_thaw(cgroup.layout, cgroup.name);
+    host_cgroup_close(&cgroup);
 }

@@ -94,15 +94,16 @@ static int make_plan(struct launch_op *launch, struct buf *ret)
     json_auto_t *process = config != NULL ? make_process(launch, container_fd, config) : NULL;
     if (process == NULL)
         return -1;
+    host_cgroup_open(host, launch->result.container_id, &launch->cgroup);
     const struct oci_process_input input = {
         .config = config,
         .process = process,
-        .n_cgroup_fds = (uint32_t)host->cgroups.n,
+        .n_cgroup_fds = (uint32_t)launch->cgroup.layout->n,
         .flags = launch->exec.interactive ? PLAN_INPUT : 0,
         .seccomp = &host->seccomp,
         .unconfined = launch->exec.privileged,
         .boot_id = host->boot_id,
-        .layout = &host->cgroups,
+        .layout = launch->cgroup.layout,
         .incarnation = launch->incarnation,
         .log_max_bytes = LAUNCH_LOG_MAX_BYTES,
         .log_files = LAUNCH_LOG_FILES,
@@ -119,10 +120,10 @@ static void close_all(const int *fds, int n)
 /* The container's cgroups, and its first process. Returns how many, or -1. */
 static int open_place(struct launch_op *launch, int ret[CGROUP_MAX_HIERARCHIES + 1])
 {
-    const struct cgroup_layout *cgroups = &launch->op.host->cgroups;
+    const struct cgroup_layout *cgroups = launch->cgroup.layout;
     int n = 0;
     for (size_t i = 0; i < cgroups->n; i++) {
-        int fd = openat(cgroups->hierarchies[i].parent_fd, launch->result.container_id,
+        int fd = openat(cgroups->hierarchies[i].parent_fd, launch->cgroup.name,
                         O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0) {
             err_sys(&launch->err, errno, "cannot open the cgroup of container '%.12s'",

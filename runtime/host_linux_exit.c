@@ -128,8 +128,7 @@ void host_exit_unseen(struct host_exit *ret, const struct host_container *contai
 static void run_cleanup(struct host_op *op)
 {
     FAULT_POINT(CLEANUP_BEGUN);
-    cgroup_destroy(&op->host->cgroups, op->container->id,
-                   NULL); /* host_remove and the next start try again */
+    host_cgroup_destroy(op->host, op->container->id, NULL); /* host_remove and the next start try again */
 }
 
 static void done_cleanup(struct host_op *op)

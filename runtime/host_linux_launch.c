@@ -38,7 +38,7 @@ static int clear_directory(struct launch_op *launch)
 {
     const char *id = launch->op.container->id;
     host_kill_container(launch->op.host, id);
-    if (cgroup_destroy(&launch->op.host->cgroups, id, &launch->err) < 0)
+    if (host_cgroup_destroy(launch->op.host, id, &launch->err) < 0)
         return -1;
     unlinkat(launch->dir_fd, "shim", 0);
     unlinkat(launch->dir_fd, "exit", 0);
@@ -80,6 +80,8 @@ static int make_directory(struct launch_op *launch)
     if (!fresh && clear_directory(launch) < 0)
         return -1;
     FAULT_POINT(LAUNCH_DIRECTORY_MADE);
+    if (host_cgroup_note(launch->dir_fd, &launch->spec, &launch->err) < 0)
+        return -1;
     return launch_write_intent(launch);
 }
 
@@ -218,7 +220,8 @@ static json_t *make_config(struct launch_op *launch, int image_fd)
         .spec = &launch->spec,
         .image = &launch->image,
         .user = &user,
-        .cgroup_parent = host->cgroups.parent,
+        .cgroup_parent = launch->cgroup.layout->parent,
+        .cgroup_name = launch->cgroup.name,
         .overlay_options = overlay,
         .cgroup2 = host->cgroups.v2,
         .volumes_dir = host->volumes_dir,
@@ -235,10 +238,10 @@ static json_t *make_config(struct launch_op *launch, int image_fd)
 
 static int start_shim(struct launch_op *launch, struct shim_fds *fds, const struct buf *plan)
 {
-    const struct host *host = launch->op.host;
+    const struct cgroup_layout *cgroups = launch->cgroup.layout;
     int more[CGROUP_MAX_HIERARCHIES + SHARED_NAMESPACES], n = 0;
-    for (size_t i = 0; i < host->cgroups.n; i++)
-        more[n++] = host->cgroups.hierarchies[i].parent_fd;
+    for (size_t i = 0; i < cgroups->n; i++)
+        more[n++] = cgroups->hierarchies[i].parent_fd;
     for (int i = 0; i < SHARED_NAMESPACES; i++)
         if (launch->shared.fds[i] >= 0)
             more[n++] = launch->shared.fds[i];
@@ -259,14 +262,13 @@ static int write_config(struct launch_op *launch, const json_t *config)
 static int prepare_beside_shim(struct launch_op *launch, int image_fd, int go_fd, const json_t *config,
                                const struct cgroup_limits *limits)
 {
-    const struct host *host = launch->op.host;
+    const struct host_cgroup *cgroup = &launch->cgroup;
     if (make_layers(launch, image_fd) < 0)
         return -1;
     if (write(go_fd, "l", 1) != 1)
         return err_sys(&launch->err, errno, "cannot let the container mount its root");
     FAULT_POINT(LAUNCH_LAYERS_MADE);
-    if (!host->cgroups.v2 &&
-        cgroup_create(&host->cgroups, launch->op.container->id, limits, &launch->err) < 0)
+    if (!cgroup->layout->v2 && cgroup_create(cgroup->layout, cgroup->name, limits, &launch->err) < 0)
         return -1;
     FAULT_POINT(LAUNCH_CGROUP_MADE);
     if (write_config(launch, config) < 0)
@@ -280,11 +282,10 @@ static int prepare_beside_shim(struct launch_op *launch, int image_fd, int go_fd
 static int launch_shim(struct launch_op *launch, int image_fd, const json_t *config, const struct buf *plan,
                        const struct cgroup_limits *limits)
 {
-    const struct host *host = launch->op.host;
+    const struct host_cgroup *cgroup = &launch->cgroup;
     struct shim_fds fds = SHIM_FDS_INIT;
     /* With v2 the process is cloned into its cgroup, which has to be there. */
-    int result =
-        host->cgroups.v2 ? cgroup_create(&host->cgroups, launch->op.container->id, limits, &launch->err) : 0;
+    int result = cgroup->layout->v2 ? cgroup_create(cgroup->layout, cgroup->name, limits, &launch->err) : 0;
     if (result == 0)
         result = start_shim(launch, &fds, plan);
     FAULT_POINT(LAUNCH_SHIM_FORKED);
@@ -307,7 +308,8 @@ static int prepare_and_launch(struct launch_op *launch)
         return err_set(&launch->err, ERR_NOT_FOUND, "%s", launch->shared.err.message);
     }
     auto_fd int image_fd = launch_open_image(launch);
-    if (image_fd < 0)
+    if (image_fd < 0 ||
+        host_cgroup_make(host, launch->op.container->id, &launch->spec, &launch->cgroup, &launch->err) < 0)
         return -1;
     json_auto_t *config = make_config(launch, image_fd);
     if (config == NULL)
@@ -316,8 +318,8 @@ static int prepare_and_launch(struct launch_op *launch)
         .config = config,
         .incarnation = launch->incarnation,
         .boot_id = host->boot_id,
-        .cgroup_name = launch->op.container->id,
-        .layout = &host->cgroups,
+        .cgroup_name = launch->cgroup.name,
+        .layout = launch->cgroup.layout,
         .seccomp = &host->seccomp,
         .flags = launch->spec.interactive ? PLAN_INPUT : 0,
         .log_max_bytes = LAUNCH_LOG_MAX_BYTES,

@@ -31,7 +31,8 @@ struct launch_op {
     struct shim_record record;
     struct host_exit exit;
     struct host_shared shared;
-    int target_fd; /* of an exec: pidfd of the container's first process */
+    struct host_cgroup cgroup; /* the container's; open once it is needed */
+    int target_fd;             /* of an exec: pidfd of the container's first process */
     int dir_fd;
     int status_fd;
     int shim_fd; /* pidfd; -1 before the shim exists */

@@ -76,6 +76,15 @@ static struct intent read_intent(const struct host *host, int dir_fd)
     return intent;
 }
 
+static bool is_paused(const struct host *host, const char *container_id)
+{
+    struct host_cgroup cgroup;
+    host_cgroup_open(host, container_id, &cgroup);
+    bool paused = cgroup_is_frozen(cgroup.layout, cgroup.name);
+    host_cgroup_close(&cgroup);
+    return paused;
+}
+
 static int adopt(struct host *host, struct host_observation *item, struct host_container *container,
                  const struct shim_record *record, int shim_fd, struct err *err)
 {
@@ -88,7 +97,7 @@ static int adopt(struct host *host, struct host_observation *item, struct host_c
     }
     container->record = *record;
     if (container->exec_of[0] == '\0')
-        item->paused = cgroup_is_frozen(&host->cgroups, item->container_id) ? 1 : 0;
+        item->paused = is_paused(host, item->container_id) ? 1 : 0;
     return host_watch_begin(host, container, shim_fd, false, err);
 }
 
@@ -190,6 +199,36 @@ static int classify(struct host *host, struct host_observation *item, int dir_fd
     return classify_records(host, item, container, dir_fd, err);
 }
 
+/* What was interrupted does not run on. */
+static int clear_cgroup(struct observations *all, struct host_observation *item,
+                        const struct host_cgroup *cgroup)
+{
+    char where[512];
+    size_t used = strlen(item->what);
+    if (cgroup_exists(cgroup->layout, cgroup->name, where, sizeof(where)))
+        snprintf(item->what + used, sizeof(item->what) - used, "%scgroup %s", used > 0 ? ", " : "", where);
+    struct host_container *container = host_container_get(all->host, item->container_id);
+    if (container == NULL)
+        return -1;
+    if (container->queue == NULL)
+        host_cleanup_begin(all->host, container);
+    return 0;
+}
+
+/* The list of cgroups shows those below the host's own parent only. */
+static int look_below_other_parents(struct observations *all, struct host_observation *item)
+{
+    struct host_cgroup cgroup;
+    int result = 0;
+    if (all->host->look_only || item->found != HOST_INTERRUPTED)
+        return 0;
+    host_cgroup_open(all->host, item->container_id, &cgroup);
+    if (cgroup.layout == &cgroup.other && cgroup_exists(cgroup.layout, cgroup.name, NULL, 0))
+        result = clear_cgroup(all, item, &cgroup);
+    host_cgroup_close(&cgroup);
+    return result;
+}
+
 static int observe_directories(struct observations *all, struct err *err)
 {
     if (all->host->containers_fd < 0)
@@ -208,6 +247,8 @@ static int observe_directories(struct observations *all, struct err *err)
         auto_fd int dir_fd = host_container_dir(all->host, entry->d_name, err);
         if (dir_fd < 0 || classify(all->host, item, dir_fd, err) < 0)
             return -1;
+        if (look_below_other_parents(all, item) < 0)
+            return err_nomem(err, "observing containers");
     }
     return 0;
 }
@@ -222,18 +263,10 @@ static int see_cgroup(const char *name, void *data)
         item = add(all, name);
     if (item == NULL)
         return -1;
-    if (item->found == HOST_INTERRUPTED && strstr(item->what, "cgroup") == NULL) {
-        char where[512];
-        size_t used = strlen(item->what);
-        if (cgroup_exists(&all->host->cgroups, name, where, sizeof(where)))
-            snprintf(item->what + used, sizeof(item->what) - used, "%scgroup %s", used > 0 ? ", " : "",
-                     where);
-        struct host_container *container = host_container_get(all->host, name);
-        if (container == NULL)
-            return -1;
-        if (container->queue == NULL)
-            host_cleanup_begin(all->host, container); /* what was interrupted does not run on */
-    }
+    struct host_cgroup cgroup = {.layout = &all->host->cgroups};
+    snprintf(cgroup.name, sizeof(cgroup.name), "%s", name);
+    if (item->found == HOST_INTERRUPTED && strstr(item->what, "cgroup") == NULL)
+        return clear_cgroup(all, item, &cgroup);
     return 0;
 }
 

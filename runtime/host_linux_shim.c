@@ -213,6 +213,7 @@ int launch_start_shim(struct launch_op *launch, struct shim_fds *fds, const stru
 void launch_free(struct launch_op *launch)
 {
     host_share_close(&launch->shared);
+    host_cgroup_close(&launch->cgroup);
     if (launch->dir_fd >= 0)
         close(launch->dir_fd);
     if (launch->status_fd >= 0)
@@ -270,7 +271,7 @@ static void run_undo(struct host_op *op)
     if (launch_is_exec(launch))                                           /* the cgroup is its container's */
         fs_remove_tree(op->host->containers_fd, op->container->id, NULL); /* the next start tries again */
     else
-        cgroup_destroy(&op->host->cgroups, op->container->id, NULL);
+        host_cgroup_destroy(op->host, op->container->id, NULL);
 }
 
 static void done_undo(struct host_op *op)

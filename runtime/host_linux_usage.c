@@ -59,12 +59,32 @@ static void add_process(int64_t pid, struct usage *usage)
     usage->io_write_bytes += write_bytes > 0 ? write_bytes : 0;
 }
 
+static int read_pids(const struct host *host, const char *container_id, int64_t **ret, size_t *ret_n,
+                     struct err *err)
+{
+    struct host_cgroup cgroup;
+    host_cgroup_open(host, container_id, &cgroup);
+    int result = cgroup_processes(cgroup.layout, cgroup.name, ret, ret_n, err);
+    host_cgroup_close(&cgroup);
+    return result;
+}
+
+static int read_cgroup(const struct host *host, const char *container_id, struct cgroup_usage *ret,
+                       struct err *err)
+{
+    struct host_cgroup cgroup;
+    host_cgroup_open(host, container_id, &cgroup);
+    int result = cgroup_usage(cgroup.layout, cgroup.name, ret, err);
+    host_cgroup_close(&cgroup);
+    return result;
+}
+
 static int add_processes(const struct host *host, const char *container_id, struct usage *usage,
                          struct err *err)
 {
     auto_free int64_t *pids = NULL;
     size_t n = 0;
-    if (cgroup_processes(&host->cgroups, container_id, &pids, &n, err) < 0)
+    if (read_pids(host, container_id, &pids, &n, err) < 0)
         return -1;
     usage->cpu_ns = usage->io_read_bytes = usage->io_write_bytes = 0;
     for (size_t i = 0; i < n; i++)
@@ -76,7 +96,7 @@ int usage_read(const struct host *host, const char *container_id, int64_t pid, s
                struct err *err)
 {
     struct cgroup_usage cgroup;
-    if (cgroup_usage(&host->cgroups, container_id, &cgroup, err) < 0)
+    if (read_cgroup(host, container_id, &cgroup, err) < 0)
         return -1;
     struct usage usage = {.time_ns = clock_monotonic_ns(),
                           .memory_bytes = cgroup.memory_bytes,
@@ -146,7 +166,7 @@ int usage_processes(const struct host *host, const char *container_id, struct us
     auto_free int64_t *pids = NULL;
     size_t n = 0;
     struct timespec up;
-    if (cgroup_processes(&host->cgroups, container_id, &pids, &n, err) < 0)
+    if (read_pids(host, container_id, &pids, &n, err) < 0)
         return -1;
     struct usage_process *processes = calloc(n + 1, sizeof(*processes));
     if (processes == NULL)

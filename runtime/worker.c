@@ -185,12 +185,22 @@ static void recover_volumes(struct worker *worker, struct decision *decision)
     strings_release(&names);
 }
 
+/* The host finds what is below its own parent, and what its own directories tell of. */
+static void clear_stray_cgroups(struct worker *worker)
+{
+    const struct container *each = worker->core.state.containers;
+    for (; each != NULL; each = each->hh.next)
+        if (each->spec.cgroup_parent != NULL)
+            host_clear_stray_cgroup(worker->options.host, each->id, each->spec.cgroup_parent);
+}
+
 static void recover(struct worker *worker)
 {
     struct host_observation *observed = NULL;
     size_t n = 0;
     struct err err = ERR_INIT;
     FAULT_POINT(RUNTIME_BEGUN);
+    clear_stray_cgroups(worker);
     if (host_observe(worker->options.host, &observed, &n, &err) < 0) {
         worker_give_up(worker, &err);
         return;

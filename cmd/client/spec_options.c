@@ -56,6 +56,8 @@
          .offset = offsetof(struct spec_options, userns),                                                    \
          .help = "auto: root in it is nobody on the node; or host",                                          \
          .words = "auto host"},                                                                              \
+        ROW(0, "cgroup-parent", "PATH", OPTION_STRING, cgroup_parent,                                        \
+            "cgroup that its own is made in, from the root of the cgroups"),                                 \
         ROW(0, "entrypoint", "PATH", OPTION_STRING, entrypoint, "replace the image's entrypoint"),           \
         ROW(0, "stop-signal", "SIGNAL", OPTION_STRING, stop_signal, "signal that asks it to end"),           \
         ROW(0, "stop-timeout", "SECONDS", OPTION_STRING, stop_timeout, "seconds from there to SIGKILL"),     \
@@ -94,7 +96,6 @@
         ROW(0, "node", "NODE", OPTION_STRING, node, "node to place it on"),                                  \
         ROW('i', "interactive", NULL, OPTION_FLAG, interactive, "keep standard input open and hand it on"),  \
         ROW('t', "tty", NULL, OPTION_FLAG, tty, "give it a terminal"),                                       \
-        UNSUPPORTED(0, "cgroup-parent", "all are below the runtime's --cgroup-parent"),                      \
         UNSUPPORTED(0, "cpuset-cpus", "limit them with '--cpus'"),                                           \
         UNSUPPORTED(0, "dns", "there are no networks yet; '--network host' has the host's names"),           \
         UNSUPPORTED('p', "publish", "there are no ports yet; '--network host' shares the host's"),           \
@@ -365,6 +366,7 @@ int spec_make(const struct spec_options *options, int argc, char **argv, bool at
         set_sharing(spec, "ipc", options->ipc, err) < 0 || set_sharing(spec, "pid", options->pid, err) < 0 ||
         set_sharing(spec, "uts", options->uts, err) < 0 || set_userns(spec, options->userns, err) < 0 ||
         set_text(spec, "stop_signal", options->stop_signal, err) < 0 ||
+        set_text(spec, "cgroup_parent", options->cgroup_parent, err) < 0 ||
         set_true(spec, "read_only", options->read_only, err) < 0 ||
         set_true(spec, "auto_remove", options->rm, err) < 0 || set_true(spec, "attach", attach, err) < 0 ||
         spec_set_streams(spec, options->interactive, options->tty, err) < 0 ||

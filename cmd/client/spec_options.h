@@ -36,6 +36,7 @@ struct spec_options {
     const char *pid;
     const char *uts;
     const char *userns;
+    const char *cgroup_parent;
     const char *entrypoint;
     const char *stop_signal;
     const char *stop_timeout;

@@ -67,8 +67,6 @@ static int open_parent(struct cgroup_hierarchy *hierarchy, const struct cgroup_l
     snprintf(path, sizeof(path), "%s/%s", hierarchy->path, layout->parent);
     if (fs_mkdirs(AT_FDCWD, path, 0755, err) < 0)
         return err_wrap(err, "cannot use the cgroup hierarchy '%s'", hierarchy->path);
-    if (layout->v2)
-        enable_controllers(hierarchy->path, layout->parent, hierarchy->controllers);
     hierarchy->parent_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return hierarchy->parent_fd < 0 ? err_sys(err, errno, "cannot open '%s'", path) : 0;
 }
@@ -99,8 +97,29 @@ int cgroup_layout_open(struct cgroup_layout *ret, const char *parent, struct err
             return -1;
         }
     }
+    cgroup_layout_enable(&layout);
     *ret = layout;
     return 0;
+}
+
+void cgroup_layout_enable(const struct cgroup_layout *layout)
+{
+    for (size_t i = 0; i < layout->n && layout->v2; i++)
+        enable_controllers(layout->hierarchies[i].path, layout->parent, layout->hierarchies[i].controllers);
+}
+
+void cgroup_layout_below(const struct cgroup_layout *layout, const char *parent, struct cgroup_layout *ret)
+{
+    char path[512];
+    *ret = (struct cgroup_layout){.v2 = layout->v2};
+    snprintf(ret->parent, sizeof(ret->parent), "%s", parent);
+    for (size_t i = 0; i < layout->n; i++) {
+        struct cgroup_hierarchy *hierarchy = &ret->hierarchies[ret->n];
+        *hierarchy = layout->hierarchies[i];
+        snprintf(path, sizeof(path), "%s/%s", hierarchy->path, ret->parent);
+        hierarchy->parent_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        ret->n += hierarchy->parent_fd >= 0;
+    }
 }
 
 void cgroup_layout_remove_empty(const struct cgroup_layout *layout)

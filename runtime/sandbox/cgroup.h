@@ -77,6 +77,12 @@ bool cgroup_v2_mount(const char *mountinfo, char *ret, size_t size);
 int cgroup_layout_open(struct cgroup_layout *ret, const char *parent, struct err *err);
 void cgroup_layout_close(struct cgroup_layout *layout);
 
+/* The same hierarchies, those in which there is such a parent, with that one instead; to be closed. */
+void cgroup_layout_below(const struct cgroup_layout *layout, const char *parent, struct cgroup_layout *ret);
+
+/* On v2, enables the controllers of the parents for what is in them. */
+void cgroup_layout_enable(const struct cgroup_layout *layout);
+
 /* Removes the parents, but for those that still have a cgroup. */
 void cgroup_layout_remove_empty(const struct cgroup_layout *layout);
 

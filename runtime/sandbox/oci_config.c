@@ -308,7 +308,7 @@ static json_t *linux_section(const struct oci_config_input *input)
     const char *propagation = oci_mounts_propagation(input->spec);
     char cgroup[256];
     const struct container_spec *spec = input->spec;
-    snprintf(cgroup, sizeof(cgroup), "/%s/%s", input->cgroup_parent, input->container_id);
+    snprintf(cgroup, sizeof(cgroup), "/%s/%s", input->cgroup_parent, input->cgroup_name);
     return json_pack("{s:o, s:o*, s:o*, s:o, s:s, s:o, s:o, s:o, s:o, s:s*}", "namespaces", namespaces(input),
                      "uidMappings", id_mappings(spec), "gidMappings", id_mappings(spec), "resources",
                      oci_config_resources(spec, input->devices, input->n_devices), "cgroupsPath", cgroup,

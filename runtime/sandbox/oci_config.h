@@ -29,6 +29,7 @@ struct oci_config_input {
     const struct image *image;
     const struct user *user;
     const char *cgroup_parent;
+    const char *cgroup_name;
     const char *overlay_options;
     bool cgroup2;
     const char *volumes_dir;                /* absolute; has a directory for each volume of the spec */

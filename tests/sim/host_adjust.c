@@ -79,9 +79,17 @@ int host_adjust(struct host *host, const char *container_id, int64_t incarnation
     return 0;
 }
 
-void host_thaw(struct host *host, const char *container_id)
+void host_thaw(const struct host *host, const char *container_id)
 {
     struct shim *shim = shim_of(host->machine, container_id);
     if (process_point(host->process) && shim != NULL)
         shim_thaw(shim);
+}
+
+/* Shims here are found wherever they are. */
+void host_clear_stray_cgroup(struct host *host, const char *container_id, const char *cgroup_parent)
+{
+    (void)host;
+    (void)container_id;
+    (void)cgroup_parent;
 }

@@ -33,6 +33,8 @@ static void words_and_numbers(void **state)
            "container:", "container:a b", "none");
     EXPECT(check_network, "none", "host", "container:web", NULL, "", "bridge", "container:");
     EXPECT(check_userns, "auto", "host", NULL, "", "private", "container:web", "auto:size=5", "keep-id");
+    EXPECT(check_cgroup_parent, "a", "/a", "/a/b.slice/c@1:x", "user.slice", NULL, "", "/", "..", "a/..",
+           "/../a", "a//b", "a/", ".", "a/./b", "a b", "a%b", "a/.../b", "/a\nb");
     EXPECT(check_group, "0", "audio", "a.b-c_d", NULL, "", "-x", "a b", "a:b");
     EXPECT(check_capability, "ALL", "CAP_CHOWN", "CAP_BPF", NULL, "", "CHOWN", "all", "CAP_X", "cap_chown");
     EXPECT(check_ulimit, "nofile=1:2", "core=-1:-1", "nice=0:-1", "cpu=9223372036854775807:-1", NULL, "",

@@ -72,6 +72,7 @@ static void rights(void **state)
     expect("--security-opt no-new-privileges:true", "{\"new_privileges\":false}");
     expect("--userns auto", "{\"userns\":\"auto\"}");
     expect("--userns host", "{\"userns\":\"host\"}");
+    expect("--cgroup-parent /a/b", "{\"cgroup_parent\":\"/a/b\"}");
     refuse("--userns keep-id", "--userns 'keep-id' must be auto or host");
     refuse("--cap-add nothing", "'nothing' is no capability");
     refuse("--security-opt apparmor=x", "'apparmor=x' is not supported");

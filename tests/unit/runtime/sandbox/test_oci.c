@@ -66,6 +66,7 @@ static int make_config(struct fixture *f)
         .image = &f->image,
         .user = &f->user,
         .cgroup_parent = "wharf",
+        .cgroup_name = ID,
         .overlay_options = "lowerdir=l,upperdir=u,workdir=w",
         .shared_pids = {77, 77, 77, 77},
         .volumes_dir = "/state/volumes",
