@@ -41,12 +41,15 @@ void execs_release(struct node_state *state, const struct container *container)
         exec_drop(state, exec);
 }
 
+/* One that is known keeps its start, and the end of one that is not known, since the record of its start is
+ * damaged, is the end of nothing. Both are legal all the same, for the read model, which knows no execs,
+ * counts them as events of the container. */
 enum apply_result apply_exec_started(struct node_state *state, struct container *container,
                                      const struct event *event)
 {
     const struct container_exec_started_event *data = &event->data.container_exec_started;
     if (node_state_exec(state, data->exec) != NULL)
-        return APPLY_ILLEGAL;
+        return APPLY_DONE;
     struct exec *exec = calloc(1, sizeof(*exec));
     if (exec == NULL)
         return APPLY_NOMEM;
@@ -67,9 +70,9 @@ enum apply_result apply_exec_exited(struct node_state *state, struct container *
                                     const struct event *event)
 {
     struct exec *exec = node_state_exec(state, event->data.container_exec_exited.exec);
-    if (exec == NULL || strcmp(exec->container_id, container->id) != 0)
-        return APPLY_ILLEGAL;
-    exec_drop(state, exec);
-    container->n_execs--;
+    if (exec != NULL && strcmp(exec->container_id, container->id) == 0) {
+        exec_drop(state, exec);
+        container->n_execs--;
+    }
     return APPLY_DONE;
 }

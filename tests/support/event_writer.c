@@ -258,8 +258,8 @@ static enum event_type choose(struct event_writer *writer, const struct written_
     for (;;) {
         enum event_type type = (enum event_type)(next_random(writer) % EVENT_TYPES);
         enum container_state next;
-        bool runs_exec = container->exec[0] != '\0';
-        if ((type == EVENT_CONTAINER_EXEC_STARTED && runs_exec) ||
+        bool runs_exec = container->exec[0] != '\0', was_started = container->incarnation > 0;
+        if ((type == EVENT_CONTAINER_EXEC_STARTED && (runs_exec || !was_started)) ||
             (type == EVENT_CONTAINER_EXEC_EXITED && !runs_exec))
             continue;
         if (container_state_next(container->state, type, &next))

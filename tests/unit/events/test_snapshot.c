@@ -86,6 +86,19 @@ static void add_volume(struct node_state *state)
     assert_int_equal(node_state_add_volume_take(state, volume), 0);
 }
 
+static void add_exec(struct node_state *state)
+{
+    struct exec *exec = calloc(1, sizeof(*exec));
+    assert_non_null(exec);
+    memset(exec->id, 'e', sizeof(exec->id) - 1);
+    memcpy(exec->container_id, state->containers->id, sizeof(exec->container_id));
+    memcpy(exec->started_event_id, state->containers->last_event_id, sizeof(exec->started_event_id));
+    memcpy(exec->correlationid, state->containers->correlationid, sizeof(exec->correlationid));
+    exec->incarnation = 3;
+    exec->interactive = true;
+    assert_int_equal(node_state_add_exec_take(state, exec), 0);
+}
+
 static void make_state(struct node_state *ret, struct event_writer *writer, uint64_t seed, int n_events)
 {
     event_writer_init(writer, "n1", seed, 20);
@@ -93,6 +106,7 @@ static void make_state(struct node_state *ret, struct event_writer *writer, uint
     fold(writer, ret, NULL, n_events);
     answer(ret, n_events * 3);
     add_volume(ret);
+    add_exec(ret);
     ret->events_fenced = 3;
     ret->events_illegal = 2;
 }
@@ -143,8 +157,8 @@ static void the_version_stands_for_format_and_fold(void **unused)
     make_state(&state, &writer, 99, 500);
     auto_buf struct buf text = encode(&state);
     sha256_hex(digest, text.data, text.size);
-    assert_int_equal(SNAPSHOT_VERSION, 5);
-    assert_string_equal(digest, "67db0d240781ffeb86bf2b48c9aaa7b42c779e7780e26950d3f886f0cbe46354");
+    assert_int_equal(SNAPSHOT_VERSION, 6);
+    assert_string_equal(digest, "0ff8700d24a77604bc9af3c2286053108e0b7fb9295a324e825a933a72d480ef");
     node_state_release(&state);
     event_writer_release(&writer);
 }
@@ -204,8 +218,8 @@ static void members_are_checked_one_by_one(void **unused)
         enum err_code code;
         const char *why;
     } edits[] = {
-        {"\"version\":5", "\"version\":6", ERR_PROTOCOL,
-         "is of format version 6, and this wharf reads version 5"},
+        {"\"version\":6", "\"version\":7", ERR_PROTOCOL,
+         "is of format version 7, and this wharf reads version 6"},
         {"wharf.snapshot", "wharf.else", ERR_CORRUPT, "does not begin as one"},
         {"\"epoch\":1", "\"epoch\":2", ERR_CORRUPT, "in line 2: the event is not the newest"},
         {"\"epoch\":1,", "\"epoch\":\"1\",", ERR_CORRUPT, "in line 1: '/epoch' must be an integer"},
@@ -218,9 +232,14 @@ static void members_are_checked_one_by_one(void **unused)
         {"\"volumes\":1", "\"volumes\":0", ERR_CORRUPT, "not an array of answers"},
         {"\"name\":\"data\"", "\"name\":\"../\"", ERR_CORRUPT, "'/name' must be"},
         {"\"containers\":", "\"containers\":9", ERR_CORRUPT,
-         "'/reference' is not known in the snapshot's container"},
+         "'/container' is not known in the snapshot's container"},
         {"\"state\":\"", "\"state\":\"x", ERR_CORRUPT, "'/state' must be a container's state"},
         {"\"restart\":\"always\"", "\"restart\":\"ever\"", ERR_CORRUPT, "'/spec/restart' must be"},
+        {"\"execs\":1", "\"execs\":0", ERR_CORRUPT, "is not known in the snapshot's image"},
+        {"\"execs\":1", "\"execs\":2", ERR_CORRUPT, "is not known in the snapshot's exec"},
+        {"\"id\":\"ee", "\"id\":\"EE", ERR_CORRUPT, "'/id' must be 64 hex digits"},
+        {"\"container\":\"", "\"container\":\"x", ERR_CORRUPT, "'/container' must be 64 hex digits"},
+        {"\"incarnation\":3,\"pid\":0", "\"incarnation\":0,\"pid\":0", ERR_CORRUPT, "must be at least 1"},
         {"{\"id\":\"", "{\"id\":\"0", ERR_CORRUPT, "'/id' must be 64 hex digits"},
         {"\",1,\"", "\",-1,\"", ERR_CORRUPT, "not an array of answers"},
     };
@@ -235,7 +254,7 @@ static void members_are_checked_one_by_one(void **unused)
         refuses(edited.data, edited.size, "n1", edits[i].code, edits[i].why);
     }
     /* another version is told apart from damage, whatever its digest is made of */
-    auto_buf struct buf newer = edit(&text, "\"version\":5", "\"version\":9", false);
+    auto_buf struct buf newer = edit(&text, "\"version\":6", "\"version\":9", false);
     refuses(newer.data, newer.size, "n1", ERR_PROTOCOL, "version 9");
     node_state_release(&state);
     event_writer_release(&writer);
