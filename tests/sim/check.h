@@ -42,6 +42,9 @@ void facts_release(struct facts *facts);
 /* The state a container is left in by its events; "absent" too. `ret_last` is the fact that led there. */
 const char *facts_state(const struct facts *facts, const char *id, const struct fact **ret_last);
 
+/* Whether the exec was started and has not ended, by the log. */
+bool facts_exec_runs(const struct facts *facts, const char *exec_id);
+
 /* A member of the event's data. */
 int64_t fact_number(const struct fact *fact, const char *name);
 const char *fact_text(const struct fact *fact, const char *name);

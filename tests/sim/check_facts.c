@@ -144,7 +144,7 @@ const char *legal_move(const char *state, const char *type)
         {"created", "removed", "absent"},
         {"exited", "removed", "absent"},
     };
-    if (strcmp(type, "renamed") == 0 || strcmp(type, "updated") == 0)
+    if (strcmp(type, "renamed") == 0 || strcmp(type, "updated") == 0 || strncmp(type, "exec_", 5) == 0)
         return strcmp(state, "absent") != 0 ? state : NULL;
     for (size_t i = 0; i < sizeof(moves) / sizeof(moves[0]); i++)
         if (strcmp(moves[i].from, state) == 0 && strcmp(moves[i].type, type) == 0)

@@ -12,7 +12,7 @@
 #include "tests/sim/host_parts.h"
 #include "tests/sim/roles.h"
 
-/* The newest execution of the incarnation on the machine. */
+/* Of an execution, by the id of the container or exec and the incarnation, the newest on the machine. */
 static const struct truth *find_truth(int machine, const char *id, int64_t incarnation)
 {
     for (const struct truth *truth = sim->machines[machine]->truths; truth != NULL; truth = truth->next)
@@ -54,19 +54,33 @@ static void check_unknown(const struct fact *fact, const struct truth *truth)
                  fact->stored->value);
 }
 
+/* Where what has now ended was started, by the container's id, or by the exec's if it is one. */
+static int started_on_machine(const struct facts *facts, const struct fact *exited)
+{
+    const char *exec = fact_text(exited, "exec");
+    int machine = 0;
+    for (const struct fact *fact = facts->items; fact < exited; fact++) {
+        const char *other = fact_text(fact, "exec");
+        if (!fact->counts || strcmp(fact->subject, exited->subject) != 0)
+            continue;
+        if (exec == NULL ? fact_is(fact, "container.started")
+                         : fact_is(fact, "container.exec_started") && strcmp(other, exec) == 0)
+            machine = fact->machine;
+    }
+    return machine;
+}
+
 static void check_exits(const struct facts *facts)
 {
-    int started_on = 0;
     for (size_t i = 0; i < facts->n && !sim_failed(); i++) {
         const struct fact *fact = &facts->items[i];
-        if (!fact->counts || !fact_is(fact, "container.exited"))
+        bool of_exec = fact_is(fact, "container.exec_exited");
+        if (!fact->counts || (!fact_is(fact, "container.exited") && !of_exec))
             continue;
         int64_t incarnation = fact_number(fact, "incarnation");
-        for (size_t j = 0; j < i; j++)
-            if (facts->items[j].counts && fact_is(&facts->items[j], "container.started") &&
-                strcmp(facts->items[j].subject, fact->subject) == 0)
-                started_on = facts->items[j].machine;
-        const struct truth *truth = find_truth(started_on, fact->subject, incarnation);
+        int started_on = started_on_machine(facts, fact);
+        const struct truth *truth =
+            find_truth(started_on, of_exec ? fact_text(fact, "exec") : fact->subject, incarnation);
         if (truth == NULL) /* the shim's record was all there was: nobody knows if the command was executed */
             check_unknown(fact, NULL);
         else if (fact->machine != started_on)
@@ -127,12 +141,14 @@ static void check_resources(const struct facts *facts, const struct machine *mac
         if (facts->items[i].counts && fact_is(&facts->items[i], "container.created"))
             check_container(facts, machine, facts->items[i].subject);
     for (const struct sim_dir *dir = machine->dirs; dir != NULL && !sim_failed(); dir = dir->next)
-        check_container(facts, machine, dir->id);
+        if (!facts_exec_runs(facts, dir->id))
+            check_container(facts, machine, dir->id);
     for (const struct cgroup *cgroup = machine->cgroups; cgroup != NULL && !sim_failed();
          cgroup = cgroup->next)
         check_container(facts, machine, cgroup->id);
     for (const struct shim *shim = machine->shims; shim != NULL && !sim_failed(); shim = shim->next)
-        check_container(facts, machine, shim->id);
+        if (shim->exec_of[0] == '\0')
+            check_container(facts, machine, shim->id);
 }
 
 /* --- images --- */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/digest.h"
+#include "tests/sim/machine.h"
 
 #define NODE "n1"
 #define NAMES 5
@@ -28,6 +29,22 @@ static void pick_container(const struct item *item, char *ret, size_t size)
     uuid_from_key(uuid, "uid=1000", key);
     container_id_from_command(id, uuid);
     snprintf(ret, size, "%s", id);
+}
+
+/* Mostly a container that runs just then: few that are picked blindly do. */
+static void pick_for_exec(const struct item *item, char *ret, size_t size)
+{
+    size_t n = 0, picked = item->c / 4;
+    for (const struct shim *shim = sim->machines[0]->shims; shim != NULL; shim = shim->next)
+        n += shim->exec_of[0] == '\0';
+    if (n == 0 || item->c % 4 == 0) {
+        pick_container(item, ret, size);
+        return;
+    }
+    picked %= n;
+    for (const struct shim *shim = sim->machines[0]->shims; shim != NULL; shim = shim->next)
+        if (shim->exec_of[0] == '\0' && picked-- == 0)
+            snprintf(ret, size, "%s", shim->id);
 }
 
 static void write_spec(const struct item *item, char *ret, size_t size)
@@ -90,6 +107,11 @@ static void write_body(const struct item *item, char *ret, size_t size)
         type = "container.remove";
         snprintf(data, sizeof(data), "{\"container\":\"%s\",\"force\":%s}", container,
                  item->b % 2 == 0 ? "true" : "false");
+        break;
+    case ITEM_EXEC:
+        type = "container.exec";
+        pick_for_exec(item, container, sizeof(container));
+        snprintf(data, sizeof(data), "{\"container\":\"%s\",\"command\":[\"y\"]}", container);
         break;
     case ITEM_PAUSE:
     case ITEM_UNPAUSE:
@@ -195,13 +217,20 @@ static void remember(struct client *client, const json_t *answer)
 {
     const char *id = json_string_value(json_object_get(answer, "id"));
     const char *container = json_string_value(json_object_get(answer, "container"));
+    const char *exec = json_string_value(json_object_get(answer, "exec"));
     const char *outcome = json_string_value(json_object_get(answer, "outcome"));
+    char expected[CONTAINER_ID_SIZE] = "";
+    if (id != NULL && client->item->kind == ITEM_EXEC)
+        container_id_from_command(expected, id);
     int64_t offset = json_integer_value(json_object_get(answer, "offset"));
     if (id == NULL)
         sim_fail("item %d: the writer's answer has no id", client->item->number);
     else if (client->id[0] != '\0' && (strcmp(client->id, id) != 0 ||
                                        strcmp(client->container, container != NULL ? container : "") != 0))
         sim_fail("item %d: a repeated key names another command or container", client->item->number);
+    else if (strcmp(expected, exec != NULL ? exec : "") != 0)
+        sim_fail("item %d: the writer names the exec '%.12s', which is '%.12s'", client->item->number,
+                 exec != NULL ? exec : "", expected);
     else if (outcome != NULL && client->outcome[0] != '\0' && strcmp(client->outcome, outcome) != 0)
         sim_fail("item %d: a repeated key has another outcome", client->item->number);
     if (sim_failed())
@@ -236,13 +265,13 @@ void client_answered(struct client *client, unsigned status, const char *body)
         client->done = true;
 }
 
-void client_begin(const struct item *item)
+static void begin_one(const struct item *item, int copy)
 {
     struct client *client = sim_alloc(sizeof(*client));
     client->item = item;
-    client->rng = rng_make(sim->plan->seed, RNG_CLIENT, (uint64_t)item->number);
+    client->rng = rng_make(sim->plan->seed, RNG_CLIENT, (uint64_t)(item->number + copy * PLAN_ITEMS_MAX));
     client->offset = -1;
-    snprintf(client->key, sizeof(client->key), "item-%d", item->number);
+    snprintf(client->key, sizeof(client->key), "item-%d%.*s", item->number, copy, "abc");
     write_body(item, client->body, sizeof(client->body));
     client->wait_s = rng_chance(&client->rng, 50) ? (unsigned)rng_between(&client->rng, 1, 20) : 0;
     client->repeats_left = rng_chance(&client->rng, 15) ? 1 : 0;
@@ -250,4 +279,11 @@ void client_begin(const struct item *item)
     sim->clients->first = client;
     sim_note("item %d: %s", item->number, client->body);
     task_schedule(&client->task, NULL, 0, attempt, client);
+}
+
+void client_begin(const struct item *item)
+{
+    int copies = item->kind == ITEM_EXEC ? (int)(item->b % 4) : 0;
+    for (int copy = 0; copy <= copies; copy++)
+        begin_one(item, copy);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * client.h - simulated clients, one a command of the plan: each posts its command with an idempotency key of
- * its own, asks again after refused connections, 503s, lost connections and time-outs, sometimes once more
- * after it was answered, and remembers what it was told. http.c carries the requests to the production
+ * client.h - simulated clients, one for each command of the plan: each posts its command with an idempotency
+ * key of its own, asks again after refused connections, 503s, lost connections and time-outs, sometimes once
+ * more after it was answered, and remembers what it was told. http.c carries the requests to the production
  * writer's routes.
  */
 #ifndef WHARF_TESTS_SIM_CLIENT_H
@@ -39,7 +39,7 @@ struct clients {
 struct clients *clients_new(void);
 void clients_free(struct clients *clients);
 
-/* Begins the command of the item. */
+/* Begins the commands of the item: one, but for execs. */
 void client_begin(const struct item *item);
 
 bool clients_are_done(const struct clients *clients);

@@ -205,7 +205,14 @@ const char *host_boot_id(const struct host *host)
 
 /* --- exits --- */
 
-void exit_from_record(struct host_exit *ret, const char *id, const struct sim_file *record)
+static void name_exit(struct host_exit *exit, const struct entry *entry)
+{
+    bool is_exec = entry->exec_of[0] != '\0';
+    snprintf(exit->container_id, sizeof(exit->container_id), "%s", is_exec ? entry->exec_of : entry->id);
+    snprintf(exit->exec_id, sizeof(exit->exec_id), "%s", is_exec ? entry->id : "");
+}
+
+void exit_from_record(struct host_exit *ret, const struct entry *entry, const struct sim_file *record)
 {
     *ret = (struct host_exit){.incarnation = record->incarnation,
                               .reason = record->signal == 0                               ? "exited"
@@ -215,13 +222,13 @@ void exit_from_record(struct host_exit *ret, const char *id, const struct sim_fi
                               .signal = record->signal,
                               .oom_killed = record->oom_killed,
                               .finished_at_ns = record->finished_at_ns};
-    snprintf(ret->container_id, sizeof(ret->container_id), "%s", id);
+    name_exit(ret, entry);
 }
 
-void exit_unseen(struct host_exit *ret, const char *id, int64_t incarnation, const char *reason)
+void exit_unseen(struct host_exit *ret, const struct entry *entry, int64_t incarnation, const char *reason)
 {
     *ret = (struct host_exit){.incarnation = incarnation, .reason = reason, .exit_code = -1};
-    snprintf(ret->container_id, sizeof(ret->container_id), "%s", id);
+    name_exit(ret, entry);
     snprintf(ret->observed, sizeof(ret->observed), "the shim is gone");
 }
 
@@ -237,8 +244,11 @@ static void done_cleanup(struct host_op *op)
     free(op);
 }
 
+/* An exec's cgroup is its container's. */
 void host_cleanup_begin(struct entry *entry)
 {
+    if (entry->exec_of[0] != '\0')
+        return;
     struct host_op *op = sim_alloc(sizeof(*op));
     op->step = step_cleanup;
     op->done = op->fail = done_cleanup;
@@ -250,9 +260,9 @@ static void find_exit(struct entry *entry)
     const struct sim_dir *dir = machine_dir(entry->host->machine, entry->id, false);
     if (dir != NULL && file_is_whole(&dir->now[FILE_EXIT]) &&
         dir->now[FILE_EXIT].incarnation == entry->record.incarnation)
-        exit_from_record(&entry->exit, entry->id, &dir->now[FILE_EXIT]);
+        exit_from_record(&entry->exit, entry, &dir->now[FILE_EXIT]);
     else
-        exit_unseen(&entry->exit, entry->id, entry->record.incarnation, "shim-lost");
+        exit_unseen(&entry->exit, entry, entry->record.incarnation, "shim-lost");
 }
 
 static bool clears_cgroup(const struct host_op *queue)
@@ -275,7 +285,8 @@ static void on_gone(void *data)
     struct host_exit exit = entry->exit;
     host->n_busy++;
     host->on_exit(&exit, host->data);
-    if (!host->process->dead && entry_find(host, exit.container_id) == entry && !clears_cgroup(entry->queue))
+    const char *id = exit.exec_id[0] != '\0' ? exit.exec_id : exit.container_id;
+    if (!host->process->dead && entry_find(host, id) == entry && !clears_cgroup(entry->queue))
         host_cleanup_begin(entry);
     host_unbusy(host);
 }

@@ -16,6 +16,19 @@ struct adjust_op {
     void *data;
 };
 
+/* The cgroup: the container's processes and those of its execs. */
+static void freeze(struct shim *shim)
+{
+    shim->frozen = true;
+    execs_freeze(shim->machine, shim->id);
+}
+
+static void thaw(struct shim *shim)
+{
+    execs_thaw(shim->machine, shim->id);
+    shim_thaw(shim);
+}
+
 /* What is in uninterruptible sleep takes its time, and now and then too long. */
 static bool step_adjust(struct host_op *op)
 {
@@ -34,9 +47,9 @@ static bool step_adjust(struct host_op *op)
     else if (adjust->adjustment == HOST_LIMIT)
         shim->memory = adjust->memory;
     else if (adjust->adjustment == HOST_PAUSE)
-        shim->frozen = true;
+        freeze(shim);
     else
-        shim_thaw(shim);
+        thaw(shim);
     return true;
 }
 
@@ -83,7 +96,7 @@ void host_thaw(const struct host *host, const char *container_id)
 {
     struct shim *shim = shim_of(host->machine, container_id);
     if (process_point(host->process) && shim != NULL)
-        shim_thaw(shim);
+        thaw(shim);
 }
 
 /* Shims here are found wherever they are. */

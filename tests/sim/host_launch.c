@@ -19,12 +19,12 @@ enum launch_stage {
     LAUNCH_GO,
 };
 
-static struct sim_dir *dir_of(const struct launch_op *launch)
+struct sim_dir *launch_dir(const struct launch_op *launch)
 {
     return machine_dir(launch->op.host->machine, launch->op.entry->id, false);
 }
 
-static bool fail(struct launch_op *launch, int exit_code, const char *code, const char *message)
+bool launch_fail(struct launch_op *launch, int exit_code, const char *code, const char *message)
 {
     launch->failed = true;
     launch->result.ok = false;
@@ -55,7 +55,7 @@ static bool was_started_before(struct launch_op *launch, const struct sim_dir *d
 
 static bool step_directory(struct launch_op *launch)
 {
-    struct sim_dir *dir = dir_of(launch);
+    struct sim_dir *dir = launch_dir(launch);
     launch->op.stage = LAUNCH_KILL;
     if (dir == NULL) {
         machine_make_dir(launch->op.host->machine, launch->op.entry->id);
@@ -69,7 +69,7 @@ static bool step_directory(struct launch_op *launch)
 
 static void clear(struct launch_op *launch)
 {
-    struct sim_dir *dir = dir_of(launch);
+    struct sim_dir *dir = launch_dir(launch);
     machine_remove_cgroup(launch->op.host->machine, launch->op.entry->id);
     file_unlink(&dir->now[FILE_SHIM]);
     file_unlink(&dir->now[FILE_EXIT]);
@@ -77,10 +77,10 @@ static void clear(struct launch_op *launch)
 
 static void write_intent(struct launch_op *launch)
 {
-    dir_of(launch)->now[FILE_LAUNCH] = (struct sim_file){.present = true,
-                                                         .incarnation = launch->incarnation,
-                                                         .command_offset = launch->command_offset,
-                                                         .boot = launch->op.host->machine->boot};
+    launch_dir(launch)->now[FILE_LAUNCH] = (struct sim_file){.present = true,
+                                                             .incarnation = launch->incarnation,
+                                                             .command_offset = launch->command_offset,
+                                                             .boot = launch->op.host->machine->boot};
 }
 
 static bool step_shim(struct launch_op *launch)
@@ -89,11 +89,11 @@ static bool step_shim(struct launch_op *launch)
     const char *id = launch->op.entry->id;
     switch ((enum launch_stage)launch->op.stage++) {
     case LAUNCH_FORK:
-        launch->shim = shim_fork(machine, dir_of(launch), id, launch->incarnation);
+        launch->shim = shim_fork(machine, launch_dir(launch), id, launch->incarnation);
         launch->shim->op = launch;
         launch->shim->memory = launch->memory;
         if (launch->shim->behaviour.kind == CANNOT_SET_UP)
-            return fail(launch, 125, "setup-failed", "the container's layers cannot be made");
+            return launch_fail(launch, 125, "setup-failed", "the container's layers cannot be made");
         return false;
     case LAUNCH_LAYERS:
         if (launch->shim != NULL)
@@ -136,7 +136,8 @@ static bool step_launch(struct host_op *op)
         break;
     case LAUNCH_IMAGE:
         if (!machine_has_image(op->host->machine, launch->digest))
-            return fail(launch, 125, "image-missing", "the contents of the image are not in the store");
+            return launch_fail(launch, 125, "image-missing",
+                               "the contents of the image are not in the store");
         break;
     case LAUNCH_CGROUP2:
         if (sim->plan->setting.cgroup2)
@@ -173,13 +174,17 @@ static void finish_launch(struct launch_op *launch)
     free(launch);
 }
 
-/* The shim is waited for, then the cgroup goes. */
+/* The shim is waited for, then the cgroup goes; an exec has a directory that nobody needs instead. */
 static bool step_undo(struct host_op *op)
 {
     struct launch_op *launch = (struct launch_op *)op;
+    struct sim_dir *dir = launch_dir(launch);
     if (launch->shim != NULL)
         return false;
-    machine_remove_cgroup(op->host->machine, op->entry->id);
+    if (launch->result.exec_id[0] == '\0')
+        machine_remove_cgroup(op->host->machine, op->entry->id);
+    else if (dir != NULL)
+        machine_remove_dir(op->host->machine, dir);
     return true;
 }
 
@@ -212,7 +217,11 @@ static void succeed(struct launch_op *launch)
     entry->owed = false;
     if (launch->ended) {
         entry->state = ENTRY_EXITED;
-        exit_from_record(&entry->exit, entry->id, &launch->exit);
+        if (launch->exit.present)
+            exit_from_record(&entry->exit, entry, &launch->exit);
+        else
+            exit_unseen(&entry->exit, entry, launch->record.incarnation,
+                        launch->record.boot == launch->op.host->machine->boot ? "shim-lost" : "host-restart");
     } else if (!launch->op.host->closing && entry->shim == NULL) {
         entry_watch(entry, shim_find(launch->op.host->machine, launch->record.shim_pid));
     }
@@ -232,9 +241,9 @@ static void on_answer(void *data)
         return;
     }
     if (launch->shim != NULL && launch->shim->behaviour.kind == NOT_EXECUTABLE)
-        fail(launch, 126, "not-executable", "it is not an executable file");
+        launch_fail(launch, 126, "not-executable", "it is not an executable file");
     else if (launch->result.code == NULL)
-        fail(launch, 127, "command-not-found", "not found in the image's PATH");
+        launch_fail(launch, 127, "command-not-found", "not found in the image's PATH");
     undo(launch);
 }
 
@@ -260,7 +269,7 @@ void launch_answered(struct launch_op *launch, bool ok)
 void launch_shim_gone(struct launch_op *launch)
 {
     if (!launch->answered) {
-        fail(launch, 125, "setup-failed", "the shim ended before the container ran");
+        launch_fail(launch, 125, "setup-failed", "the shim ended before the container ran");
         launch->answered = true;
         hear(launch);
     }
@@ -287,8 +296,22 @@ static void fail_launch(struct host_op *op)
         shim_hang_up(launch->shim);
     launch->shim = NULL;
     launch->already = false;
-    fail(launch, 125, "setup-failed", "the process is dead");
+    launch_fail(launch, 125, "setup-failed", "the process is dead");
     finish_launch(launch);
+}
+
+struct launch_op *launch_new(host_launched_cb cb, void *data, const char *container_id, const char *exec_id,
+                             int64_t incarnation)
+{
+    struct launch_op *launch = sim_alloc(sizeof(*launch));
+    launch->cb = cb;
+    launch->data = data;
+    launch->incarnation = launch->result.incarnation = incarnation;
+    snprintf(launch->result.container_id, sizeof(launch->result.container_id), "%s", container_id);
+    snprintf(launch->result.exec_id, sizeof(launch->result.exec_id), "%s", exec_id);
+    launch->op.done = done_launch;
+    launch->op.fail = fail_launch;
+    return launch;
 }
 
 static bool is_known(const struct entry *entry, int64_t incarnation)
@@ -303,17 +326,11 @@ int host_launch(struct host *host, const struct host_launch *request, host_launc
     if (!process_point(host->process))
         return err_set(err, ERR_UNAVAILABLE, "the process is dead");
     struct entry *entry = entry_get(host, request->container_id);
-    struct launch_op *launch = sim_alloc(sizeof(*launch));
-    launch->cb = cb;
-    launch->data = data;
-    launch->incarnation = launch->result.incarnation = request->incarnation;
+    struct launch_op *launch = launch_new(cb, data, request->container_id, "", request->incarnation);
     launch->command_offset = request->command_offset;
     launch->memory = request->spec->memory;
     snprintf(launch->digest, sizeof(launch->digest), "%s", request->image->digest);
-    snprintf(launch->result.container_id, sizeof(launch->result.container_id), "%s", entry->id);
     launch->op.step = step_launch;
-    launch->op.done = done_launch;
-    launch->op.fail = fail_launch;
     if (is_known(entry, request->incarnation)) {
         launch->op.step = NULL;
         launch->already = launch->known = true;

@@ -24,10 +24,9 @@ static struct host_observation *add(struct observations *all, const char *id)
     return item;
 }
 
-static void remember_exit(struct host *host, const struct host_observation *item,
+static void remember_exit(struct entry *entry, const struct host_observation *item,
                           const struct sim_file *record)
 {
-    struct entry *entry = entry_get(host, item->container_id);
     entry->record = *record;
     entry->exit = item->exit;
     entry->state = ENTRY_EXITED;
@@ -37,12 +36,18 @@ static void remember_exit(struct host *host, const struct host_observation *item
 static void classify(struct host *host, struct host_observation *item, const struct sim_dir *dir)
 {
     const struct sim_file *launch = &dir->now[FILE_LAUNCH], *exit = &dir->now[FILE_EXIT];
+    struct entry *entry = entry_get(host, dir->id);
     if (file_is_whole(&dir->now[FILE_SHIM]) && record_is_alive(host, &dir->now[FILE_SHIM]))
         shim_hurry(shim_find(host->machine, dir->now[FILE_SHIM].shim_pid));
     struct sim_file record = dir->now[FILE_SHIM];
     if (file_is_whole(launch)) {
         item->incarnation = launch->incarnation;
         item->command_offset = launch->command_offset;
+    }
+    if (file_is_whole(launch) && launch->exec_of[0] != '\0') {
+        memcpy(entry->exec_of, launch->exec_of, sizeof(entry->exec_of));
+        memcpy(item->exec_id, dir->id, sizeof(item->exec_id));
+        memcpy(item->container_id, launch->exec_of, sizeof(item->container_id));
     }
     if (!file_is_whole(&record) && !file_is_whole(exit))
         return;
@@ -54,12 +59,11 @@ static void classify(struct host *host, struct host_observation *item, const str
     item->started_at_ns = record.started_at_ns;
     if (file_is_whole(exit) && exit->incarnation == record.incarnation) {
         item->found = HOST_EXITED;
-        exit_from_record(&item->exit, item->container_id, exit);
-        remember_exit(host, item, &record);
+        exit_from_record(&item->exit, entry, exit);
+        remember_exit(entry, item, &record);
         return;
     }
     if (record_is_alive(host, &record)) {
-        struct entry *entry = entry_get(host, item->container_id);
         entry->record = record;
         item->found = HOST_RUNNING;
         const struct shim *shim = shim_find(host->machine, record.shim_pid);
@@ -69,9 +73,8 @@ static void classify(struct host *host, struct host_observation *item, const str
     }
     bool this_boot = record.boot == host->machine->boot;
     item->found = this_boot ? HOST_LOST : HOST_HOST_RESTARTED;
-    exit_unseen(&item->exit, item->container_id, record.incarnation,
-                this_boot ? "shim-lost" : "host-restart");
-    remember_exit(host, item, &record);
+    exit_unseen(&item->exit, entry, record.incarnation, this_boot ? "shim-lost" : "host-restart");
+    remember_exit(entry, item, &record);
 }
 
 int host_observe(struct host *host, struct host_observation **ret, size_t *ret_n, struct err *err)
@@ -85,17 +88,19 @@ int host_observe(struct host *host, struct host_observation **ret, size_t *ret_n
     for (struct cgroup *cgroup = host->machine->cgroups; cgroup != NULL; cgroup = cgroup->next) {
         bool found = false;
         for (size_t i = 0; i < all.n; i++)
-            found = found || strcmp(all.items[i].container_id, cgroup->id) == 0;
+            found = found ||
+                    (all.items[i].exec_id[0] == '\0' && strcmp(all.items[i].container_id, cgroup->id) == 0);
         if (!found)
             add(&all, cgroup->id);
     }
     for (size_t i = 0; i < all.n; i++)
-        if (all.items[i].found == HOST_INTERRUPTED &&
+        if (all.items[i].found == HOST_INTERRUPTED && all.items[i].exec_id[0] == '\0' &&
             machine_has_cgroup(host->machine, all.items[i].container_id))
             host_cleanup_begin(entry_get(host, all.items[i].container_id));
     for (size_t i = 0; i < all.n; i++)
-        sim_note("observed %.12s/%lld: %d", all.items[i].container_id, (long long)all.items[i].incarnation,
-                 (int)all.items[i].found);
+        sim_note("observed %.12s/%lld%s%.12s: %d", all.items[i].container_id,
+                 (long long)all.items[i].incarnation, all.items[i].exec_id[0] != '\0' ? " exec " : "",
+                 all.items[i].exec_id, (int)all.items[i].found);
     *ret = all.items;
     *ret_n = all.n;
     return 0;

@@ -16,10 +16,11 @@ enum entry_state { ENTRY_IDLE, ENTRY_LAUNCHING, ENTRY_RUNNING, ENTRY_EXITED };
 
 struct host_op;
 
-/* One container as this runtime knows it: struct host_container of host_linux.h. */
+/* One container or exec as this runtime knows it: struct host_container of host_linux.h. */
 struct entry {
     struct host *host;
     char id[CONTAINER_ID_SIZE];
+    char exec_of[CONTAINER_ID_SIZE]; /* of an exec: its container; "" otherwise */
     enum entry_state state;
     struct sim_file record; /* of the newest incarnation's shim */
     struct host_exit exit;
@@ -54,6 +55,7 @@ struct launch_op {
     int64_t command_offset;
     char digest[DIGEST_SIZE];
     int64_t memory;
+    int64_t target_pid; /* of an exec: the container's first process; 0 if it does not run */
     struct host_launched result;
     bool already, known, ended;
     bool failed;   /* something went wrong before the shim answered */
@@ -94,12 +96,20 @@ void op_finish(struct host_op *op);
 void host_cleanup_begin(struct entry *entry);
 void trash_begin(struct host *host, struct sim_dir *dir);
 void host_unbusy(struct host *host);
-void exit_from_record(struct host_exit *ret, const char *id, const struct sim_file *record);
-void exit_unseen(struct host_exit *ret, const char *id, int64_t incarnation, const char *reason);
+void exit_from_record(struct host_exit *ret, const struct entry *entry, const struct sim_file *record);
+void exit_unseen(struct host_exit *ret, const struct entry *entry, int64_t incarnation, const char *reason);
 bool record_is_alive(const struct host *host, const struct sim_file *record);
 
 /* Sends SIGKILL to what runs by the records of the directory. True once it is gone. */
 bool kill_by_record(struct host *host, const char *id);
+
+/* host_launch.c: what host_exec.c has in common with it. */
+struct launch_op *launch_new(host_launched_cb cb, void *data, const char *container_id, const char *exec_id,
+                             int64_t incarnation);
+/* The operation's directory; NULL if there is none. */
+struct sim_dir *launch_dir(const struct launch_op *launch);
+/* Ends `step` with that answer. */
+bool launch_fail(struct launch_op *launch, int exit_code, const char *code, const char *message);
 
 /* What the machine tells. */
 void host_shim_gone(struct entry *entry);

@@ -168,6 +168,7 @@ void machine_remove_cgroup(struct machine *machine, const char *id)
         struct shim *shim = shim_of(machine, id);
         if (shim != NULL && shim->go)
             shim_kill_container(shim, false);
+        execs_kill(machine, id);
         *at = cgroup->next;
         free(cgroup);
         return;

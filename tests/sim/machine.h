@@ -21,9 +21,10 @@ struct sim_file {
     bool present;
     bool torn; /* its checksum or syntax is wrong */
     int64_t incarnation;
-    int64_t command_offset; /* launch.json */
-    int boot;               /* launch.json and shim */
-    int64_t shim_pid;       /* shim */
+    int64_t command_offset;          /* launch.json */
+    int boot;                        /* launch.json and shim */
+    char exec_of[CONTAINER_ID_SIZE]; /* launch.json of an exec: its container */
+    int64_t shim_pid;                /* shim */
     int64_t pid;
     int64_t started_at_ns;
     int exit_code; /* exit */
@@ -67,12 +68,14 @@ struct shim {
     struct machine *machine;
     struct sim_dir *dir;
     char id[CONTAINER_ID_SIZE];
+    char exec_of[CONTAINER_ID_SIZE]; /* of an exec: its container; "" otherwise */
+    int64_t target_pid;              /* of an exec: the container's first process */
     int64_t incarnation;
     int64_t shim_pid;
     int64_t pid;
     enum shim_stage stage;
     bool alive;     /* the shim itself */
-    bool pid_alive; /* the container's first process */
+    bool pid_alive; /* the container's first process, or the exec's */
     bool layers_go; /* the runtime's two bytes */
     bool go;
     struct behaviour behaviour;
@@ -94,6 +97,7 @@ struct shim {
 struct truth {
     struct machine *machine;
     char id[CONTAINER_ID_SIZE];
+    char exec_of[CONTAINER_ID_SIZE]; /* of an exec: its container; "" otherwise */
     int64_t incarnation;
     int boot;
     int64_t pid;
@@ -162,6 +166,9 @@ bool file_is_whole(const struct sim_file *file);
 /* --- shim.c --- */
 
 struct shim *shim_fork(struct machine *machine, struct sim_dir *dir, const char *id, int64_t incarnation);
+/* That of one more command in the container whose first process is `target_pid`. */
+struct shim *shim_fork_exec(struct machine *machine, struct sim_dir *dir, const char *id, const char *exec_of,
+                            int64_t incarnation, int64_t target_pid);
 /* The runtime's bytes; a hang-up before the second one makes the shim give up. */
 void shim_layers_ready(struct shim *shim);
 void shim_go(struct shim *shim);
@@ -175,6 +182,10 @@ void shim_signal(struct shim *shim, int signal);
 void shim_thaw(struct shim *shim);
 void shim_kill_container(struct shim *shim, bool oom);
 void shim_kill(struct shim *shim);
+/* What the kernel does to every process of the container's execs. */
+void execs_kill(struct machine *machine, const char *container_id);
+void execs_freeze(struct machine *machine, const char *container_id);
+void execs_thaw(struct machine *machine, const char *container_id);
 void shims_free(struct machine *machine);
 
 #endif

@@ -312,7 +312,7 @@ void run_plan(const struct plan *plan, bool verbose, struct run_result *ret)
     begin_world(&world, plan, verbose);
     play(plan);
     settle();
-    void (*const checks[])(void) = {check_log, check_host, check_state, check_view};
+    void (*const checks[])(void) = {check_log, check_host, check_execs, check_state, check_view};
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && !sim_failed(); i++)
         checks[i]();
     memcpy(ret->failure, world.failure, sizeof(ret->failure));

@@ -23,6 +23,8 @@ void run_plan(const struct plan *plan, bool verbose, struct run_result *ret);
 void check_log(void);
 /* Exits against the kernel's books, resources against what the log says there should be. */
 void check_host(void);
+/* Execs: on the log, in the kernel's books, and what there is of them. */
+void check_execs(void);
 /* The runtime's state against the fold of the log from its beginning. */
 void check_state(void);
 /* Redis against a rebuild into an empty one, and against the log itself. */

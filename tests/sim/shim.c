@@ -54,9 +54,12 @@ static struct behaviour draw_behaviour(const char *id, int64_t incarnation)
     return ret;
 }
 
-struct shim *shim_fork(struct machine *machine, struct sim_dir *dir, const char *id, int64_t incarnation)
+struct shim *shim_fork_exec(struct machine *machine, struct sim_dir *dir, const char *id, const char *exec_of,
+                            int64_t incarnation, int64_t target_pid)
 {
     struct shim *shim = sim_alloc(sizeof(*shim));
+    snprintf(shim->exec_of, sizeof(shim->exec_of), "%s", exec_of);
+    shim->target_pid = target_pid;
     shim->machine = machine;
     shim->dir = dir;
     snprintf(shim->id, sizeof(shim->id), "%s", id);
@@ -70,6 +73,11 @@ struct shim *shim_fork(struct machine *machine, struct sim_dir *dir, const char 
     sim_note("machine %d: shim %lld for %.12s/%lld", machine->number, (long long)shim->shim_pid, id,
              (long long)incarnation);
     return shim;
+}
+
+struct shim *shim_fork(struct machine *machine, struct sim_dir *dir, const char *id, int64_t incarnation)
+{
+    return shim_fork_exec(machine, dir, id, "", incarnation, 0);
 }
 
 struct shim *shim_find(const struct machine *machine, int64_t shim_pid)
@@ -129,6 +137,57 @@ static struct sim_file *file_of(struct shim *shim, int which)
     return shim->dir != NULL ? &shim->dir->now[which] : &nowhere;
 }
 
+/* --- execs, which share their container's fate --- */
+
+static bool is_exec(const struct shim *shim)
+{
+    return shim->exec_of[0] != '\0';
+}
+
+/* Those that end at once take themselves off the list. */
+static void for_each_exec(struct machine *machine, const char *container_id, void (*act)(struct shim *shim))
+{
+    struct shim *next;
+    for (struct shim *shim = machine->shims; shim != NULL; shim = next) {
+        next = shim->next;
+        if (strcmp(shim->exec_of, container_id) == 0)
+            act(shim);
+    }
+}
+
+static void kill_exec(struct shim *shim)
+{
+    shim_kill_container(shim, false);
+}
+
+static void freeze_exec(struct shim *shim)
+{
+    shim->frozen = true;
+}
+
+void execs_kill(struct machine *machine, const char *container_id)
+{
+    for_each_exec(machine, container_id, kill_exec);
+}
+
+void execs_freeze(struct machine *machine, const char *container_id)
+{
+    for_each_exec(machine, container_id, freeze_exec);
+}
+
+void execs_thaw(struct machine *machine, const char *container_id)
+{
+    for_each_exec(machine, container_id, shim_thaw);
+}
+
+/* Whether what it joins is still there. */
+static bool has_place(const struct shim *shim)
+{
+    const struct shim *container = is_exec(shim) ? shim_of(shim->machine, shim->exec_of) : NULL;
+    return !is_exec(shim) ||
+           (container != NULL && container->pid == shim->target_pid && container->pid_alive);
+}
+
 /* --- the start --- */
 
 static void give_up(void *data)
@@ -156,6 +215,8 @@ static void note_execution(struct shim *shim)
     for (struct truth *truth = machine->truths; truth != NULL; truth = truth->next) {
         if (strcmp(truth->id, shim->id) != 0 || truth->boot != machine->boot)
             continue;
+        if (is_exec(shim))
+            sim_fail("exec %.12s is executed twice", shim->id);
         if (!truth->ended)
             sim_fail("container %.12s runs twice at once", shim->id);
         if (truth->incarnation == shim->incarnation && truth->recorded)
@@ -169,17 +230,20 @@ static void note_execution(struct shim *shim)
                             .pid = shim->pid,
                             .next = machine->truths};
     memcpy(truth->id, shim->id, sizeof(truth->id));
+    memcpy(truth->exec_of, shim->exec_of, sizeof(truth->exec_of));
     machine->truths = shim->truth = truth;
 }
 
 static void execute(void *data)
 {
     struct shim *shim = data;
-    if (shim->behaviour.kind != RUNS) {
+    if (shim->behaviour.kind != RUNS || !has_place(shim)) {
         give_up(shim);
         return;
     }
+    const struct shim *container = shim_of(shim->machine, shim->exec_of);
     shim->stage = SHIM_RUNNING;
+    shim->frozen = container != NULL && container->frozen; /* as a process that is moved into its cgroup is */
     note_execution(shim);
     sim_note("machine %d: %.12s/%lld runs as %lld", shim->machine->number, shim->id,
              (long long)shim->incarnation, (long long)shim->pid);
@@ -290,6 +354,8 @@ static void container_ends(struct shim *shim, int exit_code, int signal, bool oo
     sim_note("machine %d: %.12s/%lld ends with %d", shim->machine->number, shim->id,
              (long long)shim->incarnation, truth->exit_code);
     next_step(shim, notice_end);
+    if (!is_exec(shim)) /* the pid namespace goes with its first process */
+        execs_kill(shim->machine, shim->id);
 }
 
 static void on_stopped(void *data)
@@ -344,7 +410,7 @@ void shim_kill_container(struct shim *shim, bool oom)
         next_step(shim, give_up);
 }
 
-/* PDEATHSIG takes the container along. */
+/* PDEATHSIG takes the process along. */
 void shim_kill(struct shim *shim)
 {
     sim_note("machine %d: shim %lld is killed", shim->machine->number, (long long)shim->shim_pid);
@@ -354,5 +420,7 @@ void shim_kill(struct shim *shim)
             shim->truth->lost_by = "shim-lost";
     }
     shim->pid_alive = false;
+    if (!is_exec(shim))
+        execs_kill(shim->machine, shim->id);
     shim_gone(shim);
 }

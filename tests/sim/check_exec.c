@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commands executed in containers: each start has one end, unless it still runs; what was executed is on the
+ * log, and what the log says was executed, was; nothing else is there. (Exit codes are check_host.c's, as
+ * those of containers; that none is executed twice, shim.c's.)
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/digest.h"
+#include "tests/sim/check.h"
+#include "tests/sim/host_parts.h"
+#include "tests/sim/roles.h"
+
+static bool is_about(const struct fact *fact, const char *type, const char *exec_id)
+{
+    return fact->counts && fact_is(fact, type) && strcmp(fact_text(fact, "exec"), exec_id) == 0;
+}
+
+static const struct fact *find(const struct facts *facts, const char *type, const char *exec_id)
+{
+    for (size_t i = 0; i < facts->n; i++)
+        if (is_about(&facts->items[i], type, exec_id))
+            return &facts->items[i];
+    return NULL;
+}
+
+bool facts_exec_runs(const struct facts *facts, const char *exec_id)
+{
+    return find(facts, "container.exec_started", exec_id) != NULL &&
+           find(facts, "container.exec_exited", exec_id) == NULL;
+}
+
+static int count_until(const struct facts *facts, const struct fact *end, const char *type,
+                       const char *exec_id)
+{
+    int n = 0;
+    for (const struct fact *fact = facts->items; fact < end; fact++)
+        n += is_about(fact, type, exec_id);
+    return n;
+}
+
+/* The id follows from the command; the end follows the start, and the container's removal follows the end. */
+static void check_started(const struct facts *facts, const struct fact *started)
+{
+    const char *id = fact_text(started, "exec");
+    char expected[CONTAINER_ID_SIZE];
+    container_id_from_command(expected, started->cause);
+    if (strcmp(id, expected) != 0)
+        sim_fail("the exec %.12s is not named by its command", id);
+    if (count_until(facts, facts->items + facts->n, "container.exec_started", id) != 1)
+        sim_fail("the exec %.12s is started twice on the log", id);
+    if (count_until(facts, started, "container.exec_exited", id) != 0)
+        sim_fail("the exec %.12s ends before it starts", id);
+    for (const struct fact *fact = started; fact < facts->items + facts->n; fact++)
+        if (fact->counts && fact_is(fact, "container.removed") &&
+            strcmp(fact->subject, started->subject) == 0 &&
+            count_until(facts, fact, "container.exec_exited", id) != 1)
+            sim_fail("%.12s is removed, and its exec %.12s has not ended", started->subject, id);
+}
+
+static void check_exited(const struct facts *facts, const struct fact *exited)
+{
+    const char *id = fact_text(exited, "exec");
+    const struct fact *started = find(facts, "container.exec_started", id);
+    if (started == NULL || strcmp(started->subject, exited->subject) != 0)
+        sim_fail("the exec %.12s ends in %.12s, where it was not started", id, exited->subject);
+    else if (fact_number(started, "incarnation") != fact_number(exited, "incarnation"))
+        sim_fail("the exec %.12s was started in another incarnation than it ends in", id);
+    if (count_until(facts, facts->items + facts->n, "container.exec_exited", id) != 1)
+        sim_fail("the end of the exec %.12s is recorded twice", id);
+}
+
+/* Nothing is executed that the log does not tell of, or says to have failed. */
+static void check_executed(const struct facts *facts, const struct machine *machine)
+{
+    for (const struct truth *truth = machine->truths; truth != NULL && !sim_failed(); truth = truth->next) {
+        if (truth->exec_of[0] == '\0')
+            continue;
+        const struct fact *started = find(facts, "container.exec_started", truth->id);
+        if (started == NULL)
+            sim_fail("the exec %.12s was executed in %.12s, and the log does not say so", truth->id,
+                     truth->exec_of);
+        else if (started->machine == machine->number &&
+                 fact_number(started, "incarnation") != truth->incarnation)
+            sim_fail("the exec %.12s was executed in incarnation %lld, but the log says: %s", truth->id,
+                     (long long)truth->incarnation, started->stored->value);
+    }
+}
+
+static void check_there(const struct facts *facts, const struct machine *machine)
+{
+    for (const struct shim *shim = machine->shims; shim != NULL; shim = shim->next)
+        if (shim->exec_of[0] != '\0' && !facts_exec_runs(facts, shim->id))
+            sim_fail("the exec %.12s runs as %lld, but not by the log", shim->id, (long long)shim->pid);
+    for (size_t i = 0; i < facts->n; i++) {
+        const struct fact *fact = &facts->items[i];
+        if (!fact->counts || !fact_is(fact, "container.exec_started"))
+            continue;
+        const char *id = fact_text(fact, "exec");
+        bool runs = facts_exec_runs(facts, id);
+        if (runs && (shim_of(machine, id) == NULL || machine_dir(machine, id, false) == NULL))
+            sim_fail("the exec %.12s is said to run, but is not there", id);
+    }
+}
+
+void check_execs(void)
+{
+    struct facts facts;
+    const struct process *runtime = role_find(ROLE_RUNTIME, NULL);
+    facts_read(&facts);
+    for (size_t i = 0; i < facts.n && !sim_failed(); i++) {
+        const struct fact *fact = &facts.items[i];
+        if (fact->counts && fact_is(fact, "container.exec_started"))
+            check_started(&facts, fact);
+        else if (fact->counts && fact_is(fact, "container.exec_exited"))
+            check_exited(&facts, fact);
+    }
+    for (int i = 0; i < 2 && !sim_failed(); i++)
+        check_executed(&facts, sim->machines[i]);
+    check_there(&facts, runtime->machine);
+    facts_release(&facts);
+}
