@@ -140,8 +140,8 @@ struct host_exec {
 
 /* Executes one more command in a container that runs: in its namespaces and cgroup, with what its config.json
  * gives a process unless `exec` says otherwise. Copies what it needs. Otherwise as host_launch: an exec that
- * was started before is answered as then, even if the container has ended since, and on_exit follows; one
- * that fails leaves nothing. */
+ * was started before is answered as then, with the incarnation it was started in, even if the container has
+ * ended since, and on_exit follows; one that fails leaves nothing. */
 int host_exec(struct host *host, const struct host_exec *exec, host_launched_cb cb, void *data,
               struct err *err);
 

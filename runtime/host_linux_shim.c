@@ -303,6 +303,7 @@ static void succeed(struct launch_op *launch)
     struct host_container *container = launch->op.container;
     struct host *host = launch->op.host;
     launch->result.ok = true;
+    launch->result.incarnation = launch->record.incarnation;
     launch->result.pid = launch->record.pid;
     launch->result.shim_pid = launch->record.shim_pid;
     launch->result.started_at_ns = launch->record.started_at_ns;

@@ -155,13 +155,17 @@ void begin_remove(struct core *core, const char *container_id, struct cause *cau
  * docker's does. */
 void follow_exit(struct core *core, const char *container_id, bool host_restarted, int64_t now_ns,
                  struct decision *ret);
+/* The removal of one that has exited and is auto_remove, unless something is under way or awaited. */
+void remove_at_end(struct core *core, const char *container_id, struct decision *ret);
 
 /* recover.c: what was found and whose command has been settled without it is an orphan after all, as when
  * the command was refused this time. */
 void destroy_unclaimed(struct core *core, int64_t now_ns, struct decision *ret);
 void unclaimed_release(struct core *core);
-/* True for an exec that was found, and whose command has not been decided again yet. */
-bool exec_was_started(const struct core *core, const char *exec_id);
+/* True for the command of an exec that was found, before it is decided again. */
+bool exec_was_started(const struct core *core, const struct command *command);
+/* True for a container with such an exec: it has to be there when the command is decided again. */
+bool container_awaits_exec(const struct core *core, const char *container_id);
 
 /* decide_command.c: one command, which is not settled and not under way. */
 void decide_command(struct core *core, const struct command *command, int64_t offset, int64_t now_ns,

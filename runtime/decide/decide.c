@@ -86,6 +86,16 @@ static void begin_restart_wait(struct core *core, const struct container *contai
     add_restart_timer(core, container, ret);
 }
 
+void remove_at_end(struct core *core, const char *container_id, struct decision *ret)
+{
+    const struct container *container = node_state_container(&core->state, container_id);
+    if (container == NULL || container->state != CONTAINER_EXITED || !container->spec.auto_remove ||
+        operation_find(core, container_id) != NULL || container_awaits_exec(core, container_id))
+        return;
+    struct cause cause = cause_of_container(core, container, ACTOR_RUNTIME);
+    begin_remove(core, container_id, &cause, ret);
+}
+
 void follow_exit(struct core *core, const char *container_id, bool host_restarted, int64_t now_ns,
                  struct decision *ret)
 {
@@ -93,8 +103,7 @@ void follow_exit(struct core *core, const char *container_id, bool host_restarte
     if (container == NULL || container->state != CONTAINER_EXITED)
         return;
     if (container->spec.auto_remove) {
-        struct cause cause = cause_of_container(core, container, ACTOR_RUNTIME);
-        begin_remove(core, container_id, &cause, ret);
+        remove_at_end(core, container_id, ret);
     } else if (policy_wants_restart(container, host_restarted)) {
         begin_restart_wait(core, container, now_ns, ret);
     }

@@ -311,7 +311,7 @@ static void decide_about_container(struct deciding *d, const char *ref)
         return;
     }
     int64_t wanted = d->command->envelope.ifversion;
-    if (wanted != SCHEMA_ABSENT && wanted != container->version) {
+    if (wanted != SCHEMA_ABSENT && wanted != container->version && !exec_was_started(d->core, d->command)) {
         REFUSE(d, container->id, "version-mismatch", "container '%s' is at version %lld, not %lld",
                container->name, (long long)container->version, (long long)wanted);
         return;

@@ -59,8 +59,7 @@ void decide_exec(struct core *core, const struct container *container, const str
     const struct container_exec_command *asked = &command->data.container_exec;
     char exec_id[CONTAINER_ID_SIZE];
     container_id_from_command(exec_id, command->envelope.id);
-    if (exec_was_started(core,
-                         exec_id)) /* before a crash: it has happened, whatever has become of the container */
+    if (exec_was_started(core, command)) /* it has happened, whatever has become of the container */
         begin_exec(core, container, exec_id, asked, cause, ret);
     else if (!container_state_is_running(container->state))
         emit_refused(core, ret, id, cause, now_ns, "not-running", "container '%s' is not running", name);
@@ -81,8 +80,8 @@ static void emit_exec_started(struct core *core, const struct operation *operati
     event_init(&event, EVENT_CONTAINER_EXEC_STARTED);
     struct container_exec_started_event *data = &event.data.container_exec_started;
     data->exec = core_strdup(core, operation->exec_id);
-    data->incarnation = operation->incarnation;
-    if (launched->pid > 0) { /* else its exit record is all that a power cut has left */
+    data->incarnation = launched->incarnation; /* an earlier one's, if its answer was lost in a crash */
+    if (launched->pid > 0) {                   /* else its exit record is all that a power cut has left */
         char time[TIMESTAMP_SIZE];
         timestamp_format(time, launched->started_at_ns);
         data->pid = launched->pid;

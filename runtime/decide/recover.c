@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "runtime/decide/core.h"
 
 static struct cause cause_of_recovery(struct core *core)
@@ -77,11 +78,13 @@ static void adopt(struct core *core, const struct container *container, const st
     health_begin(core, container->id, now_ns, ret);
 }
 
+/* By its directory's name alone: a power cut may have taken the intent that says in which container it is. */
 static const struct host_observation *find_exec_observation(const struct host_observation *observed, size_t n,
                                                             const char *exec_id)
 {
     for (size_t i = 0; i < n; i++)
-        if (strcmp(observed[i].exec_id, exec_id) == 0)
+        if (strcmp(observed[i].exec_id[0] != '\0' ? observed[i].exec_id : observed[i].container_id,
+                   exec_id) == 0)
             return &observed[i];
     return NULL;
 }
@@ -200,6 +203,7 @@ static void recover_exec(struct core *core, const struct exec *exec, const struc
     if (seen != NULL && seen->found == HOST_RUNNING)
         return;
     struct host_exit exit = exit_by_evidence(exec->container_id, exec->incarnation, seen, continuity);
+    memcpy(exit.container_id, exec->container_id, sizeof(exit.container_id));
     memcpy(exit.exec_id, exec->id, sizeof(exit.exec_id));
     emit_exec_exited(core, ret, exec, &exit, ACTOR_RECOVERY, now_ns);
 }
@@ -237,8 +241,8 @@ static bool is_settled(const struct core *core, int64_t command_offset)
 
 static bool is_known(const struct core *core, const char *container_id, const char *exec_id)
 {
-    return exec_id[0] != '\0' ? node_state_exec(&core->state, exec_id) != NULL
-                              : node_state_container(&core->state, container_id) != NULL;
+    const char *id = exec_id[0] != '\0' ? exec_id : container_id;
+    return node_state_exec(&core->state, id) != NULL || node_state_container(&core->state, id) != NULL;
 }
 
 void destroy_unclaimed(struct core *core, int64_t now_ns, struct decision *ret)
@@ -250,17 +254,31 @@ void destroy_unclaimed(struct core *core, int64_t now_ns, struct decision *ret)
             at = &unclaimed->next;
             continue;
         }
+        *at = unclaimed->next;
         if (!known)
             destroy(core, unclaimed, now_ns, ret);
-        *at = unclaimed->next;
+        if (unclaimed->started && unclaimed->exec_id[0] != '\0')
+            remove_at_end(core, unclaimed->container_id, ret);
         free(unclaimed);
     }
 }
 
-bool exec_was_started(const struct core *core, const char *exec_id)
+bool exec_was_started(const struct core *core, const struct command *command)
 {
+    char exec_id[CONTAINER_ID_SIZE];
+    if (command->type != COMMAND_CONTAINER_EXEC)
+        return false;
+    container_id_from_command(exec_id, command->envelope.id);
     for (const struct unclaimed *each = core->unclaimed; each != NULL; each = each->next)
         if (each->started && strcmp(each->exec_id, exec_id) == 0)
+            return true;
+    return false;
+}
+
+bool container_awaits_exec(const struct core *core, const char *container_id)
+{
+    for (const struct unclaimed *each = core->unclaimed; each != NULL; each = each->next)
+        if (each->started && each->exec_id[0] != '\0' && strcmp(each->container_id, container_id) == 0)
             return true;
     return false;
 }
@@ -294,15 +312,15 @@ static void keep_unclaimed(struct core *core, const struct host_observation *see
 void core_recover(struct core *core, int64_t now_ns, enum continuity continuity,
                   const struct host_observation *observed, size_t n_observed, struct decision *ret)
 {
-    struct container *container, *next;
-    HASH_ITER(hh, core->state.containers, container, next)
-    recover_container(core, container, find_observation(observed, n_observed, container->id), continuity,
-                      now_ns, ret);
     for (size_t i = 0; i < n_observed; i++) {
         const struct host_observation *seen = &observed[i];
         if (!is_known(core, seen->container_id, seen->exec_id))
             keep_unclaimed(core, seen);
     }
+    struct container *container, *next;
+    HASH_ITER(hh, core->state.containers, container, next)
+    recover_container(core, container, find_observation(observed, n_observed, container->id), continuity,
+                      now_ns, ret);
     struct exec *exec, *next_exec;
     HASH_ITER(hh, core->state.execs, exec, next_exec)
     recover_exec(core, exec, find_exec_observation(observed, n_observed, exec->id), continuity, now_ns, ret);

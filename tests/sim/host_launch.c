@@ -206,6 +206,7 @@ static void succeed(struct launch_op *launch)
 {
     struct entry *entry = launch->op.entry;
     launch->result.ok = true;
+    launch->result.incarnation = launch->record.incarnation;
     launch->result.pid = launch->record.pid;
     launch->result.shim_pid = launch->record.shim_pid;
     launch->result.started_at_ns = launch->record.started_at_ns;

@@ -90,6 +90,16 @@ static void cut_file(struct machine *machine, struct sim_file *now, struct sim_f
     *disk = *now;
 }
 
+/* Whose exec it was, or that it was executed, nobody can tell any more. */
+static void forget_exec(struct machine *machine, const struct sim_dir *dir)
+{
+    bool known = file_is_whole(&dir->now[FILE_LAUNCH]) &&
+                 (file_is_whole(&dir->now[FILE_SHIM]) || file_is_whole(&dir->now[FILE_EXIT]));
+    for (struct truth *truth = machine->truths; truth != NULL; truth = truth->next)
+        if (truth->exec_of[0] != '\0' && strcmp(truth->id, dir->id) == 0)
+            truth->forgotten = truth->forgotten || !known;
+}
+
 /* A record that was being written when the power went is legitimately gone; one whose shim had ended in good
  * order was promised to be durable, and stays so in the books. */
 static void cut_power(struct machine *machine)
@@ -99,6 +109,7 @@ static void cut_power(struct machine *machine)
     for (struct sim_dir *dir = machine->dirs; dir != NULL; dir = dir->next) {
         for (size_t i = 0; i < DIR_FILES; i++)
             cut_file(machine, &dir->now[i], &dir->disk[i]);
+        forget_exec(machine, dir);
         for (struct shim *shim = machine->shims; shim != NULL; shim = shim->next)
             if (shim->dir == dir && shim->alive && shim->truth != NULL && shim->truth->recorded &&
                 !file_is_whole(&dir->now[FILE_EXIT])) {

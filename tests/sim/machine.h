@@ -107,6 +107,7 @@ struct truth {
     bool oom_killed;
     int64_t finished_at_ns; /* realtime, as the shim saw it; 0: it did not */
     bool recorded;          /* the exit record was written whole, and no power cut took it back */
+    bool forgotten;         /* of an exec: a power cut took what says whose it is, or that it was started */
     const char *lost_by;    /* "shim-lost" or "host-restart", if there is no record */
     struct truth *next;     /* newest first */
 };

@@ -213,10 +213,10 @@ static void note_execution(struct shim *shim)
 {
     struct machine *machine = shim->machine;
     for (struct truth *truth = machine->truths; truth != NULL; truth = truth->next) {
+        if (strcmp(truth->id, shim->id) == 0 && is_exec(shim) && !truth->forgotten)
+            sim_fail("exec %.12s is executed twice", shim->id);
         if (strcmp(truth->id, shim->id) != 0 || truth->boot != machine->boot)
             continue;
-        if (is_exec(shim))
-            sim_fail("exec %.12s is executed twice", shim->id);
         if (!truth->ended)
             sim_fail("container %.12s runs twice at once", shim->id);
         if (truth->incarnation == shim->incarnation && truth->recorded)
