@@ -45,6 +45,8 @@ static void print_frame(struct printer *printer, const struct frame *frame)
     const char *at = frame->payload;
     const char *end = at + frame->size;
     char time[TIMESTAMP_SIZE];
+    if (out == stderr)
+        fflush(stdout); /* both may be the same file, and its order is the log's */
     if (!printer->timestamps) {
         fwrite(at, 1, frame->size, out);
         return;

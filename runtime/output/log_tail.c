@@ -345,44 +345,73 @@ int log_tail_open(struct log_tail **ret, uv_loop_t *loop, int dir_fd, struct log
     return 0;
 }
 
-/* Where a complete line begins. */
+/* Where a line begins. */
 struct line_start {
     size_t file;
     off_t offset;
 };
 
+/* The last lines that were passed; the ring has room for one more than is looked for. */
+struct line_search {
+    struct line_start *ring;
+    size_t room;
+    size_t seen;
+    bool in_line; /* behind a record without its line's end, which may be the last that was written */
+    struct line_start end;
+};
+
+static void pass_record(struct line_search *search, const struct cri_record *record, size_t size)
+{
+    if (!search->in_line)
+        search->ring[search->seen++ % search->room] = search->end;
+    search->in_line = !record->complete;
+    search->end.offset += (off_t)size;
+}
+
+static void pass_file(struct line_search *search, int fd)
+{
+    auto_buf struct buf bytes = BUF_INIT;
+    for (;;) {
+        char *to = buf_reserve(&bytes, PIECE_SIZE);
+        ssize_t got = to != NULL ? pread(fd, to, PIECE_SIZE, search->end.offset + (off_t)bytes.size) : -1;
+        if (got <= 0)
+            return;
+        bytes.size += (size_t)got;
+        struct cri_record record;
+        size_t used = 0, size;
+        while ((size = cri_parse(bytes.data + used, bytes.size - used, &record)) > 0) {
+            used += size;
+            pass_record(search, &record, size);
+        }
+        buf_consume(&bytes, used);
+    }
+}
+
+/* However many lines are asked for, there are no more than bytes. */
+static size_t limit_lines(const struct log_files *files, size_t n)
+{
+    struct stat st;
+    size_t most = 0;
+    for (size_t i = 0; i < files->n; i++)
+        if (fstat(files->fds[i], &st) == 0)
+            most += (size_t)st.st_size;
+    return n < most ? n : most;
+}
+
 int log_tail_from_last(struct log_tail *tail, size_t n, struct err *err)
 {
-    auto_free struct line_start *ring = calloc(n + 1, sizeof(*ring));
-    size_t seen = 0;
+    size_t wanted = limit_lines(&tail->files, n);
+    auto_free struct line_start *ring = calloc(wanted + 1, sizeof(*ring));
     if (ring == NULL)
         return err_nomem(err, "finding the last lines of a log");
-    struct line_start next = {0};
+    struct line_search search = {.ring = ring, .room = wanted + 1};
     for (size_t file = 0; file < tail->files.n; file++) {
-        auto_buf struct buf bytes = BUF_INIT;
-        off_t offset = 0;
-        for (;;) {
-            char *to = buf_reserve(&bytes, PIECE_SIZE);
-            ssize_t got =
-                to != NULL ? pread(tail->files.fds[file], to, PIECE_SIZE, offset + (off_t)bytes.size) : -1;
-            if (got <= 0)
-                break;
-            bytes.size += (size_t)got;
-            struct cri_record record;
-            size_t used = 0, size;
-            while ((size = cri_parse(bytes.data + used, bytes.size - used, &record)) > 0) {
-                used += size;
-                if (!record.complete)
-                    continue;
-                ring[seen++ % (n + 1)] = next;
-                next = (struct line_start){.file = file, .offset = offset + (off_t)used};
-            }
-            buf_consume(&bytes, used);
-            offset += (off_t)used;
-        }
+        search.end = (struct line_start){.file = file};
+        pass_file(&search, tail->files.fds[file]);
     }
-    /* what stands behind the last complete line is shown too */
-    struct line_start start = n == 0 ? next : seen <= n ? (struct line_start){0} : ring[(seen - n) % (n + 1)];
+    struct line_start start = search.end;
+    if (n > 0)
+        start = search.seen <= wanted ? (struct line_start){0} : ring[(search.seen - wanted) % search.room];
     tail->at_file = start.file;
     tail->at_offset = start.offset;
     return 0;

@@ -47,7 +47,8 @@ int log_tail_open(struct log_tail **ret, uv_loop_t *loop, int dir_fd, struct log
  * of runtime/shim/cri_log.h). Before the first callback only. */
 void log_tail_hold(struct log_tail *tail);
 
-/* Starts at the last `n` complete lines instead. Before the first callback only. */
+/* Starts at the last `n` lines instead, of which the last may not have its end yet. Before the first callback
+ * only. */
 int log_tail_from_last(struct log_tail *tail, size_t n, struct err *err);
 
 /* The files are about to be unlinked, and no more will be written: those there are now are all. */

@@ -110,6 +110,8 @@ teardown() {
     run --separate-stderr -0 wharf logs speaker
     [ "$output" = "$(printf '1\n2\n3')" ]
     [ "$stderr" = bad ]
+    run -0 wharf logs speaker
+    [ "$output" = "$(cut -d' ' -f4- "$WHARF_STATE_DIR/containers/$(member speaker id)/log")" ]
     run --separate-stderr -0 wharf logs --tail 1 speaker
     [ "$output$stderr" = bad ]
     run --separate-stderr -0 wharf logs -t speaker

@@ -62,6 +62,13 @@ static void append(struct fixture *f, int first, int last)
         assert_true(dprintf(fd, "2026-01-02T03:04:05.%09dZ stdout F %d\n", i, i) > 0);
 }
 
+static void append_text(struct fixture *f, const char *text)
+{
+    auto_fd int fd = openat(f->dir_fd, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
 static bool on_record(const struct cri_record *record, void *data)
 {
     struct fixture *f = data;
@@ -176,6 +183,28 @@ static void shows_the_last_lines(void **state)
     }
 }
 
+/* A prompt, say: nobody has ended that line yet. */
+static void a_last_line_without_its_end_is_a_line(void **state)
+{
+    static const struct {
+        size_t n;
+        const char *expected;
+    } rows[] = {{0, ""}, {1, "name? "}, {2, "2\nname? "}, {INT32_MAX, "1\n2\nname? "}};
+    struct fixture *f = *state;
+    append(f, 1, 2);
+    append_text(f,
+                "2026-01-02T03:04:06.000000000Z stdout P name\n2026-01-02T03:04:06.000000000Z stdout P ? \n");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        buf_reset(&f->seen);
+        buf_add_string(&f->seen, "");
+        struct log_tail *tail = open_tail(f, false);
+        assert_int_equal(log_tail_from_last(tail, rows[i].n, NULL), 0);
+        uv_run(&f->loop, UV_RUN_DEFAULT);
+        assert_string_equal(f->seen.data, rows[i].expected);
+        log_tail_close(tail);
+    }
+}
+
 static void rotate(struct fixture *f)
 {
     renameat(f->dir_fd, "log.1", f->dir_fd, "log.2"); /* which may not be there yet */
@@ -277,6 +306,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(follows_through_rotations, setup, teardown),
         cmocka_unit_test_setup_teardown(goes_on_where_a_slow_reader_paused, setup, teardown),
         cmocka_unit_test_setup_teardown(shows_the_last_lines, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_last_line_without_its_end_is_a_line, setup, teardown),
         cmocka_unit_test_setup_teardown(kept_files_outlive_their_names, setup, teardown),
         cmocka_unit_test_setup_teardown(files_that_are_unlinked_are_read_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(holds_the_file_it_reads, setup, teardown),
