@@ -48,10 +48,26 @@ static const char *check_directory(const char *value)
     return value[0] == '/' ? NULL : "must be an absolute path";
 }
 
-static const char *check_url(const char *value)
+/* Whether `value` begins with one of the schemes and says something behind it. */
+static bool has_scheme(const char *value, const char *const *schemes)
 {
-    return strchr(value, ':') != NULL ? NULL
-                                      : "must be a URL such as sqlite:DIR, kafka://HOST:PORT or unix:PATH";
+    for (size_t i = 0; schemes[i] != NULL; i++)
+        if (strncmp(value, schemes[i], strlen(schemes[i])) == 0 && value[strlen(schemes[i])] != '\0')
+            return true;
+    return false;
+}
+
+static const char *check_log(const char *value)
+{
+    static const char *const schemes[] = {"sqlite:", "kafka://", NULL};
+    bool ok = has_scheme(value, schemes) || strcmp(value, "memory:") == 0;
+    return ok ? NULL : "must be sqlite:DIR or kafka://HOST:PORT[,HOST:PORT][/PREFIX]";
+}
+
+static const char *check_redis(const char *value)
+{
+    static const char *const schemes[] = {"unix:", "redis://", NULL};
+    return has_scheme(value, schemes) ? NULL : "must be unix:PATH or redis://HOST:PORT";
 }
 
 static const char *check_node(const char *value)
@@ -125,8 +141,8 @@ static const struct {
 } keys[CONFIG_KEYS] = {
     [KEY_STATE_DIR] = {"state-dir", "WHARF_STATE_DIR", check_directory},
     [KEY_RUN_DIR] = {"run-dir", "WHARF_RUN_DIR", check_directory},
-    [KEY_LOG] = {"log", "WHARF_LOG", check_url},
-    [KEY_REDIS] = {"redis", "WHARF_REDIS", check_url},
+    [KEY_LOG] = {"log", "WHARF_LOG", check_log},
+    [KEY_REDIS] = {"redis", "WHARF_REDIS", check_redis},
     [KEY_NODE] = {"node", "WHARF_NODE", check_node},
     [KEY_USER] = {"user", "WHARF_USER", check_user_name},
     [KEY_CGROUP_PARENT] = {"cgroup-parent", "WHARF_CGROUP_PARENT", check_cgroup},

@@ -79,14 +79,40 @@ static enum err_code code_of_status(int status)
     }
 }
 
+/* To people a field is what the option is called: '/data/cap_add/0' is cap-add, '/data/labels/a~1b' labels
+ * a/b. */
+static void add_field(struct buf *text, const char *pointer)
+{
+    const char *first = pointer + (strncmp(pointer, "/data/", 6) == 0 ? 6 : 1);
+    for (const char *at = first; *at != '\0';) {
+        size_t size = strcspn(at, "/");
+        bool index = at != first && strspn(at, "0123456789") == size;
+        buf_add(text, " ", at != first && !index);
+        for (size_t i = 0; i < size && !index; i++) {
+            bool escape = at[i] == '~' && i + 1 < size; /* RFC 6901 */
+            char c = escape ? (at[i + 1] == '1' ? '/' : '~') : at[i];
+            buf_printf(text, "%c", c == '_' && at == first ? '-' : c);
+            i += escape;
+        }
+        at += size + (at[size] == '/');
+    }
+}
+
 int api_problem(const struct http_call *call, struct err *err)
 {
     json_auto_t *problem = body_json(call);
+    auto_buf struct buf field = BUF_INIT;
     int status = call->response.status;
     const char *detail = json_text(problem, "detail", json_text(problem, "title", NULL));
+    const char *pointer = json_text(problem, "pointer", "");
+    size_t size = strlen(pointer);
     if (detail == NULL)
         return err_set(err, code_of_status(status), "the %s answered with status %d", call->service, status);
-    return err_set(err, code_of_status(status), "%s", detail);
+    if (size == 0 || detail[0] != '\'' || strncmp(detail + 1, pointer, size) != 0 || detail[size + 1] != '\'')
+        return err_set(err, code_of_status(status), "%s", detail);
+    add_field(&field, pointer);
+    return err_set(err, code_of_status(status), "%s%s", field.failed ? "a field" : field.data,
+                   detail + size + 2);
 }
 
 static int get_json(const struct client *client, enum api_service service, const char *target, json_t **ret,

@@ -51,14 +51,18 @@ static int bad_usage(const struct verb *verb, const char *message)
     return verb_error_code(verb);
 }
 
-static int check_operands(const struct verb *verb, int argc, struct err *err)
+static int check_operands(const struct verb *verb, int argc, char **argv, struct err *err)
 {
     if (argc < verb->min_operands)
         return err_set(err, ERR_INVALID, "'wharf %s' needs %s", verb->name, verb->synopsis);
-    if (verb->max_operands >= 0 && argc > verb->max_operands)
-        return err_set(err, ERR_INVALID, "'wharf %s' takes no '%s'", verb->name,
-                       verb->max_operands == 0 ? "operands" : "more operands");
-    return 0;
+    if (verb->max_operands < 0 || argc <= verb->max_operands)
+        return 0;
+    const char *extra = argv[verb->max_operands];
+    if (verb->max_operands == 0)
+        return err_set(err, ERR_INVALID, "'wharf %s' takes no operand, but was given '%s'", verb->name,
+                       extra);
+    return err_set(err, ERR_INVALID, "'wharf %s' takes %s and nothing more, but was given '%s'", verb->name,
+                   verb->synopsis, extra);
 }
 
 static int execute(const struct verb *verb, const struct common_options *common, const void *options,
@@ -96,7 +100,7 @@ int verb_main(const struct verb *verb, struct common_options common, int argc, c
     if (rc == 0 && common.help) {
         help_print_verb(stdout, verb);
         code = 0;
-    } else if (rc < 0 || check_operands(verb, argc, &err) < 0) {
+    } else if (rc < 0 || check_operands(verb, argc, argv, &err) < 0) {
         code = bad_usage(verb, err.message);
     } else {
         argv[argc] = NULL;

@@ -46,6 +46,12 @@ teardown_file() { rm -rf "$E2E_DIR"; }
     run -1 wharf start
     [[ "$output" == *"needs CONTAINER..."* ]]
     run -1 wharf version extra
+    [[ "$output" == *"'wharf version' takes no operand, but was given 'extra'"* ]]
+    run -1 wharf rename one two three
+    [[ "$output" == *"nothing more, but was given 'three'"* ]]
+    run -1 wharf up --log bogus: --run-dir "$BATS_TEST_TMPDIR/run" --state-dir "$BATS_TEST_TMPDIR/state"
+    [[ "$output" == *"'bogus:' is no value for 'log': it must be sqlite:DIR or kafka://"* ]]
+    [ ! -e "$BATS_TEST_TMPDIR/run" ] && [ ! -e "$BATS_TEST_TMPDIR/state" ]
     run -125 wharf run
 }
 

@@ -51,10 +51,12 @@ load helper
     local before
     before=$(wharf ps -aq | wc -l)
     run -125 wharf run --name 'a b' busybox true
+    [[ "$output" == "wharf: error: name must be "*"but is 'a b'" ]]
     run -125 wharf run --name /x busybox true
     run -125 wharf run -l =x busybox true
     run -125 wharf run -m lots busybox true
     run -125 wharf run -m 1k busybox true
+    [[ "$output" == "wharf: error: memory must be at least 4194304, but is 1024" ]]
     run -125 wharf run --cpus none busybox true
     run -125 wharf run --pids-limit 0 busybox true
     run -125 wharf run --restart sometimes busybox true

@@ -212,7 +212,8 @@ static void serve_problem(struct server *server)
 {
     char text[8192];
     answer(accept_request(server->writer, text), 400,
-           "{\"status\":400,\"detail\":\"'/data/name' is no name\",\"code\":\"bad-value\"}");
+           "{\"status\":400,\"detail\":\"'/data/cap_add/0' is none\",\"code\":\"bad-value\","
+           "\"pointer\":\"/data/cap_add/0\"}");
 }
 
 /* The client gets SIGTERM while it waits: it must come back as a command. */
@@ -311,7 +312,7 @@ static void test_forgotten(void **state)
 
 static void test_problem(void **state)
 {
-    check(state, serve_problem, 125, "", "'/data/name' is no name");
+    check(state, serve_problem, 125, "", "error: cap-add is none");
 }
 
 static void test_signal(void **state)
