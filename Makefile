@@ -77,7 +77,7 @@ $(BUILD)/wharf.bash: $(BUILD)/wharf
 	$< completion bash >$@.tmp && mv $@.tmp $@
 
 $(BUILD)/wharf-writer: LIBS := $(LIBS_UV) $(LIBS_LOG) -lmicrohttpd
-$(BUILD)/wharf-runtime: LIBS := $(LIBS_UV) $(LIBS_LOG) -lmicrohttpd -lseccomp
+$(BUILD)/wharf-runtime: LIBS := $(LIBS_UV) $(LIBS_LOG) -lhiredis -lmicrohttpd -lseccomp
 $(BUILD)/wharf-projector: LIBS := $(LIBS_UV) $(LIBS_LOG) -lhiredis
 $(BUILD)/wharf-query: LIBS := $(LIBS_UV) $(LIBS_LOG) -lhiredis -lmicrohttpd
 $(BUILD)/wharf-image: LIBS := -larchive -ljansson -lsodium

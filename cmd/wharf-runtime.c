@@ -3,8 +3,8 @@
  * wharf-runtime: one a node. Reads the node's commands from the log and makes them true; see
  * runtime/README.md.
  *
- * Wiring only: configuration, the node's lock, log, host, worker, output, signals, and their orderly end in
- * reverse.
+ * Wiring only: configuration, the node's lock, log, Redis, host, worker, output, signals, and their orderly
+ * end in reverse.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +23,7 @@
 #include "base/say.h"
 #include "base/version.h"
 #include "events/log/log.h"
+#include "runtime/alive.h"
 #include "runtime/host.h"
 #include "runtime/id_pool.h"
 #include "runtime/output/output.h"
@@ -37,6 +38,7 @@ struct runtime {
     struct config config;
     struct role_signals signals;
     struct log *log;
+    struct alive *alive;
     struct host *host;
     struct output *output;
     struct worker *worker;
@@ -96,14 +98,20 @@ static void on_ready(void *data)
              core->state.name, (long long)core->state.partition, (long long)core->epoch,
              HASH_COUNT(core->state.containers), (long long)counts.events_replayed,
              counts.snapshot_offset >= 0 ? "after its snapshot" : "from the beginning");
+    alive_begin(runtime->alive, core->epoch);
     role_notify_ready();
 }
 
 /* --- the end, in reverse --- */
 
-static void on_log_closed(void *data)
+static void on_alive_closed(void *data)
 {
     role_signals_stop(&((struct runtime *)data)->signals);
+}
+
+static void on_log_closed(void *data)
+{
+    alive_close(((struct runtime *)data)->alive, on_alive_closed, data);
 }
 
 static void on_host_closed(void *data)
@@ -255,6 +263,11 @@ static int open_output(struct runtime *runtime, struct err *err)
     return output_open(&runtime->output, &runtime->loop, &options, err);
 }
 
+static int open_alive(struct runtime *runtime, struct err *err)
+{
+    return alive_open(&runtime->alive, &runtime->loop, runtime->config.redis_url, runtime->config.node, err);
+}
+
 static int open_worker(struct runtime *runtime, struct err *err)
 {
     struct worker_options options = {.log = runtime->log,
@@ -306,7 +319,7 @@ int main(int argc, char **argv)
         find_helper("wharf-image", runtime.image_path, &err) < 0 ||
         role_signals_start(&runtime.signals, &runtime.loop, on_signal, &runtime, &err) < 0 ||
         open_host(&runtime, &err) < 0 || open_log(&runtime, &err) < 0 || open_output(&runtime, &err) < 0 ||
-        open_worker(&runtime, &err) < 0) {
+        open_alive(&runtime, &err) < 0 || open_worker(&runtime, &err) < 0) {
         say_error("%s", err.message);
         return EXIT_FAILURE;
     }

@@ -23,6 +23,9 @@ teardown() { stop_stack; }
     [[ "$output" == *"apt-get install redis-server"* ]]
 }
 
+# The value is the epoch.
+node_is_alive() { [ "$(redis-cli -s "$E2E_DIR/late.sock" get wharf:v1:alive:e2e)" = 1 ]; }
+
 @test "a Redis that is not there at start is waited for; commands do not need it" {
     wharf up --log "sqlite:$WHARF_STATE_DIR/log" --redis "unix:$E2E_DIR/late.sock" >"$E2E_DIR/up.out" 2>&1 3>&- &
     local up=$!
@@ -35,8 +38,11 @@ teardown() { stop_stack; }
     redis-server --port 0 --unixsocket "$E2E_DIR/late.sock" --save '' --daemonize no >/dev/null 3>&- &
     local redis=$!
     eventually wharf ps -a
+    eventually node_is_alive
+    (($(redis-cli -s "$E2E_DIR/late.sock" pttl wharf:v1:alive:e2e) > 0))
     wharf down
     wait $up
+    [ "$(redis-cli -s "$E2E_DIR/late.sock" exists wharf:v1:alive:e2e)" = 0 ]
     kill $redis
 }
 
