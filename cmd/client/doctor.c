@@ -281,8 +281,10 @@ static void check_user(const struct client *client, struct finding *finding)
     bool there = getpwnam(user) != NULL;
     find(finding, there ? FINE : NOTE,
          "useradd --system --no-create-home wharf, so that only the runtime stays root",
-         there ? "'%s'"
-               : "there is no user '%s'; writer, projector and query stay root with few capabilities",
+         there
+             ? "'%s'"
+             : "there is no user '%s'; writer, projector and query stay root with few capabilities, and the "
+               "private Redis with all",
          user);
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/client/part.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,6 +36,14 @@ void part_release(struct part *part)
     for (char **at = part->argv; *at != NULL; at++)
         free(*at);
     part->argv[0] = NULL;
+    for (size_t i = 0; i < sizeof(part->dirs) / sizeof(part->dirs[0]); i++) {
+        free(part->dirs[i]);
+        part->dirs[i] = NULL;
+    }
+    if (part->link != NULL)
+        unlink(part->link);
+    free(part->link);
+    part->link = NULL;
     free(part->cache);
     part->cache = NULL;
 }
@@ -93,59 +103,124 @@ static int find_in_path(const char *program, char **ret, struct err *err)
         program);
 }
 
+/* All in `dir_fd` becomes the part's. The directory itself is root's meanwhile, so that whoever had it cannot
+ * put something else in a file's place. */
+static int give_entries(const struct part *part, int dir_fd, struct err *err)
+{
+    int list_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
+    DIR *list = list_fd >= 0 ? fdopendir(list_fd) : NULL;
+    if (list == NULL) {
+        err_sys(err, errno, "cannot list a directory of %s", part->name);
+        if (list_fd >= 0)
+            close(list_fd);
+        return -1;
+    }
+    int rc = 0;
+    for (struct dirent *entry; rc == 0 && (entry = readdir(list)) != NULL;)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            rc = fchownat(dir_fd, entry->d_name, part->uid, part->gid, AT_SYMLINK_NOFOLLOW);
+    if (rc < 0)
+        err_sys(err, errno, "cannot give the files of %s to its user", part->name);
+    closedir(list);
+    return rc;
+}
+
+/* Makes one of the directories that the part writes into, and gives it to whom the part becomes. */
+static int make_directory(struct part *part, size_t i, const char *parent, mode_t mode, struct err *err)
+{
+    if (asprintf(&part->dirs[i], "%s/redis", parent) < 0) {
+        part->dirs[i] = NULL;
+        return err_nomem(err, "preparing Redis");
+    }
+    if (fs_mkdirs(AT_FDCWD, part->dirs[i], mode, err) < 0)
+        return -1;
+    if (part->uid == (uid_t)-1)
+        return 0;
+    auto_fd int fd = open(part->dirs[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fchown(fd, 0, part->gid) < 0)
+        return err_sys(err, errno, "cannot give '%s' to the user of %s", part->dirs[i], part->name);
+    if (give_entries(part, fd, err) < 0)
+        return -1;
+    return fchown(fd, part->uid, part->gid) == 0
+               ? 0
+               : err_sys(err, errno, "cannot give '%s' to the user of %s", part->dirs[i], part->name);
+}
+
 /* Redis keeps a copy of the read model on disk, so that the next start need not project the whole log again.
  */
 static int add_cache(struct part *part, const struct config *config, struct err *err)
 {
-    auto_free char *dir = NULL;
-    if (asprintf(&dir, "%s/redis", config->state_dir) < 0) {
-        dir = NULL;
-        return err_nomem(err, "preparing Redis");
-    }
-    if (asprintf(&part->cache, "%s/dump.rdb", dir) < 0) {
+    if (make_directory(part, 0, config->state_dir, 0700, err) < 0)
+        return -1;
+    if (asprintf(&part->cache, "%s/dump.rdb", part->dirs[0]) < 0) {
         part->cache = NULL;
         return err_nomem(err, "preparing Redis");
     }
-    if (fs_mkdirs(AT_FDCWD, dir, 0700, err) < 0 || add_setting(part, "--dir", dir, err) < 0)
-        return -1;
     /* Once a minute if anything changed, and at the end. A full disk is no reason to refuse the projector. */
-    return add_setting(part, "--save", "60 1", err) < 0
+    return add_setting(part, "--dir", part->dirs[0], err) < 0 || add_setting(part, "--save", "60 1", err) < 0
                ? -1
                : add_setting(part, "--stop-writes-on-bgsave-error", "no", err);
 }
 
-/* No TCP port, and nothing that the log could not give again. */
-static int make_redis(struct part *part, const struct config *config, gid_t group, struct err *err)
+/* The run directory is root's: the socket is made in a directory of Redis' own, which RUN_DIR/redis.sock
+ * points into. */
+static int add_socket(struct part *part, const struct config *config, struct err *err)
 {
-    *part = (struct part){.name = "redis", .group = group};
+    auto_free char *path = NULL;
+    if (make_directory(part, 1, config->run_dir, 0750, err) < 0)
+        return -1;
+    if (asprintf(&path, "%s/sock", part->dirs[1]) < 0) {
+        path = NULL;
+        return err_nomem(err, "preparing Redis");
+    }
+    if (asprintf(&part->link, "%s/redis.sock", config->run_dir) < 0) {
+        part->link = NULL;
+        return err_nomem(err, "preparing Redis");
+    }
+    unlink(part->link);
+    if (symlink("redis/sock", part->link) < 0)
+        return err_sys(err, errno, "cannot make the link '%s'", part->link);
+    return add_setting(part, "--unixsocket", path, err) < 0
+               ? -1
+               : add_setting(part, "--unixsocketperm", "660", err);
+}
+
+/* A new file, since Redis appends; it opens it by its name whenever it has something to say. */
+static int add_log(struct part *part, const struct config *config, struct err *err)
+{
+    auto_free char *path = NULL;
+    if (asprintf(&path, "%s/redis.log", config->run_dir) < 0) {
+        path = NULL;
+        return err_nomem(err, "preparing Redis");
+    }
+    unlink(path);
+    auto_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (fd < 0 || (part->uid != (uid_t)-1 && fchown(fd, part->uid, part->gid) < 0))
+        return err_sys(err, errno, "cannot make '%s'", path);
+    return add_setting(part, "--logfile", path, err) < 0 ? -1
+                                                         : add_setting(part, "--loglevel", "warning", err);
+}
+
+/* No TCP port, and nothing that the log could not give again. */
+static int make_redis(struct part *part, const struct config *config, struct err *err)
+{
+    const struct passwd *user = getpwnam(config->user);
     auto_free char *program = NULL;
-    auto_free char *socket_path = NULL;
-    auto_free char *log_path = NULL;
-    if (find_in_path("redis-server", &program, err) < 0)
+    *part = (struct part){.name = "redis",
+                          .uid = user != NULL ? user->pw_uid : (uid_t)-1,
+                          .gid = user != NULL ? user->pw_gid : (gid_t)-1};
+    if (find_in_path("redis-server", &program, err) < 0 || add_argument(part, program, err) < 0 ||
+        add_setting(part, "--port", "0", err) < 0 || add_setting(part, "--appendonly", "no", err) < 0 ||
+        add_setting(part, "--daemonize", "no", err) < 0 || add_socket(part, config, err) < 0 ||
+        add_cache(part, config, err) < 0)
         return -1;
-    if (asprintf(&socket_path, "%s/redis.sock", config->run_dir) < 0) {
-        socket_path = NULL;
-        return err_nomem(err, "preparing Redis");
-    }
-    if (asprintf(&log_path, "%s/redis.log", config->run_dir) < 0) {
-        log_path = NULL;
-        return err_nomem(err, "preparing Redis");
-    }
-    unlink(socket_path);
-    unlink(log_path);
-    if (add_argument(part, program, err) < 0 || add_setting(part, "--port", "0", err) < 0 ||
-        add_setting(part, "--unixsocket", socket_path, err) < 0 ||
-        add_setting(part, "--unixsocketperm", "660", err) < 0 ||
-        add_setting(part, "--appendonly", "no", err) < 0 || add_setting(part, "--daemonize", "no", err) < 0 ||
-        add_cache(part, config, err) < 0 || add_setting(part, "--logfile", log_path, err) < 0)
-        return -1;
-    return add_setting(part, "--loglevel", "warning", err);
+    return add_log(part, config, err);
 }
 
 static int make_role(struct part *part, const char *name, const struct config *config,
                      const char *config_file, struct err *err)
 {
-    *part = (struct part){.name = name, .group = (gid_t)-1, .notifies = true};
+    *part = (struct part){.name = name, .uid = (uid_t)-1, .gid = (gid_t)-1, .notifies = true};
     auto_free char *program = NULL;
     if (role_find(name, &program, err) < 0)
         return -1;
@@ -166,12 +241,31 @@ int parts_make(struct supervisor *supervisor, const char *config_file, struct er
 {
     static const char *const roles[] = {"writer", "runtime", "projector", "query"};
     const struct config *config = supervisor->config;
-    if (config->embedded_redis &&
-        make_redis(&supervisor->parts[supervisor->n++], config, part_group(config->user), err) < 0)
+    if (config->embedded_redis && make_redis(&supervisor->parts[supervisor->n++], config, err) < 0)
         return -1;
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
         if (make_role(&supervisor->parts[supervisor->n++], roles[i], config, config_file, err) < 0)
             return -1;
+    return 0;
+}
+
+/* The roles drop their rights by themselves, and stay root where their user cannot reach their directories
+ * (role.h): so does what we drop for others. */
+static int drop_to_user(const struct part *part)
+{
+    if (part->uid == (uid_t)-1)
+        return 0;
+    if (setgroups(0, NULL) < 0 || setgid(part->gid) < 0 || seteuid(part->uid) < 0)
+        return -1;
+    const char *closed = NULL;
+    for (size_t i = 0; i < sizeof(part->dirs) / sizeof(part->dirs[0]); i++)
+        if (part->dirs[i] != NULL && faccessat(AT_FDCWD, part->dirs[i], W_OK | X_OK, AT_EACCESS) < 0)
+            closed = part->dirs[i];
+    if (seteuid(0) < 0)
+        return -1;
+    if (closed == NULL)
+        return setuid(part->uid);
+    say_warning("user %u cannot reach '%s': %s stays root", (unsigned)part->uid, closed, part->name);
     return 0;
 }
 
@@ -186,9 +280,9 @@ static void become(const struct part *part, int output_fd, const char *notify_pa
         dup2(output_fd, STDERR_FILENO) < 0 || close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
         _exit(126);
     setsid();
-    if (part->group != (gid_t)-1 && setgid(part->group) < 0)
+    if (drop_to_user(part) < 0)
         _exit(126);
-    /* After setgid, which would clear it (prctl(2)). */
+    /* After that, which would clear it (prctl(2)). */
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent)
         _exit(126);
     if (part->notifies && setenv("NOTIFY_SOCKET", notify_path, 1) < 0)
@@ -220,7 +314,7 @@ bool part_set_cache_aside(const struct part *part)
     return rename(part->cache, aside) == 0;
 }
 
-bool part_answers_ping(const char *run_dir, gid_t group)
+bool part_answers_ping(const char *run_dir)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof(address.sun_path), "%s/redis.sock", run_dir);
@@ -230,12 +324,8 @@ bool part_answers_ping(const char *run_dir, gid_t group)
     struct timeval timeout = {.tv_sec = 1};
     char answer[8] = "";
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-    if (send(fd, "PING\r\n", 6, MSG_NOSIGNAL) != 6 || recv(fd, answer, 5, MSG_WAITALL) != 5 ||
-        memcmp(answer, "+PONG", 5) != 0)
-        return false;
-    if (group != (gid_t)-1 && chown(address.sun_path, (uid_t)-1, group) < 0)
-        say_warning("cannot give '%s' to group %u: %s", address.sun_path, (unsigned)group, strerror(errno));
-    return true;
+    return send(fd, "PING\r\n", 6, MSG_NOSIGNAL) == 6 && recv(fd, answer, 5, MSG_WAITALL) == 5 &&
+           memcmp(answer, "+PONG", 5) == 0;
 }
 
 /* The last bytes of the file that come from the part: its lines start with "wharf-NAME: "; without any, all

@@ -20,8 +20,8 @@ int part_spawn(struct part *part, int output_fd, const char *notify_path, struct
  * aside. */
 bool part_set_cache_aside(const struct part *part);
 
-/* True when the private Redis answers PING; its socket is then given to the group. */
-bool part_answers_ping(const char *run_dir, gid_t group);
+/* True when the private Redis answers PING. */
+bool part_answers_ping(const char *run_dir);
 
 /* Appends what the part last wrote into the file, if there is one, to the error. */
 void part_add_last_words(const struct part *part, const char *output, struct err *err);

@@ -251,7 +251,7 @@ static int take_time(struct supervisor *supervisor)
         if (part->due_ns != 0 && part->due_ns < wake_ns)
             wake_ns = part->due_ns;
         if (part->pid != 0 && !part->ready && !part->notifies) {
-            if (part_answers_ping(supervisor->config->run_dir, part->group))
+            if (part_answers_ping(supervisor->config->run_dir))
                 mark_ready(supervisor, part);
             else if (now_ns + PING_PAUSE_MS * NS_PER_MS < wake_ns)
                 wake_ns = now_ns + PING_PAUSE_MS * NS_PER_MS;

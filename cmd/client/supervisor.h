@@ -22,7 +22,10 @@
 struct part {
     const char *name; /* "redis", "writer", ... */
     char *argv[32];   /* owned strings; NULL-terminated */
-    gid_t group;      /* to run with; (gid_t)-1 keeps ours */
+    uid_t uid;        /* whom to become, if that user can reach dirs; (uid_t)-1: nobody else */
+    gid_t gid;        /* that user's group */
+    char *dirs[2];    /* owned; the directories that it writes into, or NULL */
+    char *link;       /* owned; a name of its socket that clients know, or NULL */
     char *cache;      /* owned; a file it reads at start and can do without, or NULL */
     bool notifies;    /* sends READY=1; otherwise it is asked with a PING */
     pid_t pid;        /* 0 while it does not run */

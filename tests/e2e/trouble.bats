@@ -83,13 +83,16 @@ node_is_alive() { [ "$(redis-cli -s "$E2E_DIR/late.sock" get wharf:v1:alive:e2e)
     run -0 wharf run --rm busybox echo unprivileged
     [ "$output" = unprivileged ]
     local part uid
-    for part in writer projector query; do
+    for part in redis writer projector query; do
         uid=$(awk '/^Uid:/ { print $2 }' "/proc/$(part_pid "$part")/status")
         [ "$uid" = "$(id -u nobody)" ]
         grep -q '^CapEff:[[:space:]]*0000000000000000$' "/proc/$(part_pid "$part")/status"
     done
     [ "$(awk '/^Uid:/ { print $2 }' "/proc/$(part_pid runtime)/status")" = 0 ]
     [ "$(wharf ps -aq | wc -l)" = 0 ]
+    wharf down
+    [ "$(stat -c %U "$WHARF_STATE_DIR/redis/dump.rdb")" = nobody ]
+    [ ! -L "$WHARF_RUN_DIR/redis.sock" ]
 }
 
 @test "down --stop stops the containers first" {
