@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,24 +29,46 @@ static json_t *make_stop(const char *container, const void *options)
     return json_pack("{s:s}", "container", container);
 }
 
+/* Those of this stack's node: on a log that nodes share there are others. */
+static int list_containers(const struct client *client, json_t **ret, struct err *err)
+{
+    auto_buf struct buf target = BUF_INIT;
+    buf_add_string(&target, "/v1/containers?consistent=1&limit=100000&state=running&state=paused"
+                            "&state=stopping&state=restarting&node=");
+    http_add_encoded(&target, client->config.node);
+    if (target.failed)
+        return err_nomem(err, "listing containers");
+    return api_get(client, API_QUERY, target.data, ret, NULL, err);
+}
+
+static void free_refs(char ***refs)
+{
+    for (char **at = *refs; at != NULL && *at != NULL; at++)
+        free(*at);
+    free(*refs);
+}
+
+#define auto_refs __attribute__((cleanup(free_refs)))
+
 static int stop_containers(const struct client *client, struct err *err)
 {
     json_auto_t *answer = NULL;
-    if (api_get(client, API_QUERY,
-                "/v1/containers?consistent=1&limit=100000&state=running&state=stopping&state=restarting",
-                &answer, NULL, err) < 0)
+    if (list_containers(client, &answer, err) < 0)
         return -1;
     const json_t *containers = json_object_get(answer, "containers");
     size_t n = json_array_size(containers);
-    if (n == 0)
-        return 0;
-    auto_free char **ids = calloc(n + 1, sizeof(*ids));
-    if (ids == NULL)
+    auto_refs char **refs = calloc(n + 1, sizeof(*refs));
+    if (refs == NULL)
         return err_nomem(err, "stopping containers");
-    for (size_t i = 0; i < n; i++)
-        ids[i] = (char *)(uintptr_t)json_text(json_array_get(containers, i), "id", "");
+    for (size_t i = 0; i < n; i++) {
+        const char *id = json_text(json_array_get(containers, i), "id", "");
+        if (asprintf(&refs[i], "%s/%s", client->config.node, id) < 0) {
+            refs[i] = NULL;
+            return err_nomem(err, "stopping containers");
+        }
+    }
     const struct api_each each = {.type = "container.stop", .verb = "stop", .make_data = make_stop};
-    return api_for_each(client, &each, (int)n, ids) == 0
+    return api_for_each(client, &each, (int)n, refs) == 0
                ? 0
                : err_set(err, ERR_CONFLICT, "not all containers could be stopped: the stack stays up");
 }
@@ -99,7 +123,9 @@ static int down(struct client *client, const void *values, int argc, char **argv
     (void)argv;
     const struct down_options *options = values;
     struct err err = ERR_INIT;
-    int rc = options->stop ? stop_containers(client, &err) : 0;
+    int rc = options->stop ? stack_take_settings(&client->config, &err) : 0;
+    if (rc == 0 && options->stop)
+        rc = stop_containers(client, &err);
     if (rc == 0)
         rc = end_stack(&client->config, &err);
     if (rc == 0)

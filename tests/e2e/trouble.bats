@@ -100,12 +100,17 @@ node_is_alive() { [ "$(redis-cli -s "$E2E_DIR/late.sock" get wharf:v1:alive:e2e)
     make_rootfs "$E2E_DIR/rootfs"
     wharf import "$E2E_DIR/rootfs" busybox
     wharf run -d --name ending --stop-timeout 0 busybox sleep 1000
-    local pid
+    wharf run -d --name paused --stop-timeout 0 busybox sleep 1000
+    wharf pause paused
+    local pid paused
     pid=$(member ending pid)
+    paused=$(member paused pid)
     wharf down --stop
     run ! kill -0 "$pid"
+    run ! kill -0 "$paused"
     wharf up --detach
     state_is ending exited
+    state_is paused exited
 }
 
 @test "rebuild makes the same view again" {
