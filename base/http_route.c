@@ -78,13 +78,29 @@ static bool add_param(struct http_match *match, const char *name, size_t name_si
     return true;
 }
 
+bool http_route_knows(const struct http_route *route, const char *key)
+{
+    size_t size = strlen(key);
+    const char *at = strchr(route->pattern, '?');
+    if (at == NULL)
+        return true;
+    do {
+        at++;
+        size_t length = strcspn(at, "&");
+        if (length == size && memcmp(at, key, size) == 0)
+            return true;
+        at += length;
+    } while (*at != '\0');
+    return false;
+}
+
 /* Walks pattern and path segment by segment; both begin with a slash. */
 static enum http_match_result match_path(const char *pattern, const char *path, struct http_match *match)
 {
     while (*pattern == '/' && *path == '/') {
         pattern++;
         path++;
-        size_t pattern_size = strcspn(pattern, "/");
+        size_t pattern_size = strcspn(pattern, "/?");
         size_t path_size = strcspn(path, "/");
         if (pattern_size >= 2 && pattern[0] == '{' && pattern[pattern_size - 1] == '}') {
             if (path_size == 0)
@@ -97,7 +113,7 @@ static enum http_match_result match_path(const char *pattern, const char *path, 
         pattern += pattern_size;
         path += path_size;
     }
-    return *pattern == '\0' && *path == '\0' ? HTTP_MATCHED : HTTP_NO_PATH;
+    return (*pattern == '\0' || *pattern == '?') && *path == '\0' ? HTTP_MATCHED : HTTP_NO_PATH;
 }
 
 static void allow_method(char allow[HTTP_ALLOW_SIZE], const char *method)

@@ -35,6 +35,9 @@ enum http_match_result {
     HTTP_MATCH_NOMEM,
 };
 
+/* Whether the route takes a query key of that name. */
+bool http_route_knows(const struct http_route *route, const char *key);
+
 /* Finds the row for `method` and the raw (still encoded) `path`; HEAD is served by GET's rows. On
  * HTTP_MATCHED the params in `ret` are the caller's to release. */
 enum http_match_result http_match(const struct http_route *routes, const char *method, const char *path,

@@ -187,6 +187,22 @@ static bool take_body(struct http_request *request, const char *data, size_t siz
     return !request->body.failed && request->body_received <= BODY_DROP_LIMIT_BYTES;
 }
 
+/* A filter that is misspelt must not look like one that lets everything pass. */
+static bool refuse_unknown_key(struct http_request *request)
+{
+    for (size_t i = 0; i < request->n_query; i++) {
+        const char *key = request->query[i].name;
+        if (http_route_knows(request->match.route, key))
+            continue;
+        const char *known = strchr(request->match.route->pattern, '?') + 1;
+        http_reply_problem(request, MHD_HTTP_BAD_REQUEST, "unknown-parameter", NULL,
+                           "'%s' does not know the parameter '%s'%s%s", request->path, key,
+                           known[0] != '\0' ? ", only " : "", known);
+        return true;
+    }
+    return false;
+}
+
 static void dispatch(struct http_request *request)
 {
     struct http_server *server = request->conn->server;
@@ -204,7 +220,8 @@ static void dispatch(struct http_request *request)
     case HTTP_MATCHED:
         if (request->query_is_bad)
             break;
-        request->match.route->handle(request, server->data);
+        if (!refuse_unknown_key(request))
+            request->match.route->handle(request, server->data);
         return;
     case HTTP_NO_PATH:
         http_reply_problem(request, MHD_HTTP_NOT_FOUND, "unknown-path", NULL, "there is nothing at '%s'",

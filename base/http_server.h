@@ -34,8 +34,10 @@ struct http_peer {
 };
 
 struct http_route {
-    const char *method;  /* "GET", "POST", ... */
-    const char *pattern; /* "/v1/containers/{ref}/history": a {segment} matches one non-empty path segment */
+    const char *method; /* "GET", "POST", ... */
+    /* "/v1/containers/{ref}/history": a {segment} matches one non-empty path segment. "/v1/things?name&limit"
+     * also says which query keys there are: others are answered 400. Without a '?' any will do. */
+    const char *pattern;
     void (*handle)(struct http_request *request, void *data);
 };
 

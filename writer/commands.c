@@ -483,7 +483,10 @@ static void get_metrics(struct http_request *request, void *data)
 }
 
 const struct http_route writer_routes[] = {
-    {"POST", "/v1/commands", post_command}, {"GET", "/v1/commands/{id}", get_command},
-    {"GET", "/healthz", get_health},        {"GET", "/readyz", get_ready},
-    {"GET", "/metrics", get_metrics},       {NULL, NULL, NULL},
+    {"POST", "/v1/commands?wait", post_command},
+    {"GET", "/v1/commands/{id}?wait", get_command},
+    {"GET", "/healthz?", get_health},
+    {"GET", "/readyz?", get_ready},
+    {"GET", "/metrics?", get_metrics},
+    {NULL, NULL, NULL},
 };

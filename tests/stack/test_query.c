@@ -117,7 +117,7 @@ static void filters_select(void **state)
     assert_true(running > 0 && up > running && canary_front > 0 && front > canary_front && debian > 0 &&
                 named > 1);
     assert_int_equal(count(f, "state=running"), running);
-    assert_int_equal(count(f, "state=running&state=stopping"), up);
+    assert_int_equal(count(f, "state=running&state=paused&state=stopping"), up);
     assert_int_equal(count(f, "label=tier=front"), front);
     assert_int_equal(count(f, "label=tier%3Dfront&label=canary"), canary_front);
     assert_int_equal(count(f, "label=tier=front&label=tier=back"), 0);
@@ -236,6 +236,9 @@ static void bad_input_is_refused(void **state)
         assert_string_equal(text(body, "code"), "bad-value");
         assert_true(strlen(text(body, "detail")) > 10);
     }
+    json_auto_t *misspelt = NULL;
+    assert_int_equal(get(f, &misspelt, "/v1/containers?stat=running"), 400);
+    assert_string_equal(text(misspelt, "code"), "unknown-parameter");
     assert_int_equal(get(f, NULL, "/v1/nothing"), 404);
 }
 

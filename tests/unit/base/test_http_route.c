@@ -16,9 +16,14 @@ static void handle(struct http_request *request, void *data)
 }
 
 static const struct http_route routes[] = {
-    {"GET", "/v1/containers", handle},       {"POST", "/v1/containers", handle},
-    {"GET", "/v1/containers/{ref}", handle}, {"GET", "/v1/containers/{ref}/history", handle},
-    {"DELETE", "/a/{b}/c/{d}", handle},      {NULL, NULL, NULL},
+    {"GET", "/v1/containers", handle},
+    {"POST", "/v1/containers", handle},
+    {"GET", "/v1/containers/{ref}", handle},
+    {"GET", "/v1/containers/{ref}/history", handle},
+    {"DELETE", "/a/{b}/c/{d}", handle},
+    {"GET", "/b/{c}?d&ef", handle},
+    {"GET", "/e?", handle},
+    {NULL, NULL, NULL},
 };
 
 struct row {
@@ -47,12 +52,30 @@ static const struct row table[] = {
     {"GET", "/a/1/c/2", HTTP_NO_METHOD, "DELETE", NULL},
     {"DELETE", "/a/1/c/2", HTTP_MATCHED, "/a/{b}/c/{d}", "1"},
     {"DELETE", "/a/1/x/2", HTTP_NO_PATH, "", NULL},
+    {"GET", "/b/1", HTTP_MATCHED, "/b/{c}?d&ef", "1"},
+    {"GET", "/b/1/d", HTTP_NO_PATH, "", NULL},
+    {"GET", "/e", HTTP_MATCHED, "/e?", NULL},
     {"GET", "/", HTTP_NO_PATH, "", NULL},
     {"GET", "", HTTP_NO_PATH, "", NULL},
     {"GET", "*", HTTP_NO_PATH, "", NULL},
     {"GET", "/v1/containersx", HTTP_NO_PATH, "", NULL},
     {"GET", "/v1/container", HTTP_NO_PATH, "", NULL},
 };
+
+static void test_query_keys(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern;
+        const char *key;
+        bool known;
+    } rows[] = {{"/a", "x", true},       {"/a?", "x", false},       {"/a?", "", true},
+                {"/a?b&cd", "b", true},  {"/a?b&cd", "cd", true},   {"/a?b&cd", "c", false},
+                {"/a?b&cd", "a", false}, {"/a?b&cd", "b&cd", false}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(http_route_knows(&(struct http_route){.pattern = rows[i].pattern}, rows[i].key),
+                         rows[i].known);
+}
 
 static void test_table(void **state)
 {
@@ -105,6 +128,7 @@ static void test_utf8(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_table), cmocka_unit_test(test_utf8)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_table), cmocka_unit_test(test_query_keys),
+                                       cmocka_unit_test(test_utf8)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
