@@ -137,7 +137,8 @@ static int get_json(const struct client *client, enum api_service service, const
     }
     if (rc == 0 && ret_offset != NULL) {
         const char *offset = http_response_header(&call.response, "wharf-offset");
-        snprintf(ret_offset, API_OFFSET_SIZE, "%s", offset != NULL ? offset : "");
+        if (snprintf(ret_offset, API_OFFSET_SIZE, "%s", offset != NULL ? offset : "") >= API_OFFSET_SIZE)
+            *strrchr(ret_offset, ',') = '\0'; /* no half of a position */
     }
     http_release(&call);
     return rc;

@@ -30,7 +30,7 @@ char *api_socket(const struct client *client, enum api_service service);
 int api_connect(const struct client *client, enum api_service service, struct http_call *call,
                 char **ret_path, struct err *err);
 
-#define API_OFFSET_SIZE 256
+#define API_OFFSET_SIZE 4096
 
 /* GETs a JSON document. An answer other than 200 becomes an error made of its problem document. `ret_offset`
  * (may be NULL, API_OFFSET_SIZE bytes) gets the Wharf-Offset header or "". */

@@ -69,17 +69,15 @@ static bool state_has_ended(const char *state)
     return strcmp(state, "exited") == 0;
 }
 
-/* "PARTITION:OFFSET,..." and the container's partition is not known here: it follows them all from the first
- * on. */
+/* From behind what the state was read from, in every partition: an exit of before is none that is waited for.
+ */
 static int follow(struct client *client, const char *id, const char *offsets, struct waiting *waiting,
                   struct err *err)
 {
     auto_buf struct buf target = BUF_INIT;
     buf_printf(&target, "/v1/events?follow=1&container=%s", id);
-    const char *colon = strchr(offsets, ':');
-    if (colon != NULL && strchr(offsets, ',') == NULL)
-        buf_printf(&target, "&partition=%.*s&from_offset=%lld", (int)(colon - offsets), offsets,
-                   strtoll(colon + 1, NULL, 10) + 1);
+    if (offsets[0] != '\0')
+        buf_printf(&target, "&after=%s", offsets);
     if (target.failed)
         return err_nomem(err, "waiting");
     return reading_lines(client, target.data, on_event, waiting, err);

@@ -196,22 +196,47 @@ static void on_closed(struct http_stream *http, void *data)
 /* --- the question --- */
 
 struct range {
-    int64_t from;      /* -1: from the beginning */
+    int64_t from;      /* 0: from the beginning */
     int64_t partition; /* -1: all */
+    const char *after; /* what an answer's Wharf-Offset said: "P:O,P:O"; NULL: from `from` on */
 };
+
+/* Where a partition is read from: behind what `after` says of it. -1 when that is no list of positions. */
+static int64_t first_offset(const struct range *range, uint32_t partition)
+{
+    int64_t ret = range->from;
+    for (const char *at = range->after; at != NULL;) {
+        char item[48];
+        uint32_t named;
+        int64_t offset;
+        size_t size = strcspn(at, ",");
+        if (size >= sizeof(item))
+            return -1;
+        memcpy(item, at, size);
+        item[size] = '\0';
+        if (position_parse(item, &named, &offset) < 0 || offset == INT64_MAX)
+            return -1;
+        if (named == partition)
+            ret = offset + 1;
+        at = at[size] == ',' ? at + size + 1 : NULL;
+    }
+    return ret;
+}
 
 /* NULL, or what is wrong. */
 static const char *read_range(struct range *range, struct http_request *request, const struct query *query)
 {
     const char *from = http_request_query(request, "from_offset");
     const char *partition = http_request_query(request, "partition");
-    *range = (struct range){-1, -1};
+    *range = (struct range){.partition = -1, .after = http_request_query(request, "after")};
     if (from != NULL && number_parse(from, 0, INT64_MAX - 1, &range->from) < 0)
         return "'from_offset' must be a number from 0";
     if (partition != NULL &&
         number_parse(partition, 0, (int64_t)query->n_partitions - 1, &range->partition) < 0)
         return "'partition' must be the number of a partition that exists";
-    return NULL;
+    if (first_offset(range, 0) < 0)
+        return "'after' must be PARTITION:OFFSET[,PARTITION:OFFSET], as Wharf-Offset says";
+    return from != NULL && range->after != NULL ? "'after' and 'from_offset' contradict each other" : NULL;
 }
 
 static const char *read_filters(struct stream *stream, struct http_request *request)
@@ -249,7 +274,7 @@ static int open_readers(struct stream *stream, const struct range *range, struct
         reader->stream = stream;
         reader->partition = range->partition >= 0 ? (uint32_t)range->partition : (uint32_t)stream->n_readers;
         if (log_reader_open(&reader->reader, stream->query->log, LOG_EVENTS, reader->partition,
-                            range->from >= 0 ? range->from : 0, &ops, reader, err) < 0)
+                            first_offset(range, reader->partition), &ops, reader, err) < 0)
             return -1;
     }
     stream->n_reading = n;

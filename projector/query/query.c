@@ -27,7 +27,7 @@ static const struct http_route routes[] = {
     {"GET", "/v1/images?" FRESH, handle_images},
     {"GET", "/v1/volumes?" FRESH, handle_volumes},
     {"GET", "/v1/nodes?" FRESH, handle_nodes},
-    {"GET", "/v1/events?from_offset&partition&since&follow&container&type", handle_events},
+    {"GET", "/v1/events?from_offset&after&partition&since&follow&container&type", handle_events},
     {"GET", "/healthz?", handle_health},
     {"GET", "/readyz?", handle_ready},
     {"GET", "/metrics?", handle_metrics},

@@ -223,11 +223,24 @@ static void bad_input_is_refused(void **state)
 {
     struct read_fixture *f = *state;
     static const char *const paths[] = {
-        "/v1/containers?limit=0",         "/v1/containers?limit=x",        "/v1/containers?limit=100001",
-        "/v1/containers?cursor=nonsense", "/v1/containers?state=floating", "/v1/containers?label=",
-        "/v1/containers?label==x",        "/v1/containers?image=%20",      "/v1/containers?min_offset=7",
-        "/v1/containers?min_offset=9:1",  "/v1/events?from_offset=-1",     "/v1/events?partition=5",
-        "/v1/events?since=yesterday",     "/v1/events?container=not-hex",  "/v1/containers?cursor=1-ab",
+        "/v1/containers?limit=0",
+        "/v1/containers?limit=x",
+        "/v1/containers?limit=100001",
+        "/v1/containers?cursor=nonsense",
+        "/v1/containers?state=floating",
+        "/v1/containers?label=",
+        "/v1/containers?label==x",
+        "/v1/containers?image=%20",
+        "/v1/containers?min_offset=7",
+        "/v1/containers?min_offset=9:1",
+        "/v1/events?from_offset=-1",
+        "/v1/events?partition=5",
+        "/v1/events?since=yesterday",
+        "/v1/events?container=not-hex",
+        "/v1/containers?cursor=1-ab",
+        "/v1/events?after=0:1,",
+        "/v1/events?after=7",
+        "/v1/events?after=0:1&from_offset=1",
     };
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         json_auto_t *body = NULL;
@@ -372,6 +385,8 @@ static void partitions_are_one_view(void **state)
     assert_int_equal(json_array_size(json_object_get(nodes, "nodes")), 2);
     assert_int_equal(count_lines(f, "/v1/events"), 600);
     assert_int_equal(count_lines(f, "/v1/events?partition=2&from_offset=290"), 10);
+    assert_int_equal(count_lines(f, "/v1/events?after=0:289,2:294"), 15);
+    assert_int_equal(count_lines(f, "/v1/events?after=2:294"), 305);
     assert_int_equal(get(f, &removed, "/v1/containers/n2%%2F%s/history", shared), 200);
     assert_true(metric(f, "wharf_projection_offset{partition=\"1\"}") == -1);
     assert_true(metric(f, "wharf_projection_offset{partition=\"2\"}") == 299);
