@@ -469,7 +469,8 @@ static void get_ready(struct http_request *request, void *data)
     else if (writer->placement.nodes == NULL)
         reply_unavailable(request, "no-node", "no node has joined yet; start a runtime");
     else
-        http_reply_json_take(request, 200, json_pack("{s:s}", "status", "ready"));
+        http_reply_json_take(request, 200,
+                             json_pack("{s:s, s:O*}", "status", "ready", "warnings", writer->warnings));
 }
 
 static void get_metrics(struct http_request *request, void *data)

@@ -53,8 +53,13 @@ static void on_trouble(const struct log_trouble *trouble, void *data)
         writer->away &= ~(1u << trouble->topic);
         say_info("%s", trouble->message);
         return;
-    case LOG_LOSS:
     case LOG_UNSAFE:
+        if (writer->warnings == NULL)
+            writer->warnings = json_array();
+        json_array_append_new(writer->warnings, json_string(trouble->message));
+        say_warning("%s", trouble->message);
+        return;
+    case LOG_LOSS:
     case LOG_DAMAGED:
         say_warning("%s", trouble->message);
         return;
@@ -117,6 +122,7 @@ static void writer_free(struct writer *writer)
         buf_release(&writer->events.partitions[i].newest);
     free(writer->events.partitions);
     free(writer->commands.partitions);
+    json_decref(writer->warnings);
     free(writer);
     if (on_stopped != NULL)
         on_stopped(data);

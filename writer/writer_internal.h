@@ -81,6 +81,7 @@ struct writer {
     bool caught_up;
     int64_t events_since_file; /* read since the placement was written */
     bool told_file;            /* that it cannot be written */
+    json_t *warnings;          /* what was said of settings that can lose history, or NULL */
     unsigned away; /* topics that cannot be reached or written, as a mask of 1u << enum log_topic */
     bool stopping;
     bool http_closing;

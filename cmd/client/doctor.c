@@ -300,9 +300,19 @@ static void check_service(const struct client *client, enum api_service service,
         find(finding, NOTE, "wharf up --detach", "%s", err.message);
         return;
     }
-    json_auto_t *problem = json_loads(text, 0, NULL);
-    find(finding, status == 200 ? FINE : MISSING, "see its messages in RUN_DIR/up.log or the journal", "%s",
-         status == 200 ? "ready" : json_text(problem, "detail", "not ready"));
+    json_auto_t *answer = json_loads(text, 0, NULL);
+    const json_t *warnings = json_object_get(answer, "warnings");
+    const char *warning = json_string_value(json_array_get(warnings, 0));
+    size_t more = json_array_size(warnings) - (warning != NULL);
+    if (status != 200)
+        find(finding, MISSING, "see its messages in RUN_DIR/up.log or the journal", "%s",
+             json_text(answer, "detail", "not ready"));
+    else if (warning == NULL)
+        find(finding, FINE, "", "ready");
+    else if (more == 0)
+        find(finding, NOTE, "", "%s", warning);
+    else
+        find(finding, NOTE, "", "%s; and %zu more such warnings, which its messages have", warning, more);
 }
 
 static void check_writer(const struct client *client, struct finding *finding)

@@ -181,12 +181,14 @@ static void check_settings(struct kafka_log *log, enum log_topic topic)
     rd_kafka_ConfigResource_destroy(resource);
 }
 
-/* Topics that were there before us may have settings that lose records. */
+/* Topics that were there before us may have settings that lose records. Who takes commands vouches for all of
+ * the log; others look at what they append to. */
 static void check_existing(struct kafka_log *log, const rd_kafka_metadata_t *metadata)
 {
     for (enum log_topic topic = 0; topic < LOG_TOPICS && !log->stop; topic++) {
         const rd_kafka_metadata_topic_t *found = find_topic(metadata, log->topics[topic].name);
-        if (!log_appends_to(&log->log, topic) || log->found[topic] == 0)
+        bool ours = log_appends_to(&log->log, topic) || log_appends_to(&log->log, LOG_COMMANDS);
+        if (!ours || log->found[topic] == 0)
             continue;
         if (metadata->broker_cnt > 1 && found->partitions[0].replica_cnt == 1)
             warn(log, topic,

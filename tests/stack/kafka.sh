@@ -99,13 +99,24 @@ launch() {
     done
 }
 
+prepare_java() {
+    java=(java -Xmx384m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto
+        -Dlog4j2.configurationFile="$here/log4j2.properties" -cp "$(cd "$libs" && pwd)/*")
+}
+
+# What an administrator may do to a topic: let its records go after so many milliseconds.
+retention() {
+    prepare_java
+    "${java[@]}" kafka.admin.ConfigCommand --bootstrap-server "$(cat "$1/address")" --alter --entity-type topics \
+        --entity-name "$2" --add-config "retention.ms=$3" >/dev/null
+}
+
 start() {
     local dir=$1 attempt
     mkdir -p "$dir"
     dir=$(cd "$dir" && pwd)
     fetch
-    java=(java -Xmx384m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto
-        -Dlog4j2.configurationFile="$here/log4j2.properties" -cp "$(cd "$libs" && pwd)/*")
+    prepare_java
     running "$dir" >/dev/null && return
     if [ -e "$dir/data/meta.properties" ]; then
         launch "$dir" && return
@@ -145,5 +156,6 @@ stop:2) stop "$2" ;;
 restart:2) stop "$2" && start "$2" ;;
 pause:2) signal STOP "$2" ;;
 resume:2) signal CONT "$2" ;;
-*) die "usage: kafka.sh fetch | start DIR | stop DIR | restart DIR | pause DIR | resume DIR" ;;
+retention:4) retention "$2" "$3" "$4" ;;
+*) die "usage: kafka.sh fetch | start DIR | stop DIR | restart DIR | pause DIR | resume DIR | retention DIR TOPIC MS" ;;
 esac

@@ -5,7 +5,7 @@
 
 load ../e2e/helper
 
-kafka() { "$BATS_TEST_DIRNAME/kafka.sh" "$1" "$BROKER"; }
+kafka() { "$BATS_TEST_DIRNAME/kafka.sh" "$1" "$BROKER" "${@:2}"; }
 
 # Records of a topic, a line each.
 topic() { kcat -b "$(cat "$BROKER/address")" -C -t "$1" -e -q "${@:2}"; }
@@ -123,6 +123,17 @@ teardown_file() {
     state_is lost running
     [ "$(wharf history --format json lost | jq -r 'select(.type == "wharf.container.exited.v1").data.reason')" = state-lost ]
     wharf rm -f lost
+}
+
+@test "a topic that would lose its history is warned of, at start and by doctor" {
+    run -0 wharf doctor
+    [[ "$output" != *"loses its history"* ]]
+    kafka retention wharf.events 3600000
+    kill -KILL "$(part_pid writer)"
+    warned() { wharf doctor | grep -q "^writer *note *topic 'wharf.events' loses its history: retention.ms is 3600000"; }
+    eventually warned
+    grep -q "wharf-writer: warning: topic 'wharf.events' loses its history" "$WHARF_RUN_DIR/up.log"
+    kafka retention wharf.events -1
 }
 
 @test "a broker that is down at start: the stack starts, says so, refuses commands, and works when the broker is there" {
