@@ -72,6 +72,16 @@ pids() { wharf ps --format json | jq -r '"\(.name) \(.pid)"' | sort; }
 before=$(pids)
 echo "$before"
 
+# Until 'web' has written so many lines.
+await_lines() {
+    local deadline=$((SECONDS + 10))
+    until [ "$(wharf logs web | wc -l)" -ge "$1" ]; do
+        ((SECONDS < deadline)) || fail "container 'web' does not write"
+        read -rt 0.05 <> <(:) || true
+    done
+}
+await_lines 5
+
 step "SIGKILL to the supervisor, writer, runtime, projector, query and Redis"
 jq -r '.pid, .parts[].pid' "$WHARF_RUN_DIR/up.json" | while read -r pid; do kill -KILL "$pid" 2>/dev/null || true; done
 while read -r _ pid; do
@@ -91,6 +101,7 @@ after=$(pids)
 echo "the same containers, the same pids"
 
 step "Not a line of output is missing"
+await_lines $(($(wharf logs web | wc -l) + 5))
 show wharf logs --tail 3 web
 wharf logs web | awk '$2 != NR { exit 1 }' || fail "lines are missing"
 echo "$(wharf logs web | wc -l) lines in order, from before, during and after the crash"
