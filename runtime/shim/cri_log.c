@@ -23,18 +23,34 @@ void cri_log_init(struct cri_log *log, int dir_fd, uint64_t max_bytes, uint32_t 
     log->max_bytes = max_bytes;
     log->files = files;
     log->lost_bytes = 0;
+    log->torn = false;
     log->watch_fd = -1;
     log->used = 0;
 }
 
 static int open_current(struct cri_log *log)
 {
-    log->fd = openat(log->dir_fd, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    log->fd = openat(log->dir_fd, "log", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
     struct stat st;
+    char last = '\n';
     if (log->fd < 0 || fstat(log->fd, &st) < 0)
         return -1;
     log->size_bytes = (uint64_t)st.st_size;
+    /* a shim or a machine that died may have left half an entry */
+    log->torn = st.st_size > 0 && pread(log->fd, &last, 1, st.st_size - 1) == 1 && last != '\n';
     return 0;
+}
+
+/* Ends half an entry, so that what follows is not taken for its rest. */
+static bool end_torn(struct cri_log *log)
+{
+    if (!log->torn)
+        return true;
+    if (write(log->fd, "\n", 1) != 1)
+        return false;
+    log->size_bytes++;
+    log->torn = false;
+    return true;
 }
 
 static void rotate(struct cri_log *log)
@@ -51,21 +67,31 @@ static void rotate(struct cri_log *log)
         unlinkat(log->dir_fd, "log", 0);
 }
 
+static size_t write_pending(struct cri_log *log)
+{
+    size_t done = 0;
+    while (done < log->used) {
+        ssize_t n = write(log->fd, log->pending + done, log->used - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            break;
+        done += (size_t)n;
+    }
+    log->torn = done > 0 && log->pending[done - 1] != '\n';
+    return done;
+}
+
 static void flush(struct cri_log *log)
 {
-    if (log->fd >= 0 && log->size_bytes > 0 && log->size_bytes + log->used > log->max_bytes)
-        rotate(log);
     size_t done = 0;
-    if (log->fd >= 0 || open_current(log) == 0) {
-        while (done < log->used) {
-            ssize_t n = write(log->fd, log->pending + done, log->used - done);
-            if (n < 0 && errno == EINTR)
-                continue;
-            if (n < 0)
-                break;
-            done += (size_t)n;
-        }
+    bool ready = (log->fd >= 0 || open_current(log) == 0) && end_torn(log);
+    if (ready && log->size_bytes > 0 && log->size_bytes + log->used > log->max_bytes) {
+        rotate(log);
+        ready = open_current(log) == 0;
     }
+    if (ready)
+        done = write_pending(log);
     log->size_bytes += done;
     log->lost_bytes += log->used - done;
     log->used = 0;

@@ -6,7 +6,7 @@
  * Bytes are written as they come: what a read ends with in the middle of a line becomes a P entry at once, so
  * that a follower sees prompts, and nothing is held back in memory. A file that would grow beyond its limit
  * is rotated to log.1, log.2 ...; entries are never split between files. Output that cannot be written (disk
- * full) is counted, and the container goes on.
+ * full) is counted, and the container goes on; half an entry is ended before the next one.
  *
  * A reader that wants everything takes a shared lock (flock(2)) on the file that it reads: a rotation that
  * would drop that one has to wait, and with it the container's output (cri_log_is_held).
@@ -29,6 +29,7 @@ struct cri_log {
     uint64_t max_bytes;
     uint32_t files;
     uint64_t lost_bytes;
+    bool torn;    /* the file ends within an entry */
     int watch_fd; /* readable when a file that holds up a rotation may have been let go; -1 until needed */
     size_t used;
     char pending[2 * CRI_TEXT_MAX];

@@ -9,6 +9,10 @@ set -euo pipefail
 
 build=$(realpath "${1:-build}")
 runs=${2:-200}
+((runs >= 8)) || {
+    echo "bench.sh: $runs runs show nothing: give 8 or more" >&2
+    exit 2
+}
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
 # shellcheck source=tests/bench/peer.sh disable=SC1091

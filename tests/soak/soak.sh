@@ -13,6 +13,10 @@ build=$(realpath "${1:-build}")
 lifecycles=${2:-50000}
 clients=4
 samples=100
+((lifecycles >= 2000)) || {
+    echo "soak.sh: $lifecycles lifecycles show nothing: give 2000 or more" >&2
+    exit 2
+}
 step=$((lifecycles / 10 - samples - 3)) # those that the latency is taken of are lifecycles, too, and three warm it up
 
 place=$(mktemp -d /tmp/wharf-soak.XXXXXX)

@@ -7,9 +7,11 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -120,6 +122,38 @@ static void lost_output_is_counted(void **state)
     assert_int_equal(f->log.lost_bytes, strlen(TIME "stdout F a\n"));
 }
 
+/* A file of that size at most is this process's full disk. */
+static void limit_files(rlim_t size)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void half_an_entry_is_ended_before_the_next(void **state)
+{
+    struct fixture *f = *state;
+    signal(SIGXFSZ, SIG_IGN);
+    cri_log_init(&f->log, f->fd, 1 << 20, 3);
+    limit_files(strlen(TIME "stdout F one\n" TIME "stdout F tw"));
+    add(f, "stdout", "one\ntwo\n");
+    add(f, "stdout", "three\n");
+    limit_files(RLIM_INFINITY);
+    add(f, "stdout", "four\n");
+    expect_file(f, "log", TIME "stdout F one\n" TIME "stdout F tw\n" TIME "stdout F four\n");
+    assert_int_equal(f->log.lost_bytes, strlen("o\n" TIME "stdout F three\n"));
+    cri_log_close(&f->log);
+    int torn = openat(f->fd, "log", O_WRONLY | O_APPEND | O_CLOEXEC);
+    assert_int_equal(write(torn, "2023-", 5), 5);
+    close(torn);
+    cri_log_init(&f->log, f->fd, 1 << 20, 3);
+    add(f, "stdout", "five\n");
+    expect_file(f, "log",
+                TIME "stdout F one\n" TIME "stdout F tw\n" TIME "stdout F four\n2023-\n" TIME
+                     "stdout F five\n");
+}
+
 /* Three files at most: the oldest is log.2. */
 static void a_file_that_is_read_holds_rotations_up(void **state)
 {
@@ -151,6 +185,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(rotation_keeps_whole_entries, setup, teardown),
         cmocka_unit_test_setup_teardown(an_old_file_is_gone_on_with, setup, teardown),
         cmocka_unit_test_setup_teardown(lost_output_is_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(half_an_entry_is_ended_before_the_next, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_that_is_read_holds_rotations_up, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
