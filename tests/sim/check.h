@@ -43,6 +43,9 @@ void facts_release(struct facts *facts);
 const char *facts_state(const struct facts *facts, const char *id, const struct fact **ret_last);
 
 /* Whether the exec was started and has not ended, by the log. */
+/* True for the directory of a health check whose container runs: it may be there. */
+struct sim_dir;
+bool facts_may_check_health(const struct facts *facts, const struct sim_dir *dir);
 bool facts_exec_runs(const struct facts *facts, const char *exec_id);
 
 /* A member of the event's data. */

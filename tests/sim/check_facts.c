@@ -144,6 +144,10 @@ const char *legal_move(const char *state, const char *type)
         {"created", "removed", "absent"},
         {"exited", "removed", "absent"},
     };
+    if (strcmp(type, "health_changed") == 0)
+        return strcmp(state, "running") == 0 || strcmp(state, "paused") == 0 || strcmp(state, "stopping") == 0
+                   ? state
+                   : NULL;
     if (strcmp(type, "renamed") == 0 || strcmp(type, "updated") == 0 || strncmp(type, "exec_", 5) == 0)
         return strcmp(state, "absent") != 0 ? state : NULL;
     for (size_t i = 0; i < sizeof(moves) / sizeof(moves[0]); i++)

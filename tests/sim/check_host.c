@@ -141,7 +141,7 @@ static void check_resources(const struct facts *facts, const struct machine *mac
         if (facts->items[i].counts && fact_is(&facts->items[i], "container.created"))
             check_container(facts, machine, facts->items[i].subject);
     for (const struct sim_dir *dir = machine->dirs; dir != NULL && !sim_failed(); dir = dir->next)
-        if (!facts_exec_runs(facts, dir->id))
+        if (!facts_exec_runs(facts, dir->id) && !facts_may_check_health(facts, dir))
             check_container(facts, machine, dir->id);
     for (const struct cgroup *cgroup = machine->cgroups; cgroup != NULL && !sim_failed();
          cgroup = cgroup->next)

@@ -40,13 +40,15 @@ static void describe(const struct node_state *state, struct buf *ret)
         buf_printf(
             ret,
             "%s %s %s state %d version %lld incarnation %lld pid %lld/%lld times %lld %lld %lld code %lld "
-            "stopped %d restarts %lld/%lld by %s last %s corr %s due %lld interrupted %s execs %u\n",
+            "stopped %d restarts %lld/%lld by %s last %s corr %s due %lld interrupted %s execs %u health "
+            "%s\n",
             c->id, c->name, c->image_digest, (int)c->state, (long long)c->version, (long long)c->incarnation,
             (long long)c->pid, (long long)c->shim_pid, (long long)c->created_at_ns,
             (long long)c->started_at_ns, (long long)c->finished_at_ns, (long long)c->exit_code,
             c->stopped_by_user, (long long)c->restarts, (long long)c->restart_attempt, c->created_by,
             c->last_event_id, c->correlationid, (long long)c->restart_due_ns,
-            c->interrupted_by != NULL ? c->interrupted_by : "-", c->n_execs);
+            c->interrupted_by != NULL ? c->interrupted_by : "-", c->n_execs,
+            container_health_name(c->health));
     for (const struct exec *exec = state->execs; exec != NULL; exec = exec->hh.next)
         buf_printf(ret, "exec %s in %s/%lld pid %lld/%lld by %s corr %s\n", exec->id, exec->container_id,
                    (long long)exec->incarnation, (long long)exec->pid, (long long)exec->shim_pid,

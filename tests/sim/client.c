@@ -11,6 +11,9 @@
 
 #define NODE "n1"
 #define NAMES 5
+/* Checked so often that most runs see several checks, some of which take too long. */
+#define HEALTH                                                                                               \
+    ",\"health_command\":[\"h\"],\"health_interval_ms\":150,\"health_timeout_ms\":200,\"health_retries\":2"
 #define PATIENCE_MS 9000
 #define ATTEMPTS_MAX 200
 
@@ -57,10 +60,10 @@ static void write_spec(const struct item *item, char *ret, size_t size)
         snprintf(labels, sizeof(labels), "\"labels\":{\"k\":\"v%d\"},", (int)(item->c / 3 % 2));
     snprintf(ret, size,
              "{%s%s\"image\":\"%s\",\"command\":[\"x\"],\"restart\":\"%s\",\"restart_max\":%d,"
-             "\"stop_timeout_s\":%d,\"auto_remove\":%s%s}",
+             "\"stop_timeout_s\":%d,\"auto_remove\":%s%s%s}",
              name, labels, item->c % 13 == 0 ? "other" : "busybox", policy, (int)(item->b / 6 % 4),
              (int)(item->b / 24 % 4), policy[0] == 'n' && item->c % 2 == 0 ? "true" : "false",
-             item->c / 6 % 3 == 0 ? ",\"userns\":\"auto\"" : "");
+             item->c / 6 % 3 == 0 ? ",\"userns\":\"auto\"" : "", item->c / 18 % 3 == 0 ? HEALTH : "");
 }
 
 static const char *write_adjustment(const struct item *item, const char *container, char *ret, size_t size)
