@@ -158,6 +158,7 @@ static void kill_forgotten(struct core *core, const struct host_observation *see
         return;
     effect->incarnation = seen->incarnation;
     effect->signal = SIGKILL;
+    effect->thaws = true; /* paused it would not end, where cgroups are v1 */
 }
 
 static void recover_container(struct core *core, const struct container *container,

@@ -34,20 +34,32 @@ static void pick_container(const struct item *item, char *ret, size_t size)
     snprintf(ret, size, "%s", id);
 }
 
-/* Mostly a container that runs just then: few that are picked blindly do. */
+/* The id that the item's container gets. */
+static void container_of(const struct item *item, char ret[CONTAINER_ID_SIZE])
+{
+    char key[32], uuid[UUID_TEXT_SIZE];
+    snprintf(key, sizeof(key), "item-%d", item->number);
+    uuid_from_key(uuid, "uid=1000", key);
+    container_id_from_command(ret, uuid);
+}
+
+/* Mostly the container that was asked for last, or one that runs: few that are picked blindly do. */
 static void pick_for_exec(const struct item *item, char *ret, size_t size)
 {
     size_t n = 0, picked = item->c / 4;
+    pick_container(item, ret, size);
+    for (const struct client *client = sim->clients->first; client != NULL; client = client->next)
+        if (client->item->kind == ITEM_RUN && item->c % 4 > 1) {
+            container_of(client->item, ret);
+            return;
+        }
     for (const struct shim *shim = sim->machines[0]->shims; shim != NULL; shim = shim->next)
         n += shim->exec_of[0] == '\0';
-    if (n == 0 || item->c % 4 == 0) {
-        pick_container(item, ret, size);
-        return;
-    }
-    picked %= n;
     for (const struct shim *shim = sim->machines[0]->shims; shim != NULL; shim = shim->next)
-        if (shim->exec_of[0] == '\0' && picked-- == 0)
+        if (shim->exec_of[0] == '\0' && item->c % 4 == 1 && picked-- % n == 0) {
             snprintf(ret, size, "%s", shim->id);
+            return;
+        }
 }
 
 static void write_spec(const struct item *item, char *ret, size_t size)

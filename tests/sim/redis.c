@@ -28,7 +28,7 @@ struct redis {
     struct request *requests; /* oldest first: those carried out, then those on their way */
     char watched[128];
     uint64_t watched_version;
-    redisReply *queued[512]; /* since MULTI, borrowed; -1: none open */
+    redisReply *queued[2048]; /* since MULTI, borrowed; -1: none open */
     int n_queued;
     struct task connect;
     struct task carry;

@@ -295,6 +295,7 @@ void shim_hurry(struct shim *shim)
         return;
     if (shim->go && shim->stage == SHIM_FORKED)
         write_records(shim);
+    task_cancel(&shim->shim_task); /* what it was about to do is done now */
     if (shim->go)
         execute(shim);
     else
