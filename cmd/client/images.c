@@ -24,7 +24,7 @@ static const struct option_row rows[] = {
      .argument = "FORMAT",
      .kind = OPTION_STRING,
      .offset = offsetof(struct images_options, format),
-     .help = "table, wide or json (one object a line)",
+     .help = "table, wide, json (one object a line), or a template such as '{{.Repository}}:{{.Tag}}'",
      .words = "table wide json"},
     OPTION_END};
 
@@ -35,12 +35,17 @@ static void shorten_digest(char ret[80], const char *digest, bool whole)
     snprintf(ret, 80, "%.*s", whole ? 79 : 12, !whole && colon != NULL ? colon + 1 : digest);
 }
 
+/* The colon before the tag; NULL without one. */
+static const char *tag_of(const char *reference)
+{
+    const char *colon = strrchr(reference, ':');
+    return colon != NULL && strchr(colon, '/') == NULL ? colon : NULL;
+}
+
 static void add_row(struct table *table, const json_t *image, bool whole, bool with_node, int64_t now_ns)
 {
     const char *reference = json_text(image, "reference", "");
-    const char *colon = strrchr(reference, ':');
-    if (colon != NULL && strchr(colon, '/') != NULL)
-        colon = NULL;
+    const char *colon = tag_of(reference);
     char digest[80], age[72], size[32];
     shorten_digest(digest, json_text(image, "digest", ""), whole);
     listing_age(age, sizeof(age), image, "imported_at", now_ns);
@@ -69,6 +74,74 @@ static int print_table(const json_t *images, bool whole, bool with_node, struct 
     table_release(&table);
     return rc;
 }
+
+/* --- docker's fields --- */
+
+static void add_id(struct buf *ret, const json_t *row, const char *argument, const struct template_look *look)
+{
+    (void)argument;
+    char digest[80];
+    shorten_digest(digest, json_text(row, "digest", ""), look->whole);
+    buf_add_string(ret, digest);
+}
+
+static void add_repository(struct buf *ret, const json_t *row, const char *argument,
+                           const struct template_look *look)
+{
+    (void)argument;
+    (void)look;
+    const char *reference = json_text(row, "reference", "");
+    const char *colon = tag_of(reference);
+    buf_add(ret, reference, colon != NULL ? (size_t)(colon - reference) : strlen(reference));
+}
+
+static void add_tag(struct buf *ret, const json_t *row, const char *argument,
+                    const struct template_look *look)
+{
+    (void)argument;
+    (void)look;
+    const char *colon = tag_of(json_text(row, "reference", ""));
+    buf_add_string(ret, colon != NULL ? colon + 1 : "");
+}
+
+static void add_age(struct buf *ret, const json_t *row, const char *argument,
+                    const struct template_look *look)
+{
+    (void)argument;
+    char age[72];
+    listing_age(age, sizeof(age), row, "imported_at", look->now_ns);
+    buf_add_string(ret, age);
+}
+
+static void add_created(struct buf *ret, const json_t *row, const char *argument,
+                        const struct template_look *look)
+{
+    (void)argument;
+    (void)look;
+    template_add_time(ret, row, "imported_at");
+}
+
+static void add_size(struct buf *ret, const json_t *row, const char *argument,
+                     const struct template_look *look)
+{
+    (void)argument;
+    (void)look;
+    char size[32];
+    value_format_size(size, json_integer_value(json_object_get(row, "size_bytes")));
+    buf_add_string(ret, size);
+}
+
+static const struct template_field fields[] = {
+    {.name = "ID", .title = "IMAGE ID", .value = add_id},
+    {.name = "Repository", .title = "REPOSITORY", .value = add_repository},
+    {.name = "Tag", .title = "TAG", .value = add_tag},
+    {.name = "Digest", .title = "DIGEST", .member = "digest"},
+    {.name = "CreatedSince", .title = "CREATED", .value = add_age},
+    {.name = "CreatedAt", .title = "CREATED AT", .value = add_created},
+    {.name = "Size", .title = "SIZE", .value = add_size},
+    {.name = "Node", .title = "NODE", .member = "node"},
+    {.name = NULL},
+};
 
 /* The service lists all images; there are few, so they are filtered here. */
 static int matches(const json_t *image, const struct option_list *list, struct err *err)
@@ -103,19 +176,20 @@ static int fetch(struct client *client, const struct images_options *options, js
     return 0;
 }
 
-static int list(struct client *client, const struct images_options *options, struct err *err)
+static int list(struct client *client, const struct images_options *options,
+                const struct listing_output *output, struct err *err)
 {
-    enum listing_format format;
-    if (listing_format(options->format, LISTING_TABLE, &format, err) < 0)
-        return -1;
+    const struct template_look look = {clock_realtime_ns(), options->no_trunc};
     json_auto_t *images = json_array();
     if (images == NULL)
         return err_nomem(err, "listing images");
     if (fetch(client, options, images, err) < 0)
         return -1;
-    if (!options->quiet && format != LISTING_JSON)
+    if (!options->quiet && output->format == LISTING_TEMPLATE)
+        return template_print(&output->template, images, &look, stdout, err);
+    if (!options->quiet && output->format != LISTING_JSON)
         return print_table(images, options->no_trunc,
-                           format == LISTING_WIDE || listing_has_several_nodes(images), err);
+                           output->format == LISTING_WIDE || listing_has_several_nodes(images), err);
     size_t i;
     const json_t *image;
     json_array_foreach(images, i, image)
@@ -130,15 +204,20 @@ static int list(struct client *client, const struct images_options *options, str
     return 0;
 }
 
-static int images(struct client *client, const void *options, int argc, char **argv)
+static int images(struct client *client, const void *values, int argc, char **argv)
 {
     (void)argc;
     (void)argv;
+    const struct images_options *options = values;
     struct err err = ERR_INIT;
-    if (list(client, options, &err) == 0)
-        return 0;
-    say_error("%s", err.message);
-    return 1;
+    struct listing_output output;
+    int rc = listing_output_init(&output, options->format, fields, &err);
+    if (rc == 0)
+        rc = list(client, options, &output, &err);
+    listing_output_release(&output);
+    if (rc < 0)
+        say_error("%s", err.message);
+    return rc < 0 ? 1 : 0;
 }
 
 const struct verb verb_images = {

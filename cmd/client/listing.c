@@ -28,6 +28,24 @@ int listing_format(const char *text, enum listing_format otherwise, enum listing
     return err_set(err, ERR_INVALID, "'%s' is no format: give table, wide or json", text);
 }
 
+int listing_output_init(struct listing_output *ret, const char *text, const struct template_field *fields,
+                        struct err *err)
+{
+    *ret = (struct listing_output){.format = LISTING_TEMPLATE};
+    if (template_is(text))
+        return template_parse(&ret->template, text, fields, err);
+    if (listing_format(text, LISTING_TABLE, &ret->format, NULL) == 0)
+        return 0;
+    return err_set(err, ERR_INVALID,
+                   "'%s' is no format: give table, wide, json, or a template such as '{{.%s}}'", text,
+                   fields[0].name);
+}
+
+void listing_output_release(struct listing_output *output)
+{
+    template_release(&output->template);
+}
+
 static int unknown_filter(const char *text, const struct listing_filter *filters, struct err *err)
 {
     err_set(err, ERR_INVALID, "'%s' is no filter: give", text);
@@ -88,7 +106,8 @@ static void add_health(char *ret, size_t size, const json_t *container)
     const char *health = json_text(container, "health", "");
     size_t used = strlen(ret);
     if (health[0] != '\0')
-        snprintf(ret + used, size - used, " (%s%s)", strcmp(health, "starting") == 0 ? "health: " : "", health);
+        snprintf(ret + used, size - used, " (%s%s)", strcmp(health, "starting") == 0 ? "health: " : "",
+                 health);
 }
 
 static void status(char *ret, size_t size, const json_t *container, int64_t now_ns)

@@ -14,12 +14,24 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "cmd/client/options.h"
+#include "cmd/client/template.h"
 
-enum listing_format { LISTING_TABLE, LISTING_WIDE, LISTING_JSON };
+enum listing_format { LISTING_TABLE, LISTING_WIDE, LISTING_JSON, LISTING_TEMPLATE };
 
-/* "table", "wide", "json"; `text` NULL gives `otherwise`. */
+/* "table", "wide", "json", and nothing else; `text` NULL gives `otherwise`. */
 int listing_format(const char *text, enum listing_format otherwise, enum listing_format *ret,
                    struct err *err);
+
+/* A --format that may be a template, too. */
+struct listing_output {
+    enum listing_format format;
+    struct template template; /* of LISTING_TEMPLATE */
+};
+
+/* To be released whatever the answer. */
+int listing_output_init(struct listing_output *ret, const char *text, const struct template_field *fields,
+                        struct err *err);
+void listing_output_release(struct listing_output *output);
 
 /* A --filter key and the query parameter it becomes. */
 struct listing_filter {

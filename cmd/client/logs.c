@@ -29,6 +29,9 @@ static const struct option_row rows[] = {
     OPTION_ROW(logs_options, tail, 'n', "tail", "N", OPTION_STRING, "only the last N lines, or all"),
     OPTION_ROW(logs_options, timestamps, 't', "timestamps", NULL, OPTION_FLAG,
                "begin each line with its time"),
+    {.name = "details",
+     .kind = OPTION_UNSUPPORTED,
+     .help = "output has no attributes; 'wharf inspect' shows the container's"},
     OPTION_END};
 
 /* What is known between frames: whether each stream is at the beginning of a line. */

@@ -7,6 +7,8 @@
 #include "base/say.h"
 #include "cmd/client/api.h"
 #include "cmd/client/listing.h"
+#include "cmd/client/ps_fields.h"
+#include "cmd/client/ps_filters.h"
 #include "cmd/client/table.h"
 #include "cmd/client/values.h"
 
@@ -29,12 +31,13 @@ static const struct option_row rows[] = {
     ROW('a', "all", NULL, OPTION_FLAG, all, "also those that do not run"),
     ROW('q', "quiet", NULL, OPTION_FLAG, quiet, "print ids only"),
     ROW(0, "no-trunc", NULL, OPTION_FLAG, no_trunc, "do not shorten ids and commands"),
-    ROW('f', "filter", "KEY=VALUE", OPTION_LIST, filters, "state, label, name, node or image equal to VALUE"),
+    ROW('f', "filter", "KEY=VALUE", OPTION_LIST, filters,
+        "state, label, name, node, image, id, exited, volume, network, health; before, since a container"),
     {.name = "format",
      .argument = "FORMAT",
      .kind = OPTION_STRING,
      .offset = offsetof(struct ps_options, format),
-     .help = "table, wide or json (one object a line)",
+     .help = "table, wide, json (one object a line), or a template such as '{{.ID}} {{.Names}}'",
      .words = "table wide json"},
     ROW('l', "latest", NULL, OPTION_FLAG, latest, "the newest one, whatever its state"),
     {.letter = 's',
@@ -44,27 +47,33 @@ static const struct option_row rows[] = {
     ROW('n', "last", "N", OPTION_STRING, last, "the N newest, whatever their state"),
     OPTION_END};
 
-static const struct listing_filter filters[] = {
-    {"state", "state"}, {"status", "state"}, {"label", "label"},    {"name", "name"},
-    {"node", "node"},   {"image", "image"},  {"ancestor", "image"}, {NULL, NULL}};
-
-static bool filters_by_state(const struct option_list *list)
+static int take(json_t *ret, const json_t *page, const struct ps_filters *filters, int64_t limit,
+                struct err *err)
 {
-    for (size_t i = 0; i < list->n; i++)
-        if (strncmp(list->items[i], "state=", 6) == 0 || strncmp(list->items[i], "status=", 7) == 0)
-            return true;
-    return false;
+    const json_t *containers = json_object_get(page, "containers");
+    size_t i;
+    json_t *row;
+    if (!json_is_array(containers))
+        return err_set(err, ERR_PROTOCOL, "the query service's answer has no containers");
+    json_array_foreach(containers, i, row)
+    {
+        if ((int64_t)json_array_size(ret) < limit && ps_filters_match(filters, row) &&
+            json_array_append(ret, row) < 0)
+            return err_nomem(err, "listing containers");
+    }
+    return 0;
 }
 
 /* All pages, or as many as `limit` containers need. */
-static int fetch(const struct client *client, const char *query, int64_t limit, json_t *ret, struct err *err)
+static int fetch(const struct client *client, const char *query, const struct ps_filters *filters,
+                 int64_t limit, json_t *ret, struct err *err)
 {
     auto_free char *cursor = NULL;
     do {
         int64_t left = limit - (int64_t)json_array_size(ret);
         auto_buf struct buf target = BUF_INIT;
         buf_printf(&target, "/v1/containers?consistent=1&limit=%lld%s",
-                   (long long)(left < PAGE ? left : PAGE), query);
+                   (long long)(left < PAGE && !filters->own ? left : PAGE), query);
         if (cursor != NULL) {
             buf_add_string(&target, "&cursor=");
             http_add_encoded(&target, cursor);
@@ -74,8 +83,8 @@ static int fetch(const struct client *client, const char *query, int64_t limit, 
         json_auto_t *page = NULL;
         if (api_get(client, API_QUERY, target.data, &page, NULL, err) < 0)
             return -1;
-        if (json_array_extend(ret, json_object_get(page, "containers")) < 0)
-            return err_set(err, ERR_PROTOCOL, "the query service's answer has no containers");
+        if (take(ret, page, filters, limit, err) < 0)
+            return -1;
         free(cursor);
         const char *next = json_text(page, "next_cursor", NULL);
         cursor = next != NULL ? strdup(next) : NULL;
@@ -114,16 +123,17 @@ static int print_table(const json_t *containers, bool whole, bool with_node, str
     return rc;
 }
 
-static int print(const json_t *containers, const struct ps_options *options, struct err *err)
+static int print(const json_t *containers, const struct ps_options *options,
+                 const struct listing_output *output, struct err *err)
 {
-    enum listing_format format;
-    if (listing_format(options->format, LISTING_TABLE, &format, err) < 0)
-        return -1;
-    if (!options->quiet && format != LISTING_JSON)
-        return print_table(containers, options->no_trunc,
-                           format == LISTING_WIDE || listing_has_several_nodes(containers), err);
+    const struct template_look look = {clock_realtime_ns(), options->no_trunc};
     size_t i;
     const json_t *row;
+    if (!options->quiet && output->format == LISTING_TEMPLATE)
+        return template_print(&output->template, containers, &look, stdout, err);
+    if (!options->quiet && output->format != LISTING_JSON)
+        return print_table(containers, options->no_trunc,
+                           output->format == LISTING_WIDE || listing_has_several_nodes(containers), err);
     json_array_foreach(containers, i, row)
     {
         if (options->quiet)
@@ -134,40 +144,46 @@ static int print(const json_t *containers, const struct ps_options *options, str
     return 0;
 }
 
-static int list(struct client *client, const struct ps_options *options, struct err *err)
+static int read_limit(const struct ps_options *options, int64_t *ret, struct err *err)
 {
-    int64_t limit = INT64_MAX;
-    enum listing_format format;
+    *ret = options->latest ? 1 : INT64_MAX;
+    return options->last == NULL ? 0 : value_int(options->last, "number of containers", 1, 1000000, ret, err);
+}
+
+static int list(struct client *client, const struct ps_options *options, const struct listing_output *output,
+                struct err *err)
+{
+    int64_t limit;
+    struct ps_filters filters;
     auto_buf struct buf query = BUF_INIT;
-    if (listing_format(options->format, LISTING_TABLE, &format, err) < 0)
+    if (read_limit(options, &limit, err) < 0 || ps_filters_init(&filters, &options->filters, err) < 0)
         return -1;
-    if (options->last != NULL &&
-        value_int(options->last, "number of containers", 1, 1000000, &limit, err) < 0)
-        return -1;
-    if (options->latest && options->last == NULL)
-        limit = 1;
     buf_add_string(&query, "");
-    if (!options->all && limit == INT64_MAX && !filters_by_state(&options->filters))
+    if (!options->all && limit == INT64_MAX && !ps_filters_tell_state(&options->filters))
         buf_add_string(&query, "&state=running&state=paused&state=stopping&state=restarting");
-    if (listing_add_filters(&query, &options->filters, filters, err) < 0)
-        return -1;
     json_auto_t *containers = json_array();
     if (containers == NULL)
         return err_nomem(err, "listing containers");
-    if (fetch(client, query.data, limit, containers, err) < 0)
+    if (ps_filters_add(&filters, &query, err) < 0 || ps_filters_resolve(&filters, client, err) < 0 ||
+        fetch(client, query.data, &filters, limit, containers, err) < 0)
         return -1;
-    return print(containers, options, err);
+    return print(containers, options, output, err);
 }
 
 static int ps(struct client *client, const void *values, int argc, char **argv)
 {
     (void)argc;
     (void)argv;
+    const struct ps_options *options = values;
     struct err err = ERR_INIT;
-    if (list(client, values, &err) == 0)
-        return 0;
-    say_error("%s", err.message);
-    return 1;
+    struct listing_output output;
+    int rc = listing_output_init(&output, options->format, ps_fields, &err);
+    if (rc == 0)
+        rc = list(client, options, &output, &err);
+    listing_output_release(&output);
+    if (rc < 0)
+        say_error("%s", err.message);
+    return rc < 0 ? 1 : 0;
 }
 
 const struct verb verb_ps = {

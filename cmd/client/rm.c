@@ -10,6 +10,10 @@ static const struct option_row rows[] = {
     OPTION_ROW(rm_options, force, 'f', "force", NULL, OPTION_FLAG, "kill containers that run"),
     OPTION_ROW(rm_options, volumes, 'v', "volumes", NULL, OPTION_FLAG,
                "remove their volumes with made-up names, too"),
+    {.letter = 'l',
+     .name = "link",
+     .kind = OPTION_UNSUPPORTED,
+     .help = "there are no links between containers"},
     OPTION_END};
 
 static json_t *make_data(const char *container, const void *values)

@@ -13,22 +13,27 @@
 #include "cmd/client/listing.h"
 #include "cmd/client/reading.h"
 #include "cmd/client/table.h"
+#include "cmd/client/template.h"
 #include "cmd/client/values.h"
 
 #define INTERVAL_MS 1000
 
 struct stats_options {
+    bool all;
     bool no_stream;
+    bool no_trunc;
     const char *format;
 };
 
 static const struct option_row rows[] = {
+    OPTION_ROW(stats_options, all, 'a', "all", NULL, OPTION_FLAG, "also those that do not run"),
+    OPTION_ROW(stats_options, no_trunc, 0, "no-trunc", NULL, OPTION_FLAG, "do not shorten ids"),
     OPTION_ROW(stats_options, no_stream, 0, "no-stream", NULL, OPTION_FLAG, "print once and end"),
     {.name = "format",
      .argument = "FORMAT",
      .kind = OPTION_STRING,
      .offset = offsetof(struct stats_options, format),
-     .help = "table, or json: one object a line",
+     .help = "table, json (one object a line), or a template such as '{{.Name}} {{.CPUPerc}}'",
      .words = "table json"},
     OPTION_END};
 
@@ -67,45 +72,92 @@ static void format_size(char ret[32], int64_t bytes)
         value_format_size(ret, bytes);
 }
 
-static void add_pair(struct table *table, int64_t first, int64_t second)
+static void add_pair(struct buf *ret, int64_t first, int64_t second)
 {
     char one[32], other[32];
     format_size(one, first);
     format_size(other, second);
-    table_add(table, "%s / %s", one, other);
+    buf_printf(ret, "%s / %s", one, other);
 }
 
-static void add_row(struct table *table, const json_t *before, const json_t *now)
+/* --- docker's fields, which are the table's columns, too --- */
+
+#define FIELD_VALUE(name_)                                                                                   \
+    static void name_(struct buf *ret, const json_t *row, const char *argument,                              \
+                      const struct template_look *look)
+
+FIELD_VALUE(add_id)
 {
-    double cpu = cpu_percent(before, now);
-    int64_t memory = number(now, "memory_bytes"), limit = number(now, "memory_limit_bytes");
-    table_add(table, "%.12s", json_text(now, "id", ""));
-    table_add(table, "%s", json_text(now, "name", ""));
-    table_add(table, cpu >= 0 ? "%.2f%%" : "--", cpu);
-    add_pair(table, memory, limit);
-    table_add(table, "%.2f%%", limit > 0 ? 100.0 * (double)memory / (double)limit : 0);
-    add_pair(table, number(now, "net_received_bytes"), number(now, "net_sent_bytes"));
-    add_pair(table, number(now, "io_read_bytes"), number(now, "io_write_bytes"));
-    table_add(table, "%lld", (long long)number(now, "pids"));
+    (void)argument;
+    buf_printf(ret, "%.*s", look->whole ? 64 : 12, json_text(row, "id", ""));
 }
 
-static int print_table(const json_t *before, const json_t *now, struct err *err)
+FIELD_VALUE(add_cpu)
 {
-    static const char *const titles[] = {"CONTAINER ID", "NAME",    "CPU %",     "MEM USAGE / LIMIT",
-                                         "MEM %",        "NET I/O", "BLOCK I/O", "PIDS"};
-    struct table table;
-    size_t i;
-    const json_t *each;
-    table_init(&table, sizeof(titles) / sizeof(titles[0]));
-    for (i = 0; i < table.columns; i++)
-        table_add(&table, "%s", titles[i]);
-    json_array_foreach(now, i, each) add_row(&table, find(before, json_text(each, "id", "")), each);
-    int rc = table_print(&table, stdout, err);
-    table_release(&table);
-    return rc;
+    (void)argument;
+    (void)look;
+    const json_t *percent = json_object_get(row, "cpu_percent");
+    buf_printf(ret, json_is_real(percent) ? "%.2f%%" : "--", json_real_value(percent));
 }
 
-static int print_json(const json_t *before, const json_t *now, struct err *err)
+FIELD_VALUE(add_memory)
+{
+    (void)argument;
+    (void)look;
+    add_pair(ret, number(row, "memory_bytes"), number(row, "memory_limit_bytes"));
+}
+
+FIELD_VALUE(add_memory_percent)
+{
+    (void)argument;
+    (void)look;
+    int64_t memory = number(row, "memory_bytes"), limit = number(row, "memory_limit_bytes");
+    buf_printf(ret, memory >= 0 && limit > 0 ? "%.2f%%" : "--", 100.0 * (double)memory / (double)limit);
+}
+
+FIELD_VALUE(add_network)
+{
+    (void)argument;
+    (void)look;
+    add_pair(ret, number(row, "net_received_bytes"), number(row, "net_sent_bytes"));
+}
+
+FIELD_VALUE(add_disks)
+{
+    (void)argument;
+    (void)look;
+    add_pair(ret, number(row, "io_read_bytes"), number(row, "io_write_bytes"));
+}
+
+FIELD_VALUE(add_processes)
+{
+    (void)argument;
+    (void)look;
+    int64_t n = number(row, "pids");
+    buf_printf(ret, n >= 0 ? "%lld" : "--", (long long)n);
+}
+
+static const struct template_field fields[] = {
+    {.name = "ID", .title = "CONTAINER ID", .value = add_id},
+    {.name = "Container", .title = "CONTAINER", .value = add_id},
+    {.name = "Name", .title = "NAME", .member = "name"},
+    {.name = "CPUPerc", .title = "CPU %", .value = add_cpu},
+    {.name = "MemUsage", .title = "MEM USAGE / LIMIT", .value = add_memory},
+    {.name = "MemPerc", .title = "MEM %", .value = add_memory_percent},
+    {.name = "NetIO", .title = "NET I/O", .value = add_network},
+    {.name = "BlockIO", .title = "BLOCK I/O", .value = add_disks},
+    {.name = "PIDs", .title = "PIDS", .value = add_processes},
+    {.name = NULL},
+};
+
+static const char columns[] =
+    "table {{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t"
+    "{{.BlockIO}}\t{{.PIDs}}";
+
+/* --- readings --- */
+
+/* Each container's share of a processor since the reading before. */
+static int add_shares(const json_t *before, json_t *now, struct err *err)
 {
     size_t i;
     json_t *each;
@@ -113,7 +165,21 @@ static int print_json(const json_t *before, const json_t *now, struct err *err)
     {
         double cpu = cpu_percent(find(before, json_text(each, "id", "")), each);
         if (json_object_set_new(each, "cpu_percent", cpu >= 0 ? json_real(cpu) : json_null()) < 0)
-            return err_nomem(err, "printing");
+            return err_nomem(err, "reading usage");
+    }
+    return 0;
+}
+
+static int print(const json_t *now, const struct stats_options *options, const struct listing_output *output,
+                 struct err *err)
+{
+    const struct template_look look = {.whole = options->no_trunc};
+    size_t i;
+    const json_t *each;
+    if (output->format == LISTING_TEMPLATE)
+        return template_print(&output->template, now, &look, stdout, err);
+    json_array_foreach(now, i, each)
+    {
         if (listing_print_json(each, err) < 0)
             return -1;
     }
@@ -134,13 +200,33 @@ static int choose(json_t *containers, char *const *ids, size_t n_ids)
     return 0;
 }
 
-static int read_usage(const struct client *client, char *const *ids, size_t n_ids, json_t **ret,
+/* Those that do not run have a name and nothing that they use. */
+static int add_stopped(const struct client *client, json_t *containers, struct err *err)
+{
+    json_auto_t *answer = NULL;
+    size_t i;
+    const json_t *row;
+    if (api_get(client, API_QUERY, "/v1/containers?limit=100000", &answer, NULL, err) < 0)
+        return -1;
+    json_array_foreach(json_object_get(answer, "containers"), i, row)
+    {
+        const char *id = json_text(row, "id", ""), *name = json_text(row, "name", "");
+        if (find(containers, id) == NULL &&
+            json_array_append_new(containers, json_pack("{s:s, s:s}", "id", id, "name", name)) < 0)
+            return err_nomem(err, "listing containers");
+    }
+    return 0;
+}
+
+static int read_usage(const struct client *client, bool all, char *const *ids, size_t n_ids, json_t **ret,
                       struct err *err)
 {
     json_auto_t *answer = NULL;
     if (api_get(client, API_RUNTIME, "/v1/usage", &answer, NULL, err) < 0)
         return -1;
     json_t *containers = json_object_get(answer, "containers");
+    if (all && add_stopped(client, containers, err) < 0)
+        return -1;
     if (choose(containers, ids, n_ids) < 0)
         return err_nomem(err, "choosing containers");
     *ret = json_incref(containers);
@@ -148,23 +234,23 @@ static int read_usage(const struct client *client, char *const *ids, size_t n_id
 }
 
 /* Every second until nobody reads it any more, or none of what was asked for runs. */
-static int watch(const struct client *client, const struct stats_options *options, char *const *ids,
-                 size_t n_ids, struct err *err)
+static int watch(const struct client *client, const struct stats_options *options,
+                 const struct listing_output *output, char *const *ids, size_t n_ids, struct err *err)
 {
-    enum listing_format format;
-    if (listing_format(options->format, LISTING_TABLE, &format, err) < 0)
-        return -1;
+    bool screen = !options->no_stream && output->format == LISTING_TEMPLATE && output->template.table;
     json_auto_t *before = NULL;
-    int rc = read_usage(client, ids, n_ids, &before, err);
+    int rc = read_usage(client, options->all, ids, n_ids, &before, err);
     bool go_on = rc == 0;
     while (go_on) {
         json_t *now = NULL;
         poll(NULL, 0, INTERVAL_MS);
-        rc = read_usage(client, ids, n_ids, &now, err);
-        if (rc == 0 && !options->no_stream && format == LISTING_TABLE && is_terminal(stdout))
+        rc = read_usage(client, options->all, ids, n_ids, &now, err);
+        if (rc == 0 && screen && is_terminal(stdout))
             printf("\033[H\033[J"); /* the top of an empty screen */
         if (rc == 0)
-            rc = format == LISTING_JSON ? print_json(before, now, err) : print_table(before, now, err);
+            rc = add_shares(before, now, err);
+        if (rc == 0)
+            rc = print(now, options, output, err);
         if (rc == 0 && fflush(stdout) != 0)
             rc = err_sys(err, errno, "cannot write");
         go_on = rc == 0 && !options->no_stream && (n_ids == 0 || json_array_size(now) > 0);
@@ -186,19 +272,33 @@ static int resolve_all(const struct client *client, int argc, char **argv, char 
     return 0;
 }
 
-static int stats(struct client *client, const void *options, int argc, char **argv)
+static int show(struct client *client, const struct stats_options *options, int argc, char **argv,
+                struct err *err)
 {
-    struct err err = ERR_INIT;
+    bool table = options->format == NULL || strcmp(options->format, "table") == 0;
+    struct listing_output output;
     char **ids = calloc((size_t)argc + 1, sizeof(*ids));
-    int rc = ids != NULL ? resolve_all(client, argc, argv, ids, &err) : err_nomem(&err, "reading usage");
+    int rc = listing_output_init(&output, table ? columns : options->format, fields, err);
+    if (rc == 0 && output.format == LISTING_WIDE)
+        rc = err_set(err, ERR_INVALID, "'wide' is no format here: give table or json");
     if (rc == 0)
-        rc = watch(client, options, ids, (size_t)argc, &err);
+        rc = ids != NULL ? resolve_all(client, argc, argv, ids, err) : err_nomem(err, "reading usage");
+    if (rc == 0)
+        rc = watch(client, options, &output, ids, (size_t)argc, err);
     for (int i = 0; ids != NULL && i < argc; i++)
         free(ids[i]);
     free(ids);
-    if (rc < 0)
-        say_error("%s", err.message);
-    return rc < 0 ? 1 : 0;
+    listing_output_release(&output);
+    return rc;
+}
+
+static int stats(struct client *client, const void *options, int argc, char **argv)
+{
+    struct err err = ERR_INIT;
+    if (show(client, options, argc, argv, &err) == 0)
+        return 0;
+    say_error("%s", err.message);
+    return 1;
 }
 
 const struct verb verb_stats = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stopping.h - what `wharf stop` and `wharf restart` have in common: ending containers, with a time after
- * which they are killed.
+ * stopping.h - what `wharf stop` and `wharf restart` have in common: ending containers, by a signal and with
+ * a time after which they are killed.
  */
 #ifndef WHARF_CMD_CLIENT_STOPPING_H
 #define WHARF_CMD_CLIENT_STOPPING_H
@@ -10,6 +10,7 @@
 
 struct stopping_options {
     const char *time;
+    const char *signal;
 };
 
 extern const struct option_row stopping_rows[];

@@ -17,6 +17,7 @@ struct volume_options {
     bool quiet;
     bool force;
     struct option_list labels;
+    struct option_list filters;
     const char *format;
     const char *node;
 };
@@ -28,8 +29,10 @@ static const struct option_row rows[] = {
      .argument = "FORMAT",
      .kind = OPTION_STRING,
      .offset = offsetof(struct volume_options, format),
-     .help = "ls: table, wide or json (one object a line)",
+     .help = "ls: table, wide, json (one object a line), or a template such as '{{.Name}}'",
      .words = "table wide json"},
+    OPTION_ROW(volume_options, filters, 0, "filter", "KEY=VALUE", OPTION_LIST,
+               "ls: name containing VALUE, or label=KEY[=VALUE]"),
     OPTION_ROW(volume_options, force, 'f', "force", NULL, OPTION_FLAG, "rm: one that is not there is fine"),
     OPTION_ROW(volume_options, node, 0, "node", "NODE", OPTION_STRING, "the node it is on"),
     OPTION_END};
@@ -130,30 +133,105 @@ static int print_table(const json_t *volumes, bool with_node, struct err *err)
     return rc;
 }
 
+static void add_labels(struct buf *ret, const json_t *row, const char *argument,
+                       const struct template_look *look)
+{
+    (void)look;
+    template_add_labels(ret, json_object_get(row, "labels"), argument);
+}
+
+static void add_created(struct buf *ret, const json_t *row, const char *argument,
+                        const struct template_look *look)
+{
+    (void)argument;
+    (void)look;
+    template_add_time(ret, row, "created_at");
+}
+
+static void add_driver(struct buf *ret, const json_t *row, const char *argument,
+                       const struct template_look *look)
+{
+    (void)row;
+    (void)argument;
+    (void)look;
+    buf_add_string(ret, "local");
+}
+
+static const struct template_field fields[] = {
+    {.name = "Name", .title = "VOLUME NAME", .member = "name"},
+    {.name = "Driver", .title = "DRIVER", .value = add_driver},
+    {.name = "CreatedAt", .title = "CREATED AT", .value = add_created},
+    {.name = "Labels", .title = "LABELS", .value = add_labels},
+    {.name = "Label", .title = "LABEL", .value = add_labels, .takes_argument = true},
+    {.name = "Node", .title = "NODE", .member = "node"},
+    {.name = NULL},
+};
+
+/* 1 if the volume has the label, with the value if there is one: KEY or KEY=VALUE. */
+static bool has_label(const json_t *volume, const char *text)
+{
+    size_t size = strcspn(text, "=");
+    auto_free char *key = strndup(text, size);
+    const json_t *value = key == NULL ? NULL : json_object_get(json_object_get(volume, "labels"), key);
+    return value != NULL && (text[size] == '\0' || strcmp(json_string_value(value), text + size + 1) == 0);
+}
+
+/* Takes out what does not match. */
+static int filter(json_t *volumes, const struct option_list *filters, struct err *err)
+{
+    for (size_t i = 0; i < filters->n; i++) {
+        const char *text = filters->items[i];
+        bool name = strncmp(text, "name=", 5) == 0;
+        if (!name && strncmp(text, "label=", 6) != 0)
+            return err_set(err, ERR_INVALID, "'%.64s' is no filter: give name=... or label=...", text);
+        for (size_t at = json_array_size(volumes); at-- > 0;) {
+            const json_t *volume = json_array_get(volumes, at);
+            bool match =
+                name ? strstr(json_text(volume, "name", ""), text + 5) != NULL : has_label(volume, text + 6);
+            if (!match && json_array_remove(volumes, at) < 0)
+                return err_nomem(err, "listing volumes");
+        }
+    }
+    return 0;
+}
+
+static int print(const json_t *volumes, const struct volume_options *options,
+                 const struct listing_output *output, struct err *err)
+{
+    const struct template_look look = {clock_realtime_ns(), true};
+    size_t i;
+    const json_t *volume;
+    if (!options->quiet && output->format == LISTING_TEMPLATE)
+        return template_print(&output->template, volumes, &look, stdout, err);
+    if (!options->quiet && output->format != LISTING_JSON)
+        return print_table(volumes, output->format == LISTING_WIDE || listing_has_several_nodes(volumes),
+                           err);
+    json_array_foreach(volumes, i, volume)
+    {
+        if (options->quiet)
+            puts(json_text(volume, "name", ""));
+        else if (listing_print_json(volume, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int ls(struct client *client, const struct volume_options *options, int argc, char **argv)
 {
     (void)argc;
     (void)argv;
     struct err err = ERR_INIT;
-    enum listing_format format;
-    if (listing_format(options->format, LISTING_TABLE, &format, &err) < 0)
-        return fail(&err);
-    json_auto_t *volumes = fetch(client, options->node, &err);
-    if (volumes == NULL)
-        return fail(&err);
-    bool with_node = format == LISTING_WIDE || listing_has_several_nodes(volumes);
-    if (!options->quiet && format != LISTING_JSON)
-        return print_table(volumes, with_node, &err) < 0 ? fail(&err) : 0;
-    size_t i;
-    const json_t *volume;
-    json_array_foreach(volumes, i, volume)
-    {
-        if (options->quiet)
-            puts(json_text(volume, "name", ""));
-        else if (listing_print_json(volume, &err) < 0)
-            return fail(&err);
-    }
-    return 0;
+    struct listing_output output;
+    json_auto_t *volumes = NULL;
+    int rc = listing_output_init(&output, options->format, fields, &err);
+    if (rc == 0 && (volumes = fetch(client, options->node, &err)) == NULL)
+        rc = -1;
+    if (rc == 0)
+        rc = filter(volumes, &options->filters, &err);
+    if (rc == 0)
+        rc = print(volumes, options, &output, &err);
+    listing_output_release(&output);
+    return rc < 0 ? fail(&err) : 0;
 }
 
 static int inspect(struct client *client, const struct volume_options *options, int argc, char **argv)
@@ -284,6 +362,8 @@ static const char *stray_option(const struct action *action, const struct volume
         return "--label";
     if ((options->quiet || options->format != NULL) && !action->listing)
         return options->quiet ? "--quiet" : "--format";
+    if (options->filters.n > 0 && !action->listing)
+        return "--filter";
     return options->force && !action->force ? "--force" : NULL;
 }
 

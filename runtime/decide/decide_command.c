@@ -22,8 +22,10 @@ struct deciding {
 #define REFUSE(d, subject, code, ...)                                                                        \
     emit_refused((d)->core, (d)->ret, subject, &(d)->cause, (d)->now_ns, code, __VA_ARGS__)
 
-static int stop_signal_of(const struct container *container)
+static int stop_signal_of(const struct container *container, const char *asked)
 {
+    if (asked != NULL)
+        return signal_by_name(asked);
     return container->spec.stop_signal != NULL ? signal_by_name(container->spec.stop_signal) : SIGTERM;
 }
 
@@ -189,9 +191,10 @@ static int64_t stop_timeout_of(const struct container *container, int64_t asked_
 
 static void decide_stop(struct deciding *d, const struct container *container)
 {
-    int64_t timeout_s = stop_timeout_of(container, d->command->data.container_stop.timeout_s);
+    const struct container_stop_command *asked = &d->command->data.container_stop;
     if (container_state_is_running(container->state))
-        begin_stop(d, container, stop_signal_of(container), timeout_s, THEN_NOTHING);
+        begin_stop(d, container, stop_signal_of(container, asked->signal),
+                   stop_timeout_of(container, asked->timeout_s), THEN_NOTHING);
     else if (container->state == CONTAINER_RESTARTING)
         cancel_restart(d, container->id, OUTCOME_OK);
     else
@@ -200,9 +203,10 @@ static void decide_stop(struct deciding *d, const struct container *container)
 
 static void decide_restart(struct deciding *d, const struct container *container)
 {
-    int64_t timeout_s = stop_timeout_of(container, d->command->data.container_restart.timeout_s);
+    const struct container_restart_command *asked = &d->command->data.container_restart;
     if (container_state_is_running(container->state))
-        begin_stop(d, container, stop_signal_of(container), timeout_s, THEN_LAUNCH);
+        begin_stop(d, container, stop_signal_of(container, asked->signal),
+                   stop_timeout_of(container, asked->timeout_s), THEN_LAUNCH);
     else
         launch_now(d, container);
 }
@@ -223,7 +227,7 @@ static void decide_kill(struct deciding *d, const struct container *container)
     }
     effect->incarnation = container->incarnation;
     effect->signal = name != NULL ? signal_by_name(name) : SIGKILL;
-    effect->thaws = effect->signal == SIGKILL || effect->signal == stop_signal_of(container);
+    effect->thaws = effect->signal == SIGKILL || effect->signal == stop_signal_of(container, NULL);
     effect->cause = cause;
     *cause = d->cause;
     d->cause = (struct cause){.command_offset = -1};
