@@ -9,7 +9,6 @@
 #include "cmd/client/listing.h"
 #include "cmd/client/ps_fields.h"
 #include "cmd/client/ps_filters.h"
-#include "cmd/client/table.h"
 #include "cmd/client/values.h"
 
 #define PAGE 1000
@@ -18,6 +17,7 @@ struct ps_options {
     bool all;
     bool quiet;
     bool no_trunc;
+    bool size;
     struct option_list filters;
     const char *format;
     const char *last;
@@ -40,10 +40,7 @@ static const struct option_row rows[] = {
      .help = "table, wide, json (one object a line), or a template such as '{{.ID}} {{.Names}}'",
      .words = "table wide json"},
     ROW('l', "latest", NULL, OPTION_FLAG, latest, "the newest one, whatever its state"),
-    {.letter = 's',
-     .name = "size",
-     .kind = OPTION_UNSUPPORTED,
-     .help = "what containers wrote is not measured yet"},
+    ROW('s', "size", NULL, OPTION_FLAG, size, "what containers have written, and with their images"),
     ROW('n', "last", "N", OPTION_STRING, last, "the N newest, whatever their state"),
     OPTION_END};
 
@@ -92,34 +89,39 @@ static int fetch(const struct client *client, const char *query, const struct ps
     return 0;
 }
 
-static int print_table(const json_t *containers, bool whole, bool with_node, struct err *err)
+/* Adds what the node's runtime has measured to the rows; those of other nodes are not measured. */
+static int add_sizes(const struct client *client, json_t *containers, struct err *err)
 {
-    struct table table;
-    table_init(&table, with_node ? 7 : 6);
-    static const char *const titles[] = {"CONTAINER ID", "IMAGE", "COMMAND", "CREATED",
-                                         "STATUS",       "NAMES", "NODE"};
-    for (size_t i = 0; i < table.columns; i++)
-        table_add(&table, "%s", titles[i]);
-    int64_t now_ns = clock_realtime_ns();
+    json_auto_t *answer = NULL;
+    json_auto_t *by_id = json_object();
     size_t i;
-    const json_t *row;
-    json_array_foreach(containers, i, row)
+    json_t *each;
+    if (api_get(client, API_RUNTIME, "/v1/sizes", &answer, NULL, err) < 0)
+        return -1;
+    int rc = 0;
+    json_array_foreach(json_object_get(answer, "containers"), i, each) rc |=
+        json_object_set(by_id, json_text(each, "id", ""), each);
+    json_array_foreach(containers, i, each)
     {
-        char age[72], status[160];
-        auto_free char *command = listing_command(row, whole);
-        listing_age(age, sizeof(age), row, "created_at", now_ns);
-        listing_status(status, sizeof(status), row, now_ns);
-        table_add(&table, "%.*s", whole ? 64 : 12, json_text(row, "id", ""));
-        table_add(&table, "%s", json_text(row, "image", ""));
-        table_add(&table, "%s", command != NULL ? command : "");
-        table_add(&table, "%s", age);
-        table_add(&table, "%s", status);
-        table_add(&table, "%s", json_text(row, "name", ""));
-        if (with_node)
-            table_add(&table, "%s", json_text(row, "node", ""));
+        json_t *size = json_object_get(by_id, json_text(each, "id", ""));
+        rc |= size != NULL ? json_object_update_missing(each, size) : 0;
     }
-    int rc = table_print(&table, stdout, err);
-    table_release(&table);
+    return rc == 0 ? 0 : err_nomem(err, "listing containers");
+}
+
+/* The usual columns, and those that were asked for, as a template. */
+static int print_table(const json_t *containers, const struct template_look *look, bool size, bool with_node,
+                       struct err *err)
+{
+    char text[256];
+    struct template template;
+    snprintf(text, sizeof(text),
+             "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}%s%s",
+             size ? "\t{{.Size}}" : "", with_node ? "\t{{.Node}}" : "");
+    if (template_parse(&template, text, ps_fields, err) < 0)
+        return -1;
+    int rc = template_print(&template, containers, look, stdout, err);
+    template_release(&template);
     return rc;
 }
 
@@ -132,7 +134,7 @@ static int print(const json_t *containers, const struct ps_options *options,
     if (!options->quiet && output->format == LISTING_TEMPLATE)
         return template_print(&output->template, containers, &look, stdout, err);
     if (!options->quiet && output->format != LISTING_JSON)
-        return print_table(containers, options->no_trunc,
+        return print_table(containers, &look, options->size,
                            output->format == LISTING_WIDE || listing_has_several_nodes(containers), err);
     json_array_foreach(containers, i, row)
     {
@@ -142,6 +144,13 @@ static int print(const json_t *containers, const struct ps_options *options,
             return -1;
     }
     return 0;
+}
+
+/* Measuring takes a while: only for who asks. */
+static bool wants_sizes(const struct ps_options *options, const struct listing_output *output)
+{
+    bool asks = output->format == LISTING_TEMPLATE && template_has(&output->template, "Size");
+    return !options->quiet && (options->size || asks);
 }
 
 static int read_limit(const struct ps_options *options, int64_t *ret, struct err *err)
@@ -165,7 +174,8 @@ static int list(struct client *client, const struct ps_options *options, const s
     if (containers == NULL)
         return err_nomem(err, "listing containers");
     if (ps_filters_add(&filters, &query, err) < 0 || ps_filters_resolve(&filters, client, err) < 0 ||
-        fetch(client, query.data, &filters, limit, containers, err) < 0)
+        fetch(client, query.data, &filters, limit, containers, err) < 0 ||
+        (wants_sizes(options, output) && add_sizes(client, containers, err) < 0))
         return -1;
     return print(containers, options, output, err);
 }

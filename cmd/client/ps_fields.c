@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "cmd/client/api.h"
 #include "cmd/client/listing.h"
+#include "cmd/client/values.h"
 
 static const json_t *spec_of(const json_t *row)
 {
@@ -91,6 +92,21 @@ static void add_volumes(struct buf *ret, const json_t *row, const char *argument
     add_sources(ret, row, false);
 }
 
+/* docker's words: "12B (virtual 1.98MB)". */
+static void add_size(struct buf *ret, const json_t *row, const char *argument,
+                     const struct template_look *look)
+{
+    (void)argument;
+    (void)look;
+    const json_t *written = json_object_get(row, "size_bytes"), *image = json_object_get(row, "image_bytes");
+    char size[32], whole[32];
+    if (!json_is_integer(written))
+        return;
+    value_format_size(size, json_integer_value(written));
+    value_format_size(whole, json_integer_value(written) + json_integer_value(image));
+    buf_printf(ret, json_is_integer(image) ? "%s (virtual %s)" : "%s", size, whole);
+}
+
 static void add_network(struct buf *ret, const json_t *row, const char *argument,
                         const struct template_look *look)
 {
@@ -113,6 +129,7 @@ const struct template_field ps_fields[] = {
     FIELD("RunningFor", "CREATED", .value = add_age),
     FIELD("Status", "STATUS", .value = add_status),
     FIELD("State", "STATE", .member = "state"),
+    FIELD("Size", "SIZE", .value = add_size),
     FIELD("Ports", "PORTS", .member = "ports"), /* there are none yet */
     FIELD("Labels", "LABELS", .value = add_labels),
     FIELD("Label", "LABEL", .value = add_labels, .takes_argument = true),

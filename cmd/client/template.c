@@ -37,6 +37,14 @@ void template_release(struct template *template)
     *template = (struct template){.parts = NULL};
 }
 
+bool template_has(const struct template *template, const char *field)
+{
+    for (size_t i = 0; i < template->n; i++)
+        if (template->parts[i].field != NULL && strcmp(template->parts[i].field->name, field) == 0)
+            return true;
+    return false;
+}
+
 /* --- parsing --- */
 
 static int add_part(struct template *template, const struct template_part *part_take, struct err *err)

@@ -56,6 +56,9 @@ int template_parse(struct template *ret, const char *text, const struct template
                    struct err *err);
 void template_release(struct template *template);
 
+/* True if the field is in it. */
+bool template_has(const struct template *template, const char *field);
+
 /* Appends one row, without a line end. */
 void template_add_row(const struct template *template, const json_t *row, const struct template_look *look,
                       struct buf *ret);

@@ -108,6 +108,8 @@ void logs_sessions_finish(struct output *output, const char *container_id);
 void handle_input(struct http_request *request, void *data);
 /* changes_answer.c */
 void handle_changes(struct http_request *request, void *data);
+/* sizes_answer.c */
+void handle_sizes(struct http_request *request, void *data);
 
 /* output.c: the container of that id, NULL if the node has none; and whether the text is an id, which is
  * answered if not. */

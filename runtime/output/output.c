@@ -411,6 +411,7 @@ static const struct http_route routes[] = {
     {"GET", "/v1/containers/{id}/processes", handle_processes},
     {"GET", "/v1/execs/{id}/attach", handle_attach},
     {"GET", "/v1/execs/{id}/input", handle_input},
+    {"GET", "/v1/sizes", handle_sizes},
     {"GET", "/v1/usage", handle_usage},
     {"GET", "/healthz", handle_healthz},
     {"GET", "/readyz", handle_readyz},

@@ -38,6 +38,17 @@ names() { wharf ps -a --format '{{.Names}}' "$@" | xargs; }
     [[ $output == *"'.Names' is no field of this listing: give .ID, "* ]]
 }
 
+@test "ps -s measures what containers wrote" {
+    wharf run --name writes busybox sh -c 'head -c 5000 /dev/zero >/a; ln /a /b; mkdir /d; head -c 7 /dev/zero >/d/c; rm /bin/vi'
+    [ "$(wharf ps -a -s --format json --filter name=writes | jq .size_bytes)" = 5007 ]
+    run -0 wharf ps -a --filter name=writes --format '{{.Size}}'
+    [[ $output == "5.01kB (virtual "*")" ]]
+    run -0 wharf ps -s --filter name=front
+    [[ ${lines[0]} == *SIZE ]]
+    [[ ${lines[1]} == *"0B (virtual "*")" ]]
+    wharf rm writes
+}
+
 @test "stats -a has those that do not run, and --no-trunc whole ids" {
     run -0 wharf stats -a --no-stream --format '{{.Name}} {{.CPUPerc}} {{.PIDs}}'
     [[ $output == *"done -- --"* ]]
