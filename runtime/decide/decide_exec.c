@@ -52,16 +52,13 @@ static void begin_exec(struct core *core, const struct container *container, con
     memcpy(operation->exec_id, exec_id, sizeof(operation->exec_id));
 }
 
-void decide_exec(struct core *core, const struct container *container, const struct command *command,
-                 struct cause *cause, int64_t now_ns, struct decision *ret)
+/* True if it was refused. */
+static bool refuse_exec(struct core *core, const struct container *container,
+                        const struct container_exec_command *asked, const struct cause *cause, int64_t now_ns,
+                        struct decision *ret)
 {
     const char *id = container->id, *name = container->name;
-    const struct container_exec_command *asked = &command->data.container_exec;
-    char exec_id[CONTAINER_ID_SIZE];
-    container_id_from_command(exec_id, command->envelope.id);
-    if (exec_was_started(core, command)) /* it has happened, whatever has become of the container */
-        begin_exec(core, container, exec_id, asked, cause, ret);
-    else if (!container_state_is_running(container->state))
+    if (!container_state_is_running(container->state))
         emit_refused(core, ret, id, cause, now_ns, "not-running", "container '%s' is not running", name);
     else if (container->state == CONTAINER_PAUSED)
         emit_refused(core, ret, id, cause, now_ns, "paused", "container '%s' is paused: unpause it", name);
@@ -69,6 +66,18 @@ void decide_exec(struct core *core, const struct container *container, const str
         emit_refused(core, ret, id, cause, now_ns, "no-command",
                      "nothing to execute in container '%s': the command is empty", name);
     else
+        return false;
+    return true;
+}
+
+void decide_exec(struct core *core, const struct container *container, const struct command *command,
+                 struct cause *cause, int64_t now_ns, struct decision *ret)
+{
+    const struct container_exec_command *asked = &command->data.container_exec;
+    char exec_id[CONTAINER_ID_SIZE];
+    container_id_from_command(exec_id, command->envelope.id);
+    /* what was started has happened, whatever has become of the container */
+    if (exec_was_started(core, command) || !refuse_exec(core, container, asked, cause, now_ns, ret))
         begin_exec(core, container, exec_id, asked, cause, ret);
 }
 
