@@ -36,6 +36,14 @@ static size_t write_frame(struct http_stream *stream, unsigned char kind, int64_
     return newline ? http_stream_write(stream, "\n", 1) : waiting;
 }
 
+/* Blocked until the client has taken everything: only that wakes the tail again, so a write that finds less
+ * waiting than the one before must not take it back. */
+static void note_waiting(struct session *session, size_t waiting)
+{
+    if (waiting > STREAM_HIGH_WATER)
+        session->blocked = true;
+}
+
 static void write_gathered(void *data)
 {
     struct session *session = data;
@@ -44,7 +52,7 @@ static void write_gathered(void *data)
     size_t waiting = write_frame(session->stream, (unsigned char)session->gathered_stream,
                                  session->gathered_ns, session->gathered, session->n_gathered, false);
     session->n_gathered = 0;
-    session->blocked = waiting > STREAM_HIGH_WATER;
+    note_waiting(session, waiting);
 }
 
 /* Who is attached wants the bytes, and has no use for a frame for each line. */
@@ -57,7 +65,7 @@ static bool gather(struct session *session, const struct cri_record *record, con
     if (size + 1 > sizeof(session->gathered)) { /* no entry of ours is so long */
         size_t waiting =
             write_frame(session->stream, (unsigned char)record->stream, record->time_ns, text, size, newline);
-        session->blocked = waiting > STREAM_HIGH_WATER;
+        note_waiting(session, waiting);
         return !session->blocked;
     }
     if (session->n_gathered == 0) {
@@ -93,7 +101,7 @@ static bool on_record(const struct cri_record *record, void *data)
         return gather(session, record, text, size, newline);
     size_t waiting =
         write_frame(session->stream, (unsigned char)record->stream, record->time_ns, text, size, newline);
-    session->blocked = waiting > STREAM_HIGH_WATER;
+    note_waiting(session, waiting);
     return !session->blocked;
 }
 

@@ -143,7 +143,7 @@ load helper
     # Nothing is read until the container has to wait for us: its log's files are all there.
     exec {reader}<"$BATS_TEST_TMPDIR/slow"
     eventually compgen -G "$WHARF_STATE_DIR/containers/*/log.2"
-    got=$(sha256sum <&"$reader")
+    got=$(timeout 60 sha256sum <&"$reader")
     wait "$client"
     [ "$got" = "$sum" ]
 }
