@@ -458,6 +458,8 @@ static void run_remove(struct host_op *op)
 {
     struct remove_op *remove = (struct remove_op *)op;
     const char *id = op->container->id;
+    if (op->container->exec_of[0] != '\0')
+        host_claim_exec(op->host, id);
     host_kill_container(op->host, id);
     FAULT_POINT(REMOVE_KILLED);
     if (host_cgroup_destroy(op->host, id, &remove->err) < 0)

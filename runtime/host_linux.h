@@ -147,6 +147,9 @@ int host_open_process(int64_t pid, uint64_t start);
 int host_newer_records(int dir_fd);
 /* Descriptor of the record's shim if its command runs, else -1. Waits for one that is just starting: its end
  * tells that nothing was started, and then it has taken its record back. */
+/* Claims the name of the shim's record of an exec that was found not to be started: a shim of before a crash
+ * that is still on its way to write it gives up then. False if it has just been written. */
+bool host_claim_exec(const struct host *host, const char *exec_id);
 int host_open_shim(const struct shim_record *record);
 bool host_read_shim_record(int dir_fd, struct shim_record *ret);
 bool host_read_exit_record(int dir_fd, int64_t incarnation, struct exit_record *ret);

@@ -46,18 +46,36 @@ static bool was_started_before(struct launch_op *launch)
     return true;
 }
 
+static int open_directory(struct launch_op *launch, bool *ret_fresh)
+{
+    const struct host *host = launch->op.host;
+    const char *id = launch->op.container->id;
+    *ret_fresh = mkdirat(host->containers_fd, id, 0710) == 0;
+    if (!*ret_fresh && errno != EEXIST)
+        return err_sys(&launch->err, errno, "cannot make the directory of an exec in '%s'", host->state_dir);
+    launch->dir_fd = openat(host->containers_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return launch->dir_fd < 0 ? err_sys(&launch->err, errno, "cannot open the directory of an exec") : 0;
+}
+
+/* A start that a crash has cut off leaves its directory, and perhaps a shim that is slow: it finds the record
+ * claimed, or its directory gone, and gives up. */
 static int make_directory(struct launch_op *launch)
 {
     const struct host *host = launch->op.host;
     const char *id = launch->op.container->id;
-    bool fresh = mkdirat(host->containers_fd, id, 0710) == 0;
-    if (!fresh && errno != EEXIST)
-        return err_sys(&launch->err, errno, "cannot make the directory of an exec in '%s'", host->state_dir);
-    launch->dir_fd = openat(host->containers_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (launch->dir_fd < 0)
-        return err_sys(&launch->err, errno, "cannot open the directory of an exec");
-    launch->already = !fresh && was_started_before(launch);
-    return launch->already ? 0 : launch_write_intent(launch);
+    bool fresh;
+    if (open_directory(launch, &fresh) < 0)
+        return -1;
+    launch->already =
+        !fresh && (was_started_before(launch) || (!host_claim_exec(host, id) && was_started_before(launch)));
+    if (launch->already)
+        return 0;
+    if (!fresh) {
+        close(steal_fd(&launch->dir_fd));
+        if (fs_remove_tree(host->containers_fd, id, &launch->err) < 0 || open_directory(launch, &fresh) < 0)
+            return -1;
+    }
+    return launch_write_intent(launch);
 }
 
 static json_t *read_config(struct launch_op *launch, int container_fd)

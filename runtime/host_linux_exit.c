@@ -82,6 +82,14 @@ bool host_read_shim_record(int dir_fd, struct shim_record *ret)
     return n > 0 && shim_record_parse(ret, bytes, (size_t)n);
 }
 
+bool host_claim_exec(const struct host *host, const char *exec_id)
+{
+    char path[CONTAINER_ID_SIZE + 8];
+    snprintf(path, sizeof(path), "%s/shim", exec_id);
+    auto_fd int fd = openat(host->containers_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    return fd >= 0 || errno != EEXIST;
+}
+
 bool host_read_exit_record(int dir_fd, int64_t incarnation, struct exit_record *ret)
 {
     char bytes[RECORD_BYTES];

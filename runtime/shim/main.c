@@ -350,14 +350,26 @@ static int start_container(struct shim *shim, int *ret_go_fd)
     return 0;
 }
 
+/* The record of an exec is there as a whole or not at all, and who makes it first decides: a runtime that has
+ * found none, and has claimed the name, starts the command anew, so that this one must not be executed. */
+static int publish_record(void)
+{
+    int result = linkat(PLAN_FD_DIR, "shim.new", PLAN_FD_DIR, "shim", 0);
+    int cause = errno;
+    unlinkat(PLAN_FD_DIR, "shim.new", 0);
+    errno = cause;
+    return result;
+}
+
 static int write_record(struct shim *shim)
 {
+    bool joins = (shim->plan.header.flags & PLAN_JOIN) != 0;
     char path[40], bytes[RECORD_BYTES];
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)shim->record.pid);
     if (read_start_ticks("/proc/self/stat", &shim->record.shim_start) < 0 ||
         read_start_ticks(path, &shim->record.pid_start) < 0)
         return fail(&shim->failure, PLAN_STAGE_RECORD, path);
-    int fd = openat(PLAN_FD_DIR, "shim", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    int fd = openat(PLAN_FD_DIR, joins ? "shim.new" : "shim", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     if (fd < 0)
         return fail(&shim->failure, PLAN_STAGE_RECORD, "shim");
     shim->record.started_at_ns = now_ns();
@@ -365,7 +377,7 @@ static int write_record(struct shim *shim)
     if (write(fd, bytes, sizeof(bytes)) != RECORD_BYTES)
         return fail(&shim->failure, PLAN_STAGE_RECORD, "shim");
     close(fd);
-    return 0;
+    return joins && publish_record() < 0 ? fail(&shim->failure, PLAN_STAGE_RECORD, "shim") : 0;
 }
 
 /* "oom_kill N" in v1's memory.oom_control and v2's memory.events alike. */

@@ -397,7 +397,7 @@ struct remove_op {
     void *data;
 };
 
-enum remove_stage { REMOVE_KILL, REMOVE_CGROUP, REMOVE_RENAME };
+enum remove_stage { REMOVE_CLAIM, REMOVE_KILL, REMOVE_CGROUP, REMOVE_RENAME };
 
 static bool step_remove(struct host_op *op)
 {
@@ -405,6 +405,11 @@ static bool step_remove(struct host_op *op)
     struct machine *machine = op->host->machine;
     const char *id = op->entry->id;
     switch ((enum remove_stage)op->stage) {
+    case REMOVE_CLAIM:
+        if (op->entry->exec_of[0] != '\0')
+            claim_exec(op->host, id);
+        op->stage++;
+        return false;
     case REMOVE_KILL:
         if (kill_by_record(op->host, id))
             op->stage++;

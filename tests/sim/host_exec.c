@@ -8,6 +8,8 @@
 
 enum exec_stage {
     EXEC_DIRECTORY,
+    EXEC_CLAIM, /* what an interrupted start left */
+    EXEC_RENEW,
     EXEC_INTENT,
     EXEC_PLAN,
     EXEC_FORK,
@@ -29,12 +31,32 @@ static bool was_started_before(struct launch_op *launch, const struct sim_dir *d
     return true;
 }
 
+bool claim_exec(struct host *host, const char *exec_id)
+{
+    struct sim_dir *dir = machine_dir(host->machine, exec_id, false);
+    if (dir == NULL)
+        return true;
+    if (dir->now[FILE_SHIM].present)
+        return false;
+    dir->now[FILE_SHIM] = (struct sim_file){.present = true, .torn = true};
+    return true;
+}
+
 static bool step_directory(struct launch_op *launch)
 {
     const struct sim_dir *dir = launch_dir(launch);
-    if (dir == NULL)
+    if (dir == NULL) {
         machine_make_dir(launch->op.host->machine, launch->op.entry->id);
+        launch->op.stage = EXEC_INTENT;
+    }
     launch->already = dir != NULL && was_started_before(launch, dir);
+    return launch->already;
+}
+
+static bool step_claim(struct launch_op *launch)
+{
+    launch->already =
+        !claim_exec(launch->op.host, launch->op.entry->id) && was_started_before(launch, launch_dir(launch));
     return launch->already;
 }
 
@@ -70,6 +92,12 @@ static bool step_exec(struct host_op *op)
     switch ((enum exec_stage)op->stage++) {
     case EXEC_DIRECTORY:
         return step_directory(launch);
+    case EXEC_CLAIM:
+        return step_claim(launch);
+    case EXEC_RENEW:
+        machine_remove_dir(op->host->machine, launch_dir(launch));
+        machine_make_dir(op->host->machine, op->entry->id);
+        return false;
     case EXEC_INTENT:
         write_intent(launch);
         return false;

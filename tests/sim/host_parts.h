@@ -111,6 +111,9 @@ struct sim_dir *launch_dir(const struct launch_op *launch);
 /* Ends `step` with that answer. */
 bool launch_fail(struct launch_op *launch, int exit_code, const char *code, const char *message);
 
+/* Claims the shim's record of an exec; false if there is one. */
+bool claim_exec(struct host *host, const char *exec_id);
+
 /* What the machine tells. */
 void host_shim_gone(struct entry *entry);
 void launch_answered(struct launch_op *launch, bool ok);

@@ -257,6 +257,10 @@ static void execute(void *data)
 static void write_records(void *data)
 {
     struct shim *shim = data;
+    if (is_exec(shim) && (shim->dir == NULL || file_of(shim, FILE_SHIM)->present)) {
+        give_up(shim); /* another start of it has claimed the record */
+        return;
+    }
     *file_of(shim, FILE_EXIT) = (struct sim_file){.present = true, .torn = true};
     *file_of(shim, FILE_SHIM) = (struct sim_file){.present = true,
                                                   .incarnation = shim->incarnation,
