@@ -216,7 +216,11 @@ static void emit_orphan_destroyed(struct core *core, const struct unclaimed *orp
     struct event event;
     event_init(&event, EVENT_NODE_ORPHAN_DESTROYED);
     event.data.node_orphan_destroyed.container = core_strdup(core, orphan->container_id);
-    event.data.node_orphan_destroyed.found = core_strdup(core, orphan->what);
+    bool is_exec = orphan->exec_id[0] != '\0';
+    char found[sizeof(orphan->what) + 32];
+    snprintf(found, sizeof(found), "%s%.12s%s%s", is_exec ? "exec " : "", orphan->exec_id,
+             is_exec ? ": " : "", orphan->what);
+    event.data.node_orphan_destroyed.found = core_strdup(core, found);
     emit_take(core, ret, &event, orphan->container_id, &cause, OUTCOME_NONE, now_ns);
     cause_release(&cause);
 }

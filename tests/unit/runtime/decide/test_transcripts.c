@@ -10,7 +10,8 @@
  *     effect launch web 1
  *
  * Lines that start with '>' are inputs; the lines until the next one are all that the core answers.
- * Containers are called by their name in place of their id. WHARF_TRANSCRIPT_WRITE=1 rewrites the answers in
+ * Containers are called by their name in place of their id, and an exec by the offset of its command:
+ * exec-5. WHARF_TRANSCRIPT_WRITE=1 rewrites the answers in
  * place (read the diff!).
  */
 #include <setjmp.h>
@@ -45,13 +46,30 @@ struct story {
     struct buf output;
 };
 
-/* A name's container id; the core knows only ids. */
-static void id_of(const char *name, char ret[CONTAINER_ID_SIZE])
+/* The id of a command, by its offset. */
+static void command_id_of(int64_t offset, char ret[UUID_TEXT_SIZE])
 {
-    sha256_hex(ret, name, strlen(name));
+    char key[32];
+    snprintf(key, sizeof(key), "%" PRId64, offset);
+    uuid_from_key(ret, "story", key);
 }
 
-static const char *known_names[] = {"web", "db", "job", "other", "ghost", "api", "once"};
+/* A name's container id, or that of an exec; the core knows only ids. */
+static void id_of(const char *name, char ret[CONTAINER_ID_SIZE])
+{
+    char uuid[UUID_TEXT_SIZE];
+    int64_t offset;
+    sha256_hex(ret, name, strlen(name));
+    if (sscanf(name, "exec-%" SCNd64, &offset) != 1)
+        return;
+    command_id_of(offset, uuid);
+    container_id_from_command(ret, uuid);
+}
+
+static const char *known_names[] = {"web",     "db",      "job",     "other",   "ghost",   "api",
+                                    "once",    "exec-2",  "exec-3",  "exec-4",  "exec-5",  "exec-6",
+                                    "exec-7",  "exec-8",  "exec-9",  "exec-10", "exec-11", "exec-12",
+                                    "exec-13", "exec-14", "exec-15", "exec-16", "exec-17", "exec-18"};
 
 /* Names in place of ids in a text of ours. */
 static void add_named(struct buf *out, const char *text)
@@ -110,6 +128,7 @@ static bool is_paused(const struct story *story, const char *container_id)
 static void describe_effect(struct story *story, const struct effect *effect)
 {
     static const char *const names[] = {[EFFECT_LAUNCH] = "launch",
+                                        [EFFECT_EXEC] = "exec",
                                         [EFFECT_SIGNAL] = "signal",
                                         [EFFECT_REMOVE] = "remove",
                                         [EFFECT_ADJUST] = "adjust",
@@ -122,7 +141,11 @@ static void describe_effect(struct story *story, const struct effect *effect)
         buf_add_string(&story->output, " ");
         add_named(&story->output, effect->container_id);
     }
-    if (effect->kind == EFFECT_LAUNCH)
+    if (effect->exec_id[0] != '\0') {
+        buf_add_string(&story->output, " ");
+        add_named(&story->output, effect->exec_id);
+    }
+    if (effect->kind == EFFECT_LAUNCH || effect->kind == EFFECT_EXEC)
         buf_printf(&story->output, " incarnation %" PRId64, effect->incarnation);
     else if (effect->kind == EFFECT_SIGNAL)
         buf_printf(&story->output, " %d%s", effect->signal,
@@ -205,12 +228,11 @@ static void step(struct story *story, struct input *input)
 static void do_command(struct story *story, const char *api_name, const char *name, const char *json,
                        int64_t offset)
 {
-    char text[2048], id[CONTAINER_ID_SIZE], uuid[UUID_TEXT_SIZE], key[32];
+    char text[2048], id[CONTAINER_ID_SIZE], uuid[UUID_TEXT_SIZE];
     int type = command_type_by_api_name(api_name);
     assert_true(type >= 0);
     id_of(name, id);
-    snprintf(key, sizeof(key), "%" PRId64, offset);
-    uuid_from_key(uuid, "story", key);
+    command_id_of(offset, uuid);
     snprintf(text, sizeof(text),
              "{\"specversion\":\"1.0\",\"id\":\"%s\",\"source\":\"/wharf/"
              "writer\",\"type\":\"%s\",\"subject\":\"%s\","
@@ -294,6 +316,19 @@ static void do_store(struct story *story, char *references)
     conclude(story, &decision);
 }
 
+/* web, or web/exec-5 */
+static void name_process(const char *name, char container_id[CONTAINER_ID_SIZE],
+                         char exec_id[CONTAINER_ID_SIZE])
+{
+    const char *slash = strchr(name, '/');
+    char container[64];
+    snprintf(container, sizeof(container), "%.*s", (int)strcspn(name, "/"), name);
+    id_of(container, container_id);
+    if (slash != NULL)
+        id_of(slash + 1, exec_id);
+}
+
+/* > launched NAME[/EXEC] INCARNATION PID: 0 if it cannot be found. */
 static void do_launched(struct story *story, const char *name, int64_t incarnation, int64_t pid)
 {
     struct host_launched launched = {.incarnation = incarnation,
@@ -304,7 +339,7 @@ static void do_launched(struct story *story, const char *name, int64_t incarnati
                                      .exit_code = 127,
                                      .code = "command-not-found"};
     strcpy(launched.message, "cannot run 'x': not found");
-    id_of(name, launched.container_id);
+    name_process(name, launched.container_id, launched.exec_id);
     struct input input = {.kind = INPUT_LAUNCHED, .launched = &launched};
     step(story, &input);
 }
@@ -336,7 +371,7 @@ static struct host_exit make_exit(struct story *story, const char *name, int64_t
                              .exit_code = code,
                              .signal = code > 128 ? code - 128 : 0,
                              .finished_at_ns = code < 0 ? 0 : story->now_ns};
-    id_of(name, exit.container_id);
+    name_process(name, exit.container_id, exit.exec_id);
     if (code < 0)
         strcpy(exit.observed, "shim 99 is gone");
     return exit;
@@ -412,12 +447,12 @@ static void begin(struct story *story, const char *boot_id)
     conclude(story, &decision);
 }
 
-/* > restart BOOT_ID [NAME running|exited|lost|interrupted INCARNATION NUMBER OFFSET]...: the runtime was
- * killed and comes back, on the same log; NUMBER is a pid or an exit code. > fresh BOOT_ID ... is the same
- * with a state directory that is new. */
+/* > restart BOOT_ID [NAME[/EXEC] running|exited|lost|interrupted INCARNATION NUMBER OFFSET]...: the runtime
+ * was killed and comes back, on the same log; NUMBER is a pid or an exit code. > fresh BOOT_ID ... is the
+ * same with a state directory that is new. */
 static void do_restart(struct story *story, char *rest, bool state_is_new)
 {
-    struct host_observation seen[4] = {0};
+    struct host_observation seen[8] = {0};
     size_t n = 0;
     char *save = NULL;
     const char *boot_id = strtok_r(rest, " ", &save);
@@ -433,7 +468,7 @@ static void do_restart(struct story *story, char *rest, bool state_is_new)
                         : strcmp(found, "exited") == 0 ? HOST_EXITED
                         : strcmp(found, "lost") == 0   ? HOST_LOST
                                                        : HOST_INTERRUPTED;
-        id_of(name, seen[n].container_id);
+        name_process(name, seen[n].container_id, seen[n].exec_id);
         seen[n].incarnation = incarnation;
         seen[n].pid = number;
         seen[n].shim_pid = number - 1;
