@@ -270,6 +270,8 @@ bool health_launched(struct core *core, const struct input *input, struct decisi
         conclude(core, health, launched->exit_code, launched->message, input->now_ns, ret);
     else if (!launched->ok && health != NULL)
         health->exec_id[0] = '\0'; /* its container has ended meanwhile: that is no result */
+    else if (health != NULL && health->late)
+        end_late_check(core, health, ret); /* its time was over before it could be ended */
     if (exited) {
         struct input exit_input = {.kind = INPUT_EXITED, .now_ns = input->now_ns, .exited = &early_exit};
         step_exited(core, &exit_input, ret);

@@ -10,9 +10,9 @@
  *     effect launch web 1
  *
  * Lines that start with '>' are inputs; the lines until the next one are all that the core answers.
- * Containers are called by their name in place of their id, and an exec by the offset of its command:
- * exec-5. WHARF_TRANSCRIPT_WRITE=1 rewrites the answers in
- * place (read the diff!).
+ * Containers are called by their name in place of their id, an exec by the offset of its command: exec-5, and
+ * a check of the health of `web` by incarnation, epoch and number: check-1-1-3. WHARF_TRANSCRIPT_WRITE=1
+ * rewrites the answers in place (read the diff!).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,6 +43,7 @@ struct story {
     size_t n_log;
     struct effect *kept; /* signal effects with a cause, to be answered; owned by kept_decision */
     struct decision kept_decision;
+    int64_t health_sequence; /* of the newest timer of a health check */
     struct buf output;
 };
 
@@ -57,19 +58,27 @@ static void command_id_of(int64_t offset, char ret[UUID_TEXT_SIZE])
 /* A name's container id, or that of an exec; the core knows only ids. */
 static void id_of(const char *name, char ret[CONTAINER_ID_SIZE])
 {
-    char uuid[UUID_TEXT_SIZE];
+    char uuid[UUID_TEXT_SIZE], web[CONTAINER_ID_SIZE], text[CONTAINER_ID_SIZE + 96];
     int64_t offset;
+    int incarnation, epoch, number;
     sha256_hex(ret, name, strlen(name));
+    if (sscanf(name, "check-%d-%d-%d", &incarnation, &epoch, &number) == 3) {
+        sha256_hex(web, "web", 3);
+        snprintf(text, sizeof(text), "health/%s/%d/%d/%d", web, incarnation, epoch, number);
+        sha256_hex(ret, text, strlen(text));
+    }
     if (sscanf(name, "exec-%" SCNd64, &offset) != 1)
         return;
     command_id_of(offset, uuid);
     container_id_from_command(ret, uuid);
 }
 
-static const char *known_names[] = {"web",     "db",      "job",     "other",   "ghost",   "api",
-                                    "once",    "exec-2",  "exec-3",  "exec-4",  "exec-5",  "exec-6",
-                                    "exec-7",  "exec-8",  "exec-9",  "exec-10", "exec-11", "exec-12",
-                                    "exec-13", "exec-14", "exec-15", "exec-16", "exec-17", "exec-18"};
+static const char *known_names[] = {
+    "web",         "db",          "job",         "other",       "ghost",       "api",         "once",
+    "exec-2",      "exec-3",      "exec-4",      "exec-5",      "exec-6",      "exec-7",      "exec-8",
+    "exec-9",      "exec-10",     "exec-11",     "exec-12",     "exec-13",     "exec-14",     "exec-15",
+    "exec-16",     "exec-17",     "exec-18",     "check-1-1-1", "check-1-1-2", "check-1-1-3", "check-1-1-4",
+    "check-1-1-5", "check-1-1-6", "check-2-1-1", "check-2-2-1"};
 
 /* Names in place of ids in a text of ours. */
 static void add_named(struct buf *out, const char *text)
@@ -136,6 +145,12 @@ static void describe_effect(struct story *story, const struct effect *effect)
                                         [EFFECT_IMPORT] = "import",
                                         [EFFECT_IMAGE_REMOVE] = "image-remove",
                                         [EFFECT_VOLUME_REMOVE] = "volume-remove"};
+    static const char *const timers[] = {[TIMER_STOP_DEADLINE] = "stop-deadline",
+                                         [TIMER_RESTART_DUE] = "restart-due",
+                                         [TIMER_HEALTH] = "health",
+                                         [TIMER_HEALTH_LATE] = "health-late"};
+    if (effect->kind == EFFECT_TIMER && (effect->timer == TIMER_HEALTH || effect->timer == TIMER_HEALTH_LATE))
+        story->health_sequence = effect->sequence;
     buf_printf(&story->output, "effect %s", names[effect->kind]);
     if (effect->container_id[0] != '\0') {
         buf_add_string(&story->output, " ");
@@ -158,8 +173,7 @@ static void describe_effect(struct story *story, const struct effect *effect)
     else if (effect->kind == EFFECT_TIMER && effect->timer == TIMER_COLLECT)
         buf_add_string(&story->output, " collect");
     else if (effect->kind == EFFECT_TIMER)
-        buf_printf(&story->output, " %s in %" PRId64 " ms",
-                   effect->timer == TIMER_STOP_DEADLINE ? "stop-deadline" : "restart-due",
+        buf_printf(&story->output, " %s in %" PRId64 " ms", timers[effect->timer],
                    (effect->due_ns - story->now_ns) / 1000000);
     else if (effect->kind == EFFECT_IMPORT)
         buf_printf(&story->output, " %s", effect->source);
@@ -381,6 +395,8 @@ static void do_exited(struct story *story, const char *name, int64_t incarnation
 {
     struct host_exit exit = make_exit(story, name, incarnation, code);
     struct input input = {.kind = INPUT_EXITED, .exited = &exit};
+    if (core_is_health_check(&story->core, exit.exec_id))
+        input.output = "what it wrote";
     step(story, &input);
 }
 
@@ -388,12 +404,16 @@ static void do_timer(struct story *story, const char *name, const char *kind, in
 {
     char id[CONTAINER_ID_SIZE];
     id_of(name, id);
-    struct input input = {.kind = INPUT_TIMER,
-                          .timer = {.container_id = id,
-                                    .kind = strcmp(kind, "stop") == 0      ? TIMER_STOP_DEADLINE
-                                            : strcmp(kind, "collect") == 0 ? TIMER_COLLECT
-                                                                           : TIMER_RESTART_DUE,
-                                    .incarnation = incarnation}};
+    struct input input = {
+        .kind = INPUT_TIMER,
+        .timer = {.container_id = id,
+                  .kind = strcmp(kind, "stop") == 0          ? TIMER_STOP_DEADLINE
+                          : strcmp(kind, "collect") == 0     ? TIMER_COLLECT
+                          : strcmp(kind, "health") == 0      ? TIMER_HEALTH
+                          : strncmp(kind, "health-", 7) == 0 ? TIMER_HEALTH_LATE
+                                                             : TIMER_RESTART_DUE,
+                  .incarnation = incarnation,
+                  .sequence = story->health_sequence - (strcmp(kind, "health-stale") == 0)}};
     step(story, &input);
 }
 
