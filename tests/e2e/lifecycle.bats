@@ -153,7 +153,7 @@ teardown() {
     run -0 wharf ps --format wide
     [[ "${lines[0]}" == *NODE ]]
     run -1 wharf ps --filter colour=red
-    run -1 wharf ps --format '{{.ID}}'
+    run -1 wharf ps --format yaml
 }
 
 @test "top and stats show what runs and what it uses" {

@@ -15,7 +15,7 @@ make_bound() {
 
 @test "root in it is root of its own files and nobody on the node" {
     make_bound
-    run -0 wharf run --name own --userns auto -v "$BATS_TEST_TMPDIR/bound:/b" busybox sh -c '
+    run --separate-stderr -0 wharf run --name own --userns auto -v "$BATS_TEST_TMPDIR/bound:/b" busybox sh -c '
         id -u; echo x >/new; chown 5:6 /new; stat -c %u:%g /new /bin/busybox; echo x >/b/written; stat -c %u:%g /b/secret
         cat /b/secret || echo refused; chown 0:0 /b/secret || echo refused'
     [ "${lines[0]}" = 0 ]
@@ -85,14 +85,15 @@ make_bound() {
     wharf run --rm --userns auto -v shared:/v busybox sh -c 'echo 1 >/v/a && chown 1000:1000 /v/a && echo 2 >/v/b'
     run -0 wharf run --rm -v shared:/v busybox stat -c %n=%u:%g /v /v/a /v/b
     [ "$output" = $'/v=0:0\n/v/a=1000:1000\n/v/b=0:0' ]
-    run -0 wharf run --rm --userns auto --user guest -v shared:/v busybox sh -c 'echo 3 >>/v/a; cat /v/a; echo 4 >>/v/b || echo refused'
+    run --separate-stderr -0 wharf run --rm --userns auto --user guest -v shared:/v busybox sh -c 'echo 3 >>/v/a; cat /v/a; echo 4 >>/v/b || echo refused'
     [[ $output == $'1\n3\n'*refused* ]]
     wharf volume rm shared
 }
 
 @test "streams, users, limits and parameters work in it" {
-    run -0 wharf run --rm --userns auto --user guest busybox sh -c 'id -u; echo out >/dev/stdout; echo err >/dev/stderr'
-    [ "$output" = $'1000\nout\nerr' ]
+    run --separate-stderr -0 wharf run --rm --userns auto --user guest busybox sh -c 'id -u; echo out >/dev/stdout; echo err >/dev/stderr'
+    [ "$output" = $'1000\nout' ]
+    [ "$stderr" = err ]
     run -0 wharf run --rm --userns auto -i busybox sh -c 'cat /dev/stdin' <<<typed
     [ "$output" = typed ]
     run -0 wharf run --rm --userns auto --init --oom-score-adj 300 --ulimit nofile=2000:3000 --tmpfs /t --sysctl net.ipv4.ip_forward=1 \
@@ -122,13 +123,13 @@ make_bound() {
 }
 
 @test "a device is there with the rights that it has on the node" {
-    run -0 wharf run --rm --userns auto --device /dev/zero:/dev/mine busybox sh -c 'stat -c %u:%t:%T /dev/mine; head -c 3 /dev/mine | od -An -tx1
+    run --separate-stderr -0 wharf run --rm --userns auto --device /dev/zero:/dev/mine busybox sh -c 'stat -c %u:%t:%T /dev/mine; head -c 3 /dev/mine | od -An -tx1
         mknod /tmp/n c 1 3 || echo refused'
     [[ $output == "65534:1:5"*"00 00 00"*refused ]]
 }
 
 @test "every right in it is none on the node" {
-    run -0 wharf run --rm --userns auto --cap-add ALL --security-opt seccomp=unconfined busybox sh -c '
+    run --separate-stderr -0 wharf run --rm --userns auto --cap-add ALL --security-opt seccomp=unconfined busybox sh -c '
         mount -t tmpfs none /tmp && echo mounted; hostname other && hostname
         mount -o remount,rw /proc/sys; echo 0 >/proc/sys/kernel/core_uses_pid || echo refused
         echo 1 >/proc/sys/kernel/sysrq || echo refused; mknod /tmp/m b 8 0 || echo refused'
