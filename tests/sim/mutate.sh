@@ -5,7 +5,7 @@
 set -euo pipefail
 build=$1 cc=$2
 shift 2
-seeds=${TEST_MUTATION_SEEDS:-6000}
+seeds=${TEST_MUTATION_SEEDS:-20000} # as many as `make sim` runs; what matters is that those catch it
 tree=$(mktemp -d "${TMPDIR:-/tmp}/wharf-mutations.XXXXXX")
 trap 'rm -rf "$tree"' EXIT
 git ls-files --cached --others --exclude-standard | tar -cf - -T - | tar -xf - -C "$tree"
