@@ -159,6 +159,12 @@ const char *check_exit_reason(const char *text)
                : "must be exited, signaled, oom-killed, shim-lost, host-restart, state-lost or unknown";
 }
 
+const char *check_copy_direction(const char *text)
+{
+    static const char *const words[] = {"in", "out", NULL};
+    return is_one_of(text, words) ? NULL : "must be in or out";
+}
+
 const char *check_oci_id(const char *text)
 {
     size_t size = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.");

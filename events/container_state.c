@@ -38,6 +38,8 @@ static const unsigned char moves[EVENT_TYPES][CONTAINER_STATES] = {
     [EVENT_CONTAINER_HEALTH_CHANGED] = {[CONTAINER_RUNNING] = TO(RUNNING),
                                         [CONTAINER_PAUSED] = TO(PAUSED),
                                         [CONTAINER_STOPPING] = TO(STOPPING)},
+    [EVENT_CONTAINER_COPIED] = ANY_STAYS,
+    [EVENT_CONTAINER_EXPORTED] = ANY_STAYS,
     [EVENT_CONTAINER_ADOPTED] = {[CONTAINER_PAUSED] = TO(PAUSED),
                                  [CONTAINER_RUNNING] = TO(RUNNING),
                                  [CONTAINER_STOPPING] = TO(STOPPING)},

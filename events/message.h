@@ -201,6 +201,7 @@ const char *check_cgroup_parent(const char *text);
 const char *check_signal(const char *text);
 const char *check_exit_reason(const char *text);
 const char *check_health(const char *text);
+const char *check_copy_direction(const char *text);
 const char *check_time(const char *text);
 const char *check_oci_id(const char *text);
 const char *check_oci_action(const char *text);

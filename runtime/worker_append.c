@@ -69,6 +69,7 @@ static void on_appended(struct log_append *append, int64_t first_offset, const s
         worker_begun_if_due(worker);
         worker_claim_if_due(worker);
         effects_on_durable(worker);
+        worker_access_durable(worker);
     }
     drop_finished(worker);
     worker_maybe_closed(worker);
@@ -213,6 +214,7 @@ void worker_maybe_closed(struct worker *worker)
     }
     void (*on_closed)(void *) = worker->on_closed;
     void *data = worker->closed_data;
+    worker_access_close(worker);
     core_release(&worker->core);
     free(worker);
     if (on_closed != NULL)

@@ -62,6 +62,7 @@ struct worker_snapshot {
 
 struct launch_waiting;
 struct effect_timer;
+struct access_waiting;
 
 struct worker {
     uv_loop_t *loop;
@@ -91,6 +92,7 @@ struct worker {
     int64_t parkings;
     struct effect_timer *timers;
     struct launch_waiting *launches; /* beyond the limit, oldest first */
+    struct access_waiting *accesses; /* oldest first */
     int64_t effects_under_way;       /* host calls whose answer is to come */
     struct worker_counts counts;
     void (*on_closed)(void *data);
@@ -126,6 +128,10 @@ void worker_give_up(struct worker *worker, const struct err *err);
 
 /* Frees a closing worker once nothing is under way. */
 void worker_maybe_closed(struct worker *worker);
+
+/* worker_access.c: tells who waits for what is durable by now; forgets all. */
+void worker_access_durable(struct worker *worker);
+void worker_access_close(struct worker *worker);
 
 /* worker_snapshot.c */
 

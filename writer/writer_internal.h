@@ -11,10 +11,10 @@
 #ifndef WHARF_WRITER_WRITER_INTERNAL_H
 #define WHARF_WRITER_WRITER_INTERNAL_H
 
+#include "base/actor.h"
 #include "base/buf.h"
 #include "base/http_server.h"
 #include "events/log/log.h"
-#include "writer/actor.h"
 #include "writer/pending.h"
 #include "writer/placement.h"
 #include "writer/placement_file.h"

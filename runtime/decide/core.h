@@ -211,6 +211,9 @@ void health_timer(struct core *core, const struct input *input, struct decision 
 /* decide.c: the exit of a container; also of one whose exit came before an answer. */
 void step_exited(struct core *core, const struct input *input, struct decision *ret);
 
+/* decide_access.c */
+void decide_accessed(struct core *core, const struct input *input, struct decision *ret);
+
 /* decide_image.c */
 void decide_image_import(struct core *core, const struct command *command, struct cause *cause_take,
                          struct decision *ret);

@@ -388,6 +388,9 @@ void core_step(struct core *core, const struct input *input, struct decision *re
     case INPUT_VOLUME_REMOVED:
         decide_volume_removed(core, input, ret);
         break;
+    case INPUT_ACCESSED:
+        decide_accessed(core, input, ret);
+        break;
     case INPUT_IMAGE_DELETED:
         collect_deleted(core, ret);
         break;

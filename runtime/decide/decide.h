@@ -145,7 +145,18 @@ enum input_kind {
     INPUT_TIMER,
     INPUT_IMPORTED,
     INPUT_VOLUME_REMOVED,
+    INPUT_ACCESSED,      /* a client was let at a container's files */
     INPUT_IMAGE_DELETED, /* or not: the next start finds what is left */
+};
+
+enum access_kind { ACCESS_COPY_IN, ACCESS_COPY_OUT, ACCESS_EXPORT };
+
+/* What a client does with a container's files. */
+struct access {
+    const char *container_id;
+    enum access_kind access;
+    const char *path; /* UTF-8; NULL for an export */
+    const char *actor;
 };
 
 struct input {
@@ -189,6 +200,7 @@ struct input {
             const struct host_imported *imported; /* NULL on failure */
             const struct err *err;
         } imported;
+        struct access accessed;
     };
 };
 

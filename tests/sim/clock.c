@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base/clock.h, base/say.h, writer/actor.h, getpid(2) and uname(2), as the simulated world has them. */
+/* base/clock.h, base/say.h, base/actor.h, getpid(2) and uname(2), as the simulated world has them. */
 #include "base/clock.h"
 
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include "base/say.h"
 #include "tests/sim/world.h"
-#include "writer/actor.h"
+#include "base/actor.h"
 
 /* 2026-01-01: any day will do. */
 #define EPOCH_NS (INT64_C(1767225600) * SECOND_NS)

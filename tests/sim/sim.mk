@@ -2,7 +2,7 @@
 # The deterministic simulation: the production objects as they are, but for those behind the seams. See README.md.
 
 SIM_SEAMS := base/clock.c base/say.c base/redis.c base/http_server.c base/http_socket.c base/http_stream.c base/http_upgrade.c base/http_request.c \
-             base/role.c base/config.c base/fs.c writer/actor.c events/log/log_memory.c projector/rebuild.c \
+             base/role.c base/config.c base/fs.c base/actor.c events/log/log_memory.c projector/rebuild.c \
              $(wildcard events/log/log_sqlite*.c events/log/log_kafka*.c)
 SIM_PRODUCTION := $(filter-out $(SIM_SEAMS), $(BASE_SRC) $(EVENTS_SRC) $(WRITER_SRC) $(wildcard projector/*.c) \
                   runtime/worker.c runtime/worker_append.c runtime/worker_snapshot.c \

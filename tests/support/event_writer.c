@@ -231,6 +231,10 @@ static void fill(struct event_writer *writer, struct event *event, struct writte
     case EVENT_CONTAINER_EXEC_EXITED:
         fill_exec(writer, event, container);
         break;
+    case EVENT_CONTAINER_COPIED:
+        event->data.container_copied.direction = dup(next_random(writer) % 2 == 0 ? "in" : "out");
+        event->data.container_copied.path = dup("/etc/hosts");
+        break;
     case EVENT_CONTAINER_REMOVED:
         event->data.container_removed.name = dup(container->name);
         break;

@@ -448,6 +448,20 @@ static void do_adjusted(struct story *story, const char *name, const char *word)
     step(story, &input);
 }
 
+/* > access NAME in|out PATH, and > access NAME export */
+static void do_access(struct story *story, const char *name, const char *rest)
+{
+    char id[CONTAINER_ID_SIZE], word[16] = "", path[256] = "";
+    sscanf(rest, "%*s %15s %255s", word, path);
+    id_of(name, id);
+    struct input input = {.kind = INPUT_ACCESSED,
+                          .accessed = {.container_id = id, .path = path, .actor = "unix:uid=1001"}};
+    input.accessed.access = strcmp(word, "in") == 0    ? ACCESS_COPY_IN
+                            : strcmp(word, "out") == 0 ? ACCESS_COPY_OUT
+                                                       : ACCESS_EXPORT;
+    step(story, &input);
+}
+
 static void begin(struct story *story, const char *boot_id)
 {
     uint8_t seed[DECIDE_SEED_SIZE] = {1};
@@ -551,6 +565,8 @@ static void run_input(struct story *story, char *line)
         do_signaled(story, strcmp(name, "ok") == 0);
     else if (strcmp(verb, "adjusted") == 0)
         do_adjusted(story, name, fields < 2 ? "" : word);
+    else if (strcmp(verb, "access") == 0)
+        do_access(story, name, rest);
     else if (strcmp(verb, "removed") == 0)
         do_removed(story, name, fields < 2);
     else if (strcmp(verb, "pass") == 0)

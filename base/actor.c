@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "writer/actor.h"
+#include "base/actor.h"
 
 #include <fcntl.h>
 #include <pwd.h>

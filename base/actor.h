@@ -8,8 +8,8 @@
  *
  * Loop thread; reads /proc and, once for each user, the user database.
  */
-#ifndef WHARF_WRITER_ACTOR_H
-#define WHARF_WRITER_ACTOR_H
+#ifndef WHARF_BASE_ACTOR_H
+#define WHARF_BASE_ACTOR_H
 
 #include <stdint.h>
 
