@@ -80,7 +80,7 @@ $(BUILD)/wharf-writer: LIBS := $(LIBS_UV) $(LIBS_LOG) -lmicrohttpd
 $(BUILD)/wharf-runtime: LIBS := $(LIBS_UV) $(LIBS_LOG) -lhiredis -lmicrohttpd -lseccomp
 $(BUILD)/wharf-projector: LIBS := $(LIBS_UV) $(LIBS_LOG) -lhiredis
 $(BUILD)/wharf-query: LIBS := $(LIBS_UV) $(LIBS_LOG) -lhiredis -lmicrohttpd
-$(BUILD)/wharf-image: LIBS := -larchive -ljansson -lsodium
+$(BUILD)/wharf-image: LIBS := -larchive -ljansson -lsodium -lseccomp
 # The options are read as the client reads them; `ar` members that err.o needs come once more behind it.
 $(BUILD)/wharf-oci: LIBS := $(BUILD)/libclient.a $(BUILD)/libbase.a -ljansson -lseccomp
 $(BUILD)/wharf-oci: $(BUILD)/libclient.a

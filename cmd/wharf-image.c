@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * wharf-image - unpacks foreign archives for the runtime in a process of its own.
+ * wharf-image - everything about archives, in processes of their own.
  *
- *     wharf-image import SOURCE STORE
+ *     wharf-image import SOURCE STORE      the runtime's: an image of an archive or a directory
+ *     wharf-image serve                    the runtime's: one copy into or out of a container
+ *     wharf-image pack --|-L SOURCE        the client's: a copy's archive to standard output
+ *     wharf-image unpack --|-a TARGET      the client's: one from standard input; -a keeps owners
  *
- * Prints one line of JSON: {"digest":"sha256:HEX","size":N}, or {"error":"..."} with exit status 1.
+ * `import` prints one line of JSON: {"digest":"sha256:HEX","size":N}, or {"error":"..."} with exit status 1.
+ * `pack` and `unpack` work with the rights of whoever calls them, and say on standard error why they failed:
+ * with exit status 1, or 3 where nobody read what `pack` wrote.
  */
 #include <jansson.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +20,9 @@
 #include <unistd.h>
 
 #include "runtime/image/import.h"
+#include "runtime/image/pack.h"
+#include "runtime/image/serve.h"
+#include "runtime/image/unpack.h"
 
 static int answer(json_t *document)
 {
@@ -25,19 +34,75 @@ static int answer(json_t *document)
     return 0;
 }
 
-int main(int argc, char **argv)
+static int import(const char *source, const char *store)
 {
-    if (argc != 4 || strcmp(argv[1], "import") != 0) {
-        fprintf(stderr, "usage: wharf-image import SOURCE STORE\n");
-        return 2;
-    }
     /* An import nobody waits for any more is worthless. */
     prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
     struct err err = ERR_INIT;
     struct imported imported = {.size_bytes = 0};
-    if (image_import(argv[2], argv[3], &imported, &err) == 0)
+    if (image_import(source, store, &imported, &err) == 0)
         return answer(
             json_pack("{s:s, s:I}", "digest", imported.digest, "size", (json_int_t)imported.size_bytes));
     answer(json_pack("{s:s}", "error", err.message));
     return 1;
+}
+
+/* Names are UTF-8 for libarchive then; others go as they are. */
+static void begin_copy(void)
+{
+    setlocale(LC_CTYPE, "C.UTF-8");
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int end_copy(int result, const struct err *err)
+{
+    if (result < 0)
+        fprintf(stderr, "%s\n", err->message);
+    if (result == 0)
+        return 0;
+    return err->code == ERR_UNAVAILABLE ? 3 : 1;
+}
+
+static int pack_copy(const char *path, bool follow)
+{
+    struct err err = ERR_INIT;
+    struct pack_source source;
+    int64_t bytes = 0;
+    begin_copy();
+    int result = pack_find(path, follow, &source, &err);
+    if (result == 0) {
+        result = pack(&source, STDOUT_FILENO, &bytes, &err);
+        pack_source_close(&source);
+    }
+    return end_copy(result, &err);
+}
+
+static int unpack_copy(const char *path, bool keep_owner)
+{
+    struct err err = ERR_INIT;
+    struct unpack_place place;
+    struct unpack_options options = {.keep_owner = keep_owner};
+    int64_t bytes = 0;
+    begin_copy();
+    int result = unpack_find(path, &place, &err);
+    if (result == 0)
+        result = unpack(&place, &options, STDIN_FILENO, &bytes, &err);
+    unpack_place_close(&place);
+    return end_copy(result, &err);
+}
+
+int main(int argc, char **argv)
+{
+    const char *verb = argc > 1 ? argv[1] : "";
+    if (argc == 4 && strcmp(verb, "import") == 0)
+        return import(argv[2], argv[3]);
+    if (argc == 2 && strcmp(verb, "serve") == 0)
+        return serve();
+    if (argc == 4 && strcmp(verb, "pack") == 0)
+        return pack_copy(argv[3], strcmp(argv[2], "-L") == 0);
+    if (argc == 4 && strcmp(verb, "unpack") == 0)
+        return unpack_copy(argv[3], strcmp(argv[2], "-a") == 0);
+    fprintf(stderr,
+            "usage: wharf-image import SOURCE STORE | serve | pack --|-L SOURCE | unpack --|-a TARGET\n");
+    return 2;
 }

@@ -21,6 +21,7 @@
 #include "base/fault.h"
 #include "base/fs.h"
 #include "base/memfd.h"
+#include "runtime/archive.h"
 #include "runtime/sandbox/seccomp.h"
 
 #define KILL_TIMEOUT_MS 10000
@@ -289,6 +290,7 @@ void host_close(struct host *host, void (*on_closed)(void *data), void *data)
     host->on_closed = on_closed;
     host->on_closed_data = data;
     struct host_container *container, *next;
+    archives_end(host, NULL);
     HASH_ITER(hh, host->containers, container, next)
     {
         host_watch_end(container);
@@ -518,6 +520,7 @@ int host_remove(struct host *host, const char *container_id, host_done_cb cb, vo
         return err_nomem(err, "removing a container");
     }
     host_watch_end(container);
+    archives_end(host, container_id);
     snprintf(remove->trash->name, sizeof(remove->trash->name), TRASH_PREFIX "%s", container_id);
     remove->cb = cb;
     remove->data = data;
@@ -543,6 +546,7 @@ static void begin_held(struct host *host, struct host_container *container)
     if (held == NULL)
         return;
     container->state = HOST_CONTAINER_LAUNCHING;
+    archives_end(host, container->id);
     host_op_begin(host, container, held);
 }
 

@@ -12,6 +12,7 @@
  * - host_linux_observe.c: what a former runtime left
  * - host_linux_image.c: the image store
  * - host_linux_cgroups.c: where a container's cgroup is
+ * - host_linux_archive.c: copies into and out of containers, exports
  * - host_linux_devices.c: the node's devices that a container asks for
  * - host_linux_mounts.c: what has to be there before a container mounts
  * - host_linux_share.c: containers whose namespaces are shared
@@ -40,6 +41,7 @@
 #define HOST_SHIM_FDS (PLAN_FD_CGROUPS + CGROUP_MAX_HIERARCHIES + SHARED_NAMESPACES)
 
 struct host_op;
+struct host_archive;
 struct host_import;
 struct trash;
 
@@ -97,6 +99,7 @@ struct host {
     uint64_t capabilities; /* our own, which are all that can be given; a bit each */
     /* The loop thread's: */
     struct host_container *containers;
+    struct host_archive *archives;
     size_t n_busy; /* operations, watches and imports that still have a callback to come */
     bool closing;
     void (*on_closed)(void *data);

@@ -25,6 +25,7 @@
 #include "base/cleanup.h"
 #include "base/fault.h"
 #include "base/fs.h"
+#include "runtime/archive.h"
 #include "runtime/sandbox/oci_config.h"
 #include "runtime/sandbox/oci_plan.h"
 #include "runtime/sandbox/plan.h"
@@ -391,7 +392,10 @@ int host_launch(struct host *host, const struct host_launch *launch, host_launch
         launch_free(op);
         return err_nomem(err, "starting a container");
     }
-    if (launch_is_known(container, launch->incarnation)) {
+    bool known = launch_is_known(container, launch->incarnation);
+    if (!known)
+        archives_end(host, launch->container_id); /* they hold its layers */
+    if (known) {
         op->op.run = NULL;
         op->already = true;
         op->record = container->record;

@@ -149,8 +149,6 @@ enum input_kind {
     INPUT_IMAGE_DELETED, /* or not: the next start finds what is left */
 };
 
-enum access_kind { ACCESS_COPY_IN, ACCESS_COPY_OUT, ACCESS_EXPORT };
-
 /* What a client does with a container's files. */
 struct access {
     const char *container_id;

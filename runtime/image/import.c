@@ -5,7 +5,6 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,12 +14,12 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fault.h"
 #include "base/fs.h"
+#include "runtime/image/confine.h"
 #include "runtime/image/tree_digest.h"
 
 #define READ_BLOCK_BYTES 65536
@@ -65,24 +64,14 @@ int image_entry_path(const char *path, char *ret, size_t size, struct err *err)
 
 /* --- least privilege --- */
 
-static int keep_capabilities(void)
-{
-    const unsigned keep[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP};
-    uint32_t mask = 0; /* all of these are below 32 */
-    for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)
-        mask |= 1u << keep[i];
-    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {{.effective = mask, .permitted = mask}};
-    return (int)syscall(SYS_capset, &head, data);
-}
-
 static int confine(struct import *import)
 {
     if (unshare(CLONE_NEWNET) < 0)
         return err_sys(import->err, errno, "cannot leave the network");
     if (fchdir(import->root_fd) < 0 || (!import->is_directory && chroot(".") < 0))
         return err_sys(import->err, errno, "cannot enter the temporary directory");
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || keep_capabilities() < 0)
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || confine_capabilities(CONFINE_WRITES) < 0 ||
+        confine_calls() < 0)
         return err_sys(import->err, errno, "cannot drop privileges");
     return 0;
 }
@@ -164,7 +153,7 @@ static int check_space(struct import *import, int64_t size_bytes)
 }
 
 /* trusted.* in particular must not come from outside: overlayfs believes it. */
-static void filter_xattrs(struct archive_entry *entry)
+void image_filter_xattrs(struct archive_entry *entry)
 {
     const char *name;
     const void *value;
@@ -205,7 +194,7 @@ static int sanitize(struct import *import, struct archive_entry *entry)
     }
     if (archive_entry_filetype(entry) == AE_IFSOCK)
         return 1; /* nobody listens on a socket in an image */
-    filter_xattrs(entry);
+    image_filter_xattrs(entry);
     return 0;
 }
 

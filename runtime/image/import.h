@@ -18,6 +18,8 @@
 #include "base/err.h"
 #include "base/id.h"
 
+struct archive_entry;
+
 struct imported {
     char digest[7 + SHA256_HEX_SIZE]; /* "sha256:HEX" */
     int64_t size_bytes;
@@ -30,5 +32,8 @@ int image_import(const char *source, const char *store, struct imported *ret, st
 /* The path of an archive's entry made relative and plain in `ret` ("." for the root). ERR_INVALID for one
  * that would lead out of the tree. Pure. */
 int image_entry_path(const char *path, char *ret, size_t size, struct err *err);
+
+/* Takes the extended attributes away that are no part of an image (image_keeps_xattr). */
+void image_filter_xattrs(struct archive_entry *entry);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include <uthash.h>
 
+#include "base/actor.h"
 #include "base/http_server.h"
 #include "base/id.h"
 #include "runtime/output/log_tail.h"
@@ -54,10 +55,11 @@ struct output {
     struct http_server *server;
     struct attachment *attachments;
     struct session *log_sessions;
+    struct actor_cache actors;
     bool ready;
     bool closing;
     size_t n_attachments; /* whose timers are not closed yet */
-    size_t n_works;       /* on the thread pool */
+    size_t n_works;       /* on the thread pool, or otherwise still to be answered */
     bool server_closed;
     void (*on_closed)(void *data);
     void *closed_data;
@@ -106,6 +108,10 @@ void logs_sessions_finish(struct output *output, const char *container_id);
 /* input.c: GET /v1/containers/{id}/input and /v1/execs/{id}/input, a descriptor of the shim's socket
  * (runtime/shim/streams.h). */
 void handle_input(struct http_request *request, void *data);
+/* archive_answer.c: GET and PUT /v1/containers/{id}/archive, GET /v1/containers/{id}/export */
+void handle_copy_out(struct http_request *request, void *data);
+void handle_copy_in(struct http_request *request, void *data);
+void handle_export(struct http_request *request, void *data);
 /* changes_answer.c */
 void handle_changes(struct http_request *request, void *data);
 /* sizes_answer.c */

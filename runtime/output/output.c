@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/http_server.h"
+#include "runtime/archive.h"
 #include "runtime/output/attachment.h"
 #include "runtime/output/usage_answer.h"
 
@@ -404,8 +405,11 @@ static void handle_metrics(struct http_request *request, void *data)
 }
 
 static const struct http_route routes[] = {
+    {"GET", "/v1/containers/{id}/archive", handle_copy_out},
+    {"PUT", "/v1/containers/{id}/archive", handle_copy_in},
     {"GET", "/v1/containers/{id}/attach", handle_attach},
     {"GET", "/v1/containers/{id}/changes", handle_changes},
+    {"GET", "/v1/containers/{id}/export", handle_export},
     {"GET", "/v1/containers/{id}/input", handle_input},
     {"GET", "/v1/containers/{id}/logs", handle_logs},
     {"GET", "/v1/containers/{id}/processes", handle_processes},
@@ -463,5 +467,6 @@ void output_close(struct output *output, void (*on_closed)(void *data), void *da
     output->closing = true;
     output->on_closed = on_closed;
     output->closed_data = data;
+    archives_end(output->host, NULL);
     http_server_close(output->server, on_server_closed, output);
 }
