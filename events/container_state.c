@@ -40,6 +40,7 @@ static const unsigned char moves[EVENT_TYPES][CONTAINER_STATES] = {
                                         [CONTAINER_STOPPING] = TO(STOPPING)},
     [EVENT_CONTAINER_COPIED] = ANY_STAYS,
     [EVENT_CONTAINER_EXPORTED] = ANY_STAYS,
+    [EVENT_CONTAINER_COMMITTED] = ANY_STAYS,
     [EVENT_CONTAINER_ADOPTED] = {[CONTAINER_PAUSED] = TO(PAUSED),
                                  [CONTAINER_RUNNING] = TO(RUNNING),
                                  [CONTAINER_STOPPING] = TO(STOPPING)},

@@ -192,6 +192,8 @@ const char *command_reference(const struct command *command)
         return command->data.container_update.container;
     case COMMAND_CONTAINER_EXEC:
         return command->data.container_exec.container;
+    case COMMAND_CONTAINER_COMMIT:
+        return command->data.container_commit.container;
     case COMMAND_IMAGE_IMPORT:
         return command->data.image_import.reference;
     case COMMAND_IMAGE_REMOVE:

@@ -223,6 +223,19 @@ typedef void (*host_imported_cb)(const struct host_imported *imported, const str
 int host_image_import(struct host *host, const char *source, host_imported_cb cb, void *data,
                       struct err *err);
 
+struct host_commit {
+    const char *container_id;
+    int64_t incarnation; /* that runs; 0: none does */
+    const char *image_digest;
+    bool pause; /* suspend it meanwhile */
+};
+
+/* Makes an image of a container's root file system, without what is mounted in it: an import of it. What was
+ * suspended for it goes on whatever comes of it: after a crash with the next host_observe. Copies what it
+ * needs. */
+int host_commit(struct host *host, const struct host_commit *commit, host_imported_cb cb, void *data,
+                struct err *err);
+
 /* Deletes an image's contents; nothing there is fine. */
 int host_image_remove(struct host *host, const char *digest, host_done_cb cb, void *data, struct err *err);
 

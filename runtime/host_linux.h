@@ -13,6 +13,7 @@
  * - host_linux_image.c: the image store
  * - host_linux_cgroups.c: where a container's cgroup is
  * - host_linux_archive.c: copies into and out of containers, exports
+ * - host_linux_commit.c: images of containers
  * - host_linux_devices.c: the node's devices that a container asks for
  * - host_linux_mounts.c: what has to be there before a container mounts
  * - host_linux_share.c: containers whose namespaces are shared
@@ -213,6 +214,19 @@ void host_share_close(struct host_shared *shared);
  * threads. */
 int host_prepare_mounts(const struct host *host, const char *container_id, int image_fd,
                         const struct container_spec *spec, struct err *err);
+
+/* host_linux_image.c: an import from a path or, with NULL, the commit of a container
+ * (runtime/image/commit.h), whose descriptors are borrowed until this returns. */
+int host_import_begin(struct host *host, const char *source, int request_fd, int container_fd,
+                      host_imported_cb cb, void *data, struct err *err);
+
+/* host_linux_archive.c: the directory of a container that does not run, with layers that can be mounted; -1
+ * without its image. For pool threads. */
+int host_open_layers(const struct host *host, const char *container_id, const char *image_hex,
+                     struct err *err);
+
+/* host_linux_commit.c: lets a container go on that was suspended for a commit when a runtime ended. */
+void host_commit_undo(const struct host *host, const char *container_id, int dir_fd);
 
 /* host_linux.c: kills what still runs of a container and waits for it; for pool threads. */
 void host_kill_container(const struct host *host, const char *id);

@@ -209,34 +209,45 @@ static void begin_process(struct host_archive *archive)
 
 /* --- of a container that does not run --- */
 
-static int open_layers(struct host_archive *archive)
+static int open_image(const struct host *host, const char *image_hex, struct err *err)
 {
-    const struct host *host = archive->host;
-    char image[SHA256_HEX_SIZE + 16];
-    const char *id = archive->container_id;
-    struct err *err = &archive->err;
-    snprintf(image, sizeof(image), "%s/rootfs", archive->image_hex);
-    auto_fd int image_fd = openat(host->images_fd, image, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    char path[SHA256_HEX_SIZE + 16];
+    snprintf(path, sizeof(path), "%s/rootfs", image_hex);
+    int fd = openat(host->images_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 ? fd
+                   : err_set(err, ERR_NOT_FOUND,
+                             "the contents of the container's image are not on this host: import it again");
+}
+
+int host_open_layers(const struct host *host, const char *container_id, const char *image_hex,
+                     struct err *err)
+{
+    auto_fd int image_fd = open_image(host, image_hex, err);
     if (image_fd < 0)
-        return err_set(err, ERR_NOT_FOUND, "the contents of the container's image are not on this host");
-    if (mkdirat(host->containers_fd, id, 0710) < 0 && errno != EEXIST)
+        return -1;
+    if (mkdirat(host->containers_fd, container_id, 0710) < 0 && errno != EEXIST)
         return err_sys(err, errno, "cannot make the container's directory in '%s'", host->state_dir);
-    archive->container_fd = host_container_dir(host, id, err);
-    if (archive->container_fd < 0)
+    auto_fd int dir_fd = host_container_dir(host, container_id, err);
+    if (dir_fd < 0)
         return -1;
     /* A volatile overlay may not be mounted again unless its work directory is new. */
-    if (fs_remove_tree(archive->container_fd, "work", err) < 0)
+    if (fs_remove_tree(dir_fd, "work", err) < 0)
         return -1;
-    if ((mkdirat(archive->container_fd, "upper", 0755) < 0 && errno != EEXIST) ||
-        mkdirat(archive->container_fd, "work", 0700) < 0)
+    if ((mkdirat(dir_fd, "upper", 0755) < 0 && errno != EEXIST) || mkdirat(dir_fd, "work", 0700) < 0)
         return err_sys(err, errno, "cannot make the container's layers");
-    return archive->access == ACCESS_COPY_IN ? host_prepare_mounts(host, id, image_fd, &archive->spec, err)
-                                             : 0;
+    return steal_fd(&dir_fd);
 }
 
 static void run_layers(struct host_op *op)
 {
-    open_layers((struct host_archive *)op);
+    struct host_archive *archive = (struct host_archive *)op;
+    const struct host *host = archive->host;
+    archive->container_fd = host_open_layers(host, archive->container_id, archive->image_hex, &archive->err);
+    if (archive->container_fd < 0 || archive->access != ACCESS_COPY_IN)
+        return;
+    auto_fd int image_fd = open_image(host, archive->image_hex, &archive->err);
+    if (image_fd >= 0)
+        host_prepare_mounts(host, archive->container_id, image_fd, &archive->spec, &archive->err);
 }
 
 static void done_layers(struct host_op *op)

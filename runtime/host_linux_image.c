@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The image store. Foreign archives are unpacked by a wharf-image process, which answers with one line of
- * JSON on its standard output: {"digest":"sha256:HEX","size":N} or {"error":"..."}. This side only waits for
- * it.
+ * The image store. Foreign archives are unpacked, and containers made images of, by a wharf-image process,
+ * which answers with one line of JSON on its standard output: {"digest":"sha256:HEX","size":N} or
+ * {"error":"..."}. This side only waits for it.
  */
 #include "runtime/host_linux.h"
 
@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/fault.h"
 #include "base/fs.h"
+#include "runtime/image/serve.h"
 
 #define ANSWER_LIMIT 65536
 
@@ -93,32 +94,36 @@ static void on_output(uv_stream_t *stream, ssize_t n, const uv_buf_t *chunk)
         uv_close((uv_handle_t *)stream, on_handle_closed);
 }
 
-static int spawn_importer(struct host_import *import, const char *source, const char *store)
+static int spawn_importer(struct host_import *import, const char *source, int request_fd, int container_fd)
 {
-    char *argv[] = {import->host->image_path, "import", (char *)(uintptr_t)source, (char *)(uintptr_t)store,
-                    NULL};
-    uv_stdio_container_t stdio[3] = {
-        {.flags = UV_IGNORE},
+    struct host *host = import->host;
+    char store[PATH_MAX];
+    snprintf(store, sizeof(store), "%s/images", host->state_dir);
+    char *imports[] = {host->image_path, "import", (char *)(uintptr_t)source, store, NULL};
+    char *commits[] = {host->image_path, "commit", store, NULL};
+    uv_stdio_container_t stdio[] = {
+        {.flags = source != NULL ? UV_IGNORE : UV_INHERIT_FD, .data.fd = request_fd},
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&import->output},
         {.flags = UV_INHERIT_FD, .data.fd = 2},
+        [SERVE_FD_CONTROL] = {.flags = UV_IGNORE},
+        [SERVE_FD_CONTAINER] = {.flags = UV_INHERIT_FD, .data.fd = container_fd},
     };
     uv_process_options_t options = {
         .exit_cb = on_process_exit,
-        .file = import->host->image_path,
-        .args = argv,
-        .stdio_count = 3,
+        .file = host->image_path,
+        .args = source != NULL ? imports : commits,
+        .stdio_count = source != NULL ? 3 : sizeof(stdio) / sizeof(stdio[0]),
         .stdio = stdio,
     };
-    return uv_spawn(import->host->loop, &import->process, &options);
+    return uv_spawn(host->loop, &import->process, &options);
 }
 
-int host_image_import(struct host *host, const char *source, host_imported_cb cb, void *data, struct err *err)
+int host_import_begin(struct host *host, const char *source, int request_fd, int container_fd,
+                      host_imported_cb cb, void *data, struct err *err)
 {
     struct host_import *import = calloc(1, sizeof(*import));
-    char store[PATH_MAX];
     if (import == NULL)
         return err_nomem(err, "importing an image");
-    snprintf(store, sizeof(store), "%s/images", host->state_dir);
     import->host = host;
     import->cb = cb;
     import->data = data;
@@ -127,7 +132,7 @@ int host_image_import(struct host *host, const char *source, host_imported_cb cb
     import->n_open = 2;
     host->n_busy++;
     uv_pipe_init(host->loop, &import->output, 0);
-    int result = spawn_importer(import, source, store);
+    int result = spawn_importer(import, source, request_fd, container_fd);
     if (result < 0) {
         /* The answer comes through the close callbacks, so that none runs before this has returned. */
         err_sys(&import->err, -result, "cannot start '%s'", host->image_path);
@@ -137,6 +142,11 @@ int host_image_import(struct host *host, const char *source, host_imported_cb cb
     }
     uv_read_start((uv_stream_t *)&import->output, on_allocate, on_output);
     return 0;
+}
+
+int host_image_import(struct host *host, const char *source, host_imported_cb cb, void *data, struct err *err)
+{
+    return host_import_begin(host, source, -1, -1, cb, data, err);
 }
 
 struct image_removal {

@@ -43,6 +43,7 @@ static int clear_directory(struct launch_op *launch)
         return -1;
     unlinkat(launch->dir_fd, "shim", 0);
     unlinkat(launch->dir_fd, "exit", 0);
+    unlinkat(launch->dir_fd, "commit", 0); /* host_linux_commit.c */
     /* A volatile overlay may not be mounted again unless its work directory is new
      * (Documentation/filesystems/overlayfs). */
     return fs_remove_tree(launch->dir_fd, "work", &launch->err);

@@ -86,7 +86,7 @@ static bool is_paused(const struct host *host, const char *container_id)
 }
 
 static int adopt(struct host *host, struct host_observation *item, struct host_container *container,
-                 const struct shim_record *record, int shim_fd, struct err *err)
+                 const struct shim_record *record, int dir_fd, int shim_fd, struct err *err)
 {
     item->found = HOST_RUNNING;
     snprintf(item->what, sizeof(item->what), "shim %lld and process %lld running",
@@ -96,8 +96,10 @@ static int adopt(struct host *host, struct host_observation *item, struct host_c
         return 0;
     }
     container->record = *record;
-    if (container->exec_of[0] == '\0')
+    if (container->exec_of[0] == '\0') {
+        host_commit_undo(host, item->container_id, dir_fd);
         item->paused = is_paused(host, item->container_id) ? 1 : 0;
+    }
     return host_watch_begin(host, container, shim_fd, false, err);
 }
 
@@ -160,7 +162,7 @@ static int classify_records(struct host *host, struct host_observation *item,
     }
     int shim_fd = strcmp(record.boot_id, host->boot_id) == 0 ? host_open_shim(&record) : -1;
     if (shim_fd >= 0)
-        return adopt(host, item, container, &record, shim_fd, err);
+        return adopt(host, item, container, &record, dir_fd, shim_fd, err);
     /* It may have written its record and ended between the two looks. */
     if (host_read_exit_record(dir_fd, record.incarnation, &exit)) {
         item->found = HOST_EXITED;

@@ -52,6 +52,9 @@ static int store(struct found option, const char *value, struct err *err)
     case OPTION_FLAG:
         *(bool *)(void *)member = value == NULL || strcmp(value, "true") == 0;
         return 0;
+    case OPTION_ON:
+        *(bool *)(void *)member = value != NULL && strcmp(value, "false") == 0;
+        return 0;
     case OPTION_STRING:
         *(const char **)(void *)member = value;
         return 0;
@@ -76,7 +79,7 @@ static int take(struct parser *parser, struct found option, const char *value, s
 {
     if (option.row->kind == OPTION_UNSUPPORTED)
         return unsupported(option.row, err);
-    if (option.row->kind == OPTION_FLAG) {
+    if (option.row->kind == OPTION_FLAG || option.row->kind == OPTION_ON) {
         if (value != NULL && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
             return err_set(err, ERR_INVALID, "option '--%s' is a switch: '%s' is neither true nor false",
                            option.row->name, value);

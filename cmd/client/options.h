@@ -18,6 +18,7 @@
 
 enum option_kind {
     OPTION_FLAG,        /* bool */
+    OPTION_ON,          /* bool, for a flag that is on by itself: true once it was switched off */
     OPTION_STRING,      /* const char *, NULL when absent */
     OPTION_LIST,        /* struct option_list */
     OPTION_UNSUPPORTED, /* known from docker, not there: `help` says what to do instead */

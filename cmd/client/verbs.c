@@ -10,22 +10,22 @@
 
 extern const struct verb verb_run, verb_create, verb_start, verb_exec, verb_attach, verb_stop, verb_restart,
     verb_kill, verb_pause, verb_unpause, verb_update, verb_rename, verb_rm, verb_wait, verb_logs, verb_top,
-    verb_diff, verb_cp, verb_export, verb_stats, verb_ps, verb_inspect, verb_import, verb_images, verb_rmi,
-    verb_volume, verb_history, verb_events, verb_rebuild, verb_replay, verb_up, verb_down, verb_status,
-    verb_doctor, verb_oci, verb_writer, verb_runtime, verb_projector, verb_query, verb_help, verb_version,
-    verb_completion, verb_man;
+    verb_diff, verb_cp, verb_export, verb_commit, verb_stats, verb_ps, verb_inspect, verb_import, verb_images,
+    verb_rmi, verb_volume, verb_history, verb_events, verb_rebuild, verb_replay, verb_up, verb_down,
+    verb_status, verb_doctor, verb_oci, verb_writer, verb_runtime, verb_projector, verb_query, verb_help,
+    verb_version, verb_completion, verb_man;
 
 /* In the order of the help. */
 const struct verb *const verbs[] = {
-    &verb_run,     &verb_create,     &verb_start,     &verb_exec,    &verb_attach,
-    &verb_stop,    &verb_restart,    &verb_kill,      &verb_pause,   &verb_unpause,
-    &verb_update,  &verb_rename,     &verb_rm,        &verb_wait,    &verb_logs,
-    &verb_top,     &verb_diff,       &verb_cp,        &verb_export,  &verb_stats,
-    &verb_ps,      &verb_inspect,    &verb_import,    &verb_images,  &verb_rmi,
-    &verb_volume,  &verb_history,    &verb_events,    &verb_rebuild, &verb_replay,
-    &verb_up,      &verb_down,       &verb_status,    &verb_doctor,  &verb_oci,
-    &verb_writer,  &verb_runtime,    &verb_projector, &verb_query,   &verb_help,
-    &verb_version, &verb_completion, &verb_man,       NULL};
+    &verb_run,    &verb_create,  &verb_start,      &verb_exec,      &verb_attach,
+    &verb_stop,   &verb_restart, &verb_kill,       &verb_pause,     &verb_unpause,
+    &verb_update, &verb_rename,  &verb_rm,         &verb_wait,      &verb_logs,
+    &verb_top,    &verb_diff,    &verb_cp,         &verb_export,    &verb_commit,
+    &verb_stats,  &verb_ps,      &verb_inspect,    &verb_import,    &verb_images,
+    &verb_rmi,    &verb_volume,  &verb_history,    &verb_events,    &verb_rebuild,
+    &verb_replay, &verb_up,      &verb_down,       &verb_status,    &verb_doctor,
+    &verb_oci,    &verb_writer,  &verb_runtime,    &verb_projector, &verb_query,
+    &verb_help,   &verb_version, &verb_completion, &verb_man,       NULL};
 
 const struct option_row common_option_rows[] = {
     OPTION_ROW(common_options, run_dir, 0, "run-dir", "DIR", OPTION_STRING,

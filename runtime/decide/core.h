@@ -34,6 +34,7 @@ enum operation_kind {
     OPERATION_STOP,   /* until INPUT_EXITED */
     OPERATION_REMOVE, /* until the container's execs have ended, and then until INPUT_REMOVED */
     OPERATION_ADJUST, /* until INPUT_ADJUSTED */
+    OPERATION_COMMIT, /* until INPUT_IMPORTED: the image operation has the cause */
 };
 
 enum operation_then { THEN_NOTHING, THEN_LAUNCH, THEN_REMOVE };
@@ -45,7 +46,7 @@ struct operation {
     enum operation_then then; /* after the stop */
     struct cause cause;
     int64_t incarnation; /* being launched or stopped */
-    bool has_early_exit; /* launch, exec, adjust: the exit came before the answer */
+    bool has_early_exit; /* launch, exec, adjust, commit: the exit came before the answer */
     struct host_exit early_exit;
     struct container_updated_event *update; /* adjust by container.update; owned */
     char exec_id[CONTAINER_ID_SIZE];        /* exec */
@@ -73,11 +74,15 @@ struct unclaimed {
     struct unclaimed *next;
 };
 
-/* An import under way. */
+/* An import under way, or a commit, which is one of a container's files. */
 struct image_operation {
     char command_id[UUID_TEXT_SIZE]; /* key */
     struct cause cause;
-    struct image_import_command command;
+    struct image_import_command command;  /* a commit has no source */
+    char container_id[CONTAINER_ID_SIZE]; /* of a commit; "" otherwise */
+    bool pauses;
+    char *author;
+    char *message;
     bool begun; /* false while contents are being deleted */
     UT_hash_handle hh;
 };
@@ -158,6 +163,9 @@ void follow_exit(struct core *core, const char *container_id, bool host_restarte
 /* The removal of one that has exited and is auto_remove, unless something is under way or awaited. */
 void remove_at_end(struct core *core, const char *container_id, struct decision *ret);
 
+/* decide.c: waits for the restart that the container's policy has announced. */
+void wait_for_restart(struct core *core, const struct container *container, struct decision *ret);
+
 /* recover.c: what was found and whose command has been settled without it is an orphan after all, as when
  * the command was refused this time. */
 void destroy_unclaimed(struct core *core, int64_t now_ns, struct decision *ret);
@@ -225,6 +233,21 @@ void decide_oci_report(struct core *core, const struct command *command, const s
 void decide_imported(struct core *core, const struct input *input, struct decision *ret);
 void image_operations_release(struct core *core);
 
+/* Begins an import or a commit, at once or when no contents are being deleted any more. Takes the operation
+ * and its cause. */
+void image_operation_begin_take(struct core *core, struct image_operation *operation, const char *command_id,
+                                struct cause *cause_take, struct decision *ret);
+
+/* decide_commit.c */
+void decide_commit(struct core *core, const struct container *container,
+                   const struct container_commit_command *asked, const char *command_id,
+                   struct cause *cause_take, struct decision *ret);
+/* The container's event, before the image's. */
+void emit_committed(struct core *core, const struct image_operation *operation, const char *reference,
+                    const char *digest, int64_t now_ns, struct decision *ret);
+/* Whatever came of it, the container is free again. */
+void decide_commit_over(struct core *core, const char *container_id, int64_t now_ns, struct decision *ret);
+
 /* Begins the imports that waited. */
 void image_operations_begin(struct core *core, struct decision *ret);
 
@@ -269,6 +292,9 @@ void id_range_give(struct core *core, struct container_spec *spec);
 
 /* container_name.c: a name made from the id's digits, with more of them after it if it is taken. */
 void container_name_make(const struct node_state *state, const char *container_id, char *ret, size_t size);
+
+/* resolve_spec.c: the variables of `base` with those of `asked` over them. -1 when memory runs out. */
+int merge_env(struct strings *ret, const struct strings *asked, const struct strings *base);
 
 /* resolve_spec.c: the spec with the image's defaults filled in, so that a container stays what it was created
  * as whatever happens to the reference later. -1 when memory runs out. */

@@ -59,7 +59,7 @@ static int64_t restart_delay_ms(int64_t attempt)
     return delay < RESTART_DELAY_MAX_MS ? delay : RESTART_DELAY_MAX_MS;
 }
 
-static void add_restart_timer(struct core *core, const struct container *container, struct decision *ret)
+void wait_for_restart(struct core *core, const struct container *container, struct decision *ret)
 {
     struct effect *timer = add_effect(core, ret, EFFECT_TIMER, container->id);
     if (timer == NULL)
@@ -83,7 +83,7 @@ static void begin_restart_wait(struct core *core, const struct container *contai
     struct cause cause = cause_of_container(core, container, ACTOR_RESTART_POLICY);
     emit_take(core, ret, &event, container->id, &cause, OUTCOME_NONE, now_ns);
     cause_release(&cause);
-    add_restart_timer(core, container, ret);
+    wait_for_restart(core, container, ret);
 }
 
 void remove_at_end(struct core *core, const char *container_id, struct decision *ret)
@@ -228,7 +228,7 @@ static void finish_stop(struct core *core, struct operation *operation, const st
 static bool waits_for_answer(const struct operation *operation)
 {
     return operation->kind == OPERATION_LAUNCH || operation->kind == OPERATION_ADJUST ||
-           operation->kind == OPERATION_EXEC;
+           operation->kind == OPERATION_EXEC || operation->kind == OPERATION_COMMIT;
 }
 
 void step_exited(struct core *core, const struct input *input, struct decision *ret)

@@ -89,6 +89,7 @@ enum effect_kind {
     EFFECT_REMOVE,       /* host_remove; answer with INPUT_REMOVED */
     EFFECT_TIMER,        /* answer with INPUT_TIMER at the time, once every event decided so far is durable */
     EFFECT_IMPORT,       /* host_image_import; answer with INPUT_IMPORTED */
+    EFFECT_COMMIT,       /* host_commit; answer with INPUT_IMPORTED */
     EFFECT_ADJUST,       /* host_adjust; answer with INPUT_ADJUSTED */
     EFFECT_IMAGE_REMOVE, /* host_image_remove; answer with INPUT_IMAGE_DELETED */
     EFFECT_VOLUME_REMOVE, /* host_volume_remove; answer with INPUT_VOLUME_REMOVED */
@@ -118,9 +119,10 @@ struct effect {
     int64_t due_ns;                  /* timer: realtime */
     int64_t sequence;                /* timer: of health, which check */
     struct cause *cause;             /* signal: the kill command that the answer settles, or NULL; owned */
-    char command_id[UUID_TEXT_SIZE]; /* import */
+    char command_id[UUID_TEXT_SIZE]; /* import, commit */
+    bool pauses;                     /* commit: suspended while it is copied */
     char *source;                    /* import; owned */
-    char *digest;                    /* image remove; owned */
+    char *digest;                    /* image remove, commit (of its own image); owned */
     char *volume;                    /* volume remove: its name; owned */
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What clients do with a container's files, over the runtime's socket: no commands, but facts for its history.
+/* What clients do with a container's files, over the runtime's socket: no commands, but facts for its
+ * history.
  */
 #include "runtime/decide/core.h"
 

@@ -286,6 +286,10 @@ static void decide_for(struct deciding *d, const struct container *container)
     case COMMAND_CONTAINER_EXEC:
         decide_exec(d->core, container, d->command, &d->cause, d->now_ns, d->ret);
         break;
+    case COMMAND_CONTAINER_COMMIT:
+        decide_commit(d->core, container, &d->command->data.container_commit, d->command->envelope.id,
+                      &d->cause, d->ret);
+        break;
     case COMMAND_CONTAINER_RUN:
     case COMMAND_CONTAINER_CREATE:
     case COMMAND_IMAGE_IMPORT:

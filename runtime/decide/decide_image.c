@@ -12,6 +12,8 @@ static void image_operation_free(struct core *core, struct image_operation *oper
     HASH_DEL(core->image_operations, operation);
     cause_release(&operation->cause);
     schema_release(command_types[COMMAND_IMAGE_IMPORT].schema(), &operation->command);
+    free(operation->author);
+    free(operation->message);
     free(operation);
 }
 
@@ -24,11 +26,19 @@ void image_operations_release(struct core *core)
 
 static void begin_import(struct core *core, struct image_operation *operation, struct decision *ret)
 {
-    struct effect *effect = add_effect(core, ret, EFFECT_IMPORT, "");
+    const struct container *container = node_state_container(&core->state, operation->container_id);
+    struct effect *effect =
+        add_effect(core, ret, container != NULL ? EFFECT_COMMIT : EFFECT_IMPORT, operation->container_id);
     if (effect == NULL)
         return;
     memcpy(effect->command_id, operation->command_id, sizeof(effect->command_id));
-    effect->source = core_strdup(core, operation->command.source);
+    if (container != NULL) {
+        effect->digest = core_strdup(core, container->image_digest);
+        effect->incarnation = container_state_is_running(container->state) ? container->incarnation : 0;
+        effect->pauses = operation->pauses && effect->incarnation > 0 && container->state != CONTAINER_PAUSED;
+    } else {
+        effect->source = core_strdup(core, operation->command.source);
+    }
     operation->begun = true;
 }
 
@@ -37,6 +47,18 @@ void image_operations_begin(struct core *core, struct decision *ret)
     for (struct image_operation *each = core->image_operations; each != NULL; each = each->hh.next)
         if (!each->begun)
             begin_import(core, each, ret);
+}
+
+void image_operation_begin_take(struct core *core, struct image_operation *operation, const char *command_id,
+                                struct cause *cause_take, struct decision *ret)
+{
+    memcpy(operation->command_id, command_id, sizeof(operation->command_id));
+    operation->cause = *cause_take;
+    *cause_take = (struct cause){.command_offset = -1};
+    HASH_ADD_STR(core->image_operations, command_id, operation);
+    core->failed = core->failed || operation->hh.tbl == NULL;
+    if (core->collection.n_deleting == 0)
+        begin_import(core, operation, ret);
 }
 
 void decide_image_import(struct core *core, const struct command *command, struct cause *cause_take,
@@ -49,13 +71,7 @@ void decide_image_import(struct core *core, const struct command *command, struc
         core->failed = true;
         return;
     }
-    memcpy(operation->command_id, command->envelope.id, sizeof(operation->command_id));
-    operation->cause = *cause_take;
-    *cause_take = (struct cause){.command_offset = -1};
-    HASH_ADD_STR(core->image_operations, command_id, operation);
-    core->failed = core->failed || operation->hh.tbl == NULL;
-    if (core->collection.n_deleting == 0)
-        begin_import(core, operation, ret);
+    image_operation_begin_take(core, operation, command->envelope.id, cause_take, ret);
 }
 
 static void emit_imported(struct core *core, struct image_operation *operation,
@@ -86,17 +102,21 @@ void decide_imported(struct core *core, const struct input *input, struct decisi
     HASH_FIND_STR(core->image_operations, input->imported.command_id, operation);
     if (operation == NULL)
         return;
-    char reference[512];
+    char reference[512], container_id[CONTAINER_ID_SIZE];
     const char *asked = operation->command.reference;
+    memcpy(container_id, operation->container_id, sizeof(container_id));
+    bool commits = container_id[0] != '\0';
     if (input->imported.imported == NULL) {
-        emit_failed(core, ret, asked, &operation->cause, input->now_ns, "import-failed",
-                    input->imported.err->message);
+        emit_failed(core, ret, commits ? container_id : asked, &operation->cause, input->now_ns,
+                    commits ? "commit-failed" : "import-failed", input->imported.err->message);
     } else if (image_reference_normalize(asked, reference, sizeof(reference)) < 0) {
         emit_refused(core, ret, asked, &operation->cause, input->now_ns, "bad-reference",
                      "the image reference '%.100s' is too long", asked);
     } else {
         const struct image *before = node_state_image(&core->state, reference);
         char *replaced = before != NULL ? core_strdup(core, before->digest) : NULL;
+        if (commits)
+            emit_committed(core, operation, reference, input->imported.imported->digest, input->now_ns, ret);
         emit_imported(core, operation, input->imported.imported, reference, input->now_ns, ret);
         if (replaced != NULL)
             collect_image(core, replaced, ret);
@@ -104,6 +124,8 @@ void decide_imported(struct core *core, const struct input *input, struct decisi
     }
     image_operation_free(core, operation);
     collect_import_ended(core, ret);
+    if (commits)
+        decide_commit_over(core, container_id, input->now_ns, ret);
 }
 
 /* A container that stands in the way of removing the image, a running one first. */

@@ -15,10 +15,10 @@ static bool names_variable(const struct strings *env, const char *entry)
     return false;
 }
 
-static int merge_env(struct strings *ret, const struct strings *asked, const struct strings *of_image)
+int merge_env(struct strings *ret, const struct strings *asked, const struct strings *base)
 {
-    for (size_t i = 0; i < of_image->n; i++)
-        if (!names_variable(asked, of_image->items[i]) && strings_add(ret, of_image->items[i]) < 0)
+    for (size_t i = 0; i < base->n; i++)
+        if (!names_variable(asked, base->items[i]) && strings_add(ret, base->items[i]) < 0)
             return -1;
     return strings_copy(ret, asked);
 }

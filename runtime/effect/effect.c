@@ -320,6 +320,20 @@ static void run_import(struct worker *worker, const struct effect *effect)
         on_imported(NULL, &err, pending);
 }
 
+static void run_commit(struct worker *worker, const struct effect *effect)
+{
+    struct err err = ERR_INIT;
+    struct host_commit commit = {.container_id = effect->container_id,
+                                 .incarnation = effect->incarnation,
+                                 .image_digest = effect->digest,
+                                 .pause = effect->pauses};
+    struct pending_effect *pending = pending_new(worker, effect);
+    if (pending == NULL)
+        return;
+    if (host_commit(worker->options.host, &commit, on_imported, pending, &err) < 0)
+        on_imported(NULL, &err, pending);
+}
+
 static void on_image_deleted(const struct err *err, void *data)
 {
     struct pending_effect *pending = data;
@@ -474,6 +488,9 @@ static void run(struct worker *worker, const struct effect *effect)
         break;
     case EFFECT_IMPORT:
         run_import(worker, effect);
+        break;
+    case EFFECT_COMMIT:
+        run_commit(worker, effect);
         break;
     case EFFECT_IMAGE_REMOVE:
         run_image_remove(worker, effect);

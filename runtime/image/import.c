@@ -36,6 +36,8 @@ struct import {
     int root_fd;
     struct archive *reader;
     struct archive *writer;
+    import_whole_cb is_whole; /* of a stream; NULL otherwise */
+    void *data;
     struct err *err;
 };
 
@@ -308,6 +310,24 @@ static int unpack(struct import *import)
     return copy_entries(import);
 }
 
+/* Whoever wrote the stream may have failed, whatever the archive looks like: then that is the reason, unless
+ * it only could not go on because we did not. What follows the archive's end is padding, which is not to fail
+ * the writer. */
+static int check_whole(struct import *import, int unpacked)
+{
+    struct err why = ERR_INIT;
+    char rest[4096];
+    if (import->is_whole == NULL)
+        return unpacked;
+    while (unpacked == 0 && read(import->source_fd, rest, sizeof(rest)) > 0)
+        ;
+    close(steal_fd(&import->source_fd));
+    if (import->is_whole(import->data, &why) == 0 || (unpacked < 0 && why.code == ERR_UNAVAILABLE))
+        return unpacked;
+    err_clear(import->err);
+    return err_set(import->err, why.code, "%s", why.message);
+}
+
 static int import_all(struct import *import, const char *store, struct imported *ret)
 {
     struct rlimit files;
@@ -318,13 +338,28 @@ static int import_all(struct import *import, const char *store, struct imported 
         setrlimit(RLIMIT_NOFILE, &files);
     }
     umask(0);
-    if (open_source(import) < 0 || open_store(import, store) < 0 || confine(import) < 0 ||
-        unpack(import) < 0 || tree_digest(import->root_fd, hex, &ret->size_bytes, import->err) < 0 ||
-        put_in_place(import, hex) < 0)
+    if ((import->source_fd < 0 && open_source(import) < 0) || open_store(import, store) < 0 ||
+        confine(import) < 0 || check_whole(import, unpack(import)) < 0 ||
+        tree_digest(import->root_fd, hex, &ret->size_bytes, import->err) < 0 || put_in_place(import, hex) < 0)
         return -1;
     FAULT_POINT(IMAGE_AFTER_RENAME);
     snprintf(ret->digest, sizeof(ret->digest), "sha256:%s", hex);
     return 0;
+}
+
+static int import_and_release(struct import *import, const char *store, struct imported *ret)
+{
+    int result = import_all(import, store, ret);
+    archive_read_free(import->reader);
+    archive_write_free(import->writer);
+    if (result < 0 && import->store_fd >= 0)
+        fs_remove_tree(import->store_fd, import->temporary, NULL);
+    const int fds[] = {import->source_fd, import->store_fd, import->root_fd};
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
+    return result;
 }
 
 int image_import(const char *source, const char *store, struct imported *ret, struct err *err)
@@ -338,15 +373,18 @@ int image_import(const char *source, const char *store, struct imported *ret, st
         return -1;
     }
     import.source = absolute;
-    int result = import_all(&import, store, ret);
-    archive_read_free(import.reader);
-    archive_write_free(import.writer);
-    if (result < 0 && import.store_fd >= 0)
-        fs_remove_tree(import.store_fd, import.temporary, NULL);
-    const int fds[] = {import.source_fd, import.store_fd, import.root_fd};
-    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
-        if (fds[i] >= 0)
-            close(fds[i]);
-    }
-    return result;
+    return import_and_release(&import, store, ret);
+}
+
+int image_import_stream(int source_fd_take, const char *name, import_whole_cb is_whole, void *data,
+                        const char *store, struct imported *ret, struct err *err)
+{
+    struct import import = {.source = name,
+                            .source_fd = source_fd_take,
+                            .store_fd = -1,
+                            .root_fd = -1,
+                            .is_whole = is_whole,
+                            .data = data,
+                            .err = err};
+    return import_and_release(&import, store, ret);
 }

@@ -29,6 +29,14 @@ struct imported {
  * hostile), ERR_TOO_LARGE (does not fit), ERR_SYSTEM. */
 int image_import(const char *source, const char *store, struct imported *ret, struct err *err);
 
+/* What is asked once the stream has been read, or given up: whether whoever wrote it has written all of it.
+ */
+typedef int (*import_whole_cb)(void *data, struct err *err);
+
+/* The same of a tar stream, which is called `name` in messages. Takes the descriptor. */
+int image_import_stream(int source_fd_take, const char *name, import_whole_cb is_whole, void *data,
+                        const char *store, struct imported *ret, struct err *err);
+
 /* The path of an archive's entry made relative and plain in `ret` ("." for the root). ERR_INVALID for one
  * that would lead out of the tree. Pure. */
 int image_entry_path(const char *path, char *ret, size_t size, struct err *err);

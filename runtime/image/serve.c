@@ -167,7 +167,7 @@ static int hand_over(struct serving *serving)
 static int begin(struct serving *serving)
 {
     return read_request(serving) < 0 || prepare(serving) < 0 || enter(serving) < 0 || confine(serving) < 0 ||
-                   find(serving) < 0 || hand_over(serving) < 0
+                   find(serving) < 0
                ? -1
                : 0;
 }
@@ -186,7 +186,7 @@ int serve(void)
 {
     struct serving serving = {.data_fd = -1};
     int64_t bytes = 0;
-    if (begin(&serving) < 0) {
+    if (begin(&serving) < 0 || hand_over(&serving) < 0) {
         tell(STDOUT_FILENO,
              json_pack("{s:s, s:i}", "error", serving.err.message, "status", http_status(serving.err.code)));
         return EXIT_FAILURE;
@@ -200,4 +200,13 @@ int serve(void)
                                                    serving.err.code == ERR_UNAVAILABLE));
     close(serving.data_fd);
     return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int serve_to(int to_fd, struct err *err)
+{
+    struct serving serving = {.data_fd = to_fd};
+    int64_t bytes = 0;
+    if (begin(&serving) == 0 && transfer(&serving, &bytes) == 0)
+        return 0;
+    return err_set(err, serving.err.code, "%s", serving.err.message);
 }

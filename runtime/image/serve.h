@@ -17,10 +17,15 @@
 #ifndef WHARF_RUNTIME_IMAGE_SERVE_H
 #define WHARF_RUNTIME_IMAGE_SERVE_H
 
+#include "base/err.h"
+
 #define SERVE_FD_CONTROL 3
 #define SERVE_FD_CONTAINER 4
 
 /* Returns the exit status. */
 int serve(void);
+
+/* What `serve` does, but that the archive is written to a descriptor, and nobody is told. */
+int serve_to(int to_fd, struct err *err);
 
 #endif

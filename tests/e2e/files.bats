@@ -299,3 +299,66 @@ P
     [ "$(wharf history --format json seen | jq -r .actor | grep -c '^unix:uid=0')" = 4 ]
     chain_is_whole
 }
+
+@test "commit: an image of a container's files and configuration" {
+    wharf commit -a somebody -m 'as it is' web made-of:web
+    run -0 wharf run --rm made-of:web cat /srv/tree/link /srv/tree/twin
+    [ "$output" = $'deep\ndeep' ]
+    # Nothing that was mounted, and nothing of what ran.
+    [ -z "$(wharf run --rm made-of:web ls /data /mem /host /proc/sys/kernel/hostname | grep -v '^/\|^$')" ]
+    run -0 wharf run --rm made-of:web stat -c '%a %u %g' /srv/tree/sub/f
+    [ "$output" = '640 1000 1001' ]
+    wharf create --name asked -e A=1 -e B=2 -u guest -w /tmp busybox sh -c 'echo $A $B $(id -un) $(pwd)'
+    wharf cp file asked:/root/f
+    wharf commit asked same
+    run -0 wharf run --rm same
+    [ "$output" = '1 2 guest /tmp' ]
+    wharf commit -c 'ENV B=3 C="4 5"' -c 'USER root' -c 'WORKDIR /srv' -c 'CMD echo $A $B $C $(id -un) $(pwd)' asked other
+    run -0 wharf run --rm other
+    [ "$output" = '1 3 4 5 root /srv' ]
+    wharf commit -c 'ENTRYPOINT ["cat", "/root/f"]' asked third
+    run -0 wharf run --rm -u root third
+    [ "$output" = one ]
+    run -1 wharf commit -c 'EXPOSE 80' asked fourth
+    [[ "$output" == *"'EXPOSE' is not supported"* ]]
+    run -1 wharf commit nobody fourth
+    run -1 wharf commit asked 'Bad Reference'
+    run ! grep -q fourth <<<"$(wharf images)"
+    [ "$(history_types asked | tail -3 | sort -u)" = container.committed ]
+    [ "$(wharf history --format json web | jq -r 'select(.type | contains("committed")).data | .author + " " + .message')" = \
+        'somebody as it is' ]
+    [ ! -e "$WHARF_STATE_DIR"/images/.import-* ]
+}
+
+counted() { wharf cp counts:/root/n - 2>/dev/null | tar -xO | wc -c; }
+counts_on() { [ "$(counted)" -gt "$1" ]; }
+
+@test "commit pauses what runs, and lets it go on, also when the runtime is killed" {
+    wharf run -d --name counts busybox sh -c 'while :; do echo -n x >>/root/n; done'
+    eventually counts_on 0
+    local before
+    before=$(counted)
+    wharf commit counts one-moment
+    eventually counts_on "$before"
+    state_is counts running
+    run ! grep -q 'container.paused' <<<"$(history_types counts)"
+    # Killed while it is paused: it goes on, and the commit is done again.
+    local dir client
+    dir=$WHARF_STATE_DIR/containers/$(member counts id)
+    head -c 400M /dev/zero >zeros
+    wharf cp zeros counts:/root
+    wharf commit counts twice 2>/dev/null &
+    client=$!
+    eventually [ -e "$dir/commit" ]
+    kill -9 "$(part_pid runtime)"
+    wait "$client"
+    [ ! -e "$dir/commit" ]
+    before=$(counted)
+    eventually counts_on "$before"
+    has_happened counts container.adopted
+    [ "$(wharf history --format json counts | jq -r 'select(.data.reference == "twice:latest").type')" = wharf.container.committed.v1 ]
+    [ "$(wharf run --rm twice stat -c %s /root/zeros)" = $((400 * 1024 * 1024)) ]
+    [ ! -e "$WHARF_STATE_DIR"/images/.import-* ]
+    wharf commit --pause=false counts no-pause
+    wharf rm -f counts
+}

@@ -148,8 +148,11 @@ const char *legal_move(const char *state, const char *type)
         return strcmp(state, "running") == 0 || strcmp(state, "paused") == 0 || strcmp(state, "stopping") == 0
                    ? state
                    : NULL;
-    if (strcmp(type, "renamed") == 0 || strcmp(type, "updated") == 0 || strncmp(type, "exec_", 5) == 0)
-        return strcmp(state, "absent") != 0 ? state : NULL;
+    static const char *const stays[] = {"renamed",  "updated",      "committed",   "copied",
+                                        "exported", "exec_started", "exec_failed", "exec_exited"};
+    for (size_t i = 0; i < sizeof(stays) / sizeof(stays[0]); i++)
+        if (strcmp(type, stays[i]) == 0)
+            return strcmp(state, "absent") != 0 ? state : NULL;
     for (size_t i = 0; i < sizeof(moves) / sizeof(moves[0]); i++)
         if (strcmp(moves[i].from, state) == 0 && strcmp(moves[i].type, type) == 0)
             return moves[i].to;

@@ -134,6 +134,11 @@ static void write_body(const struct item *item, char *ret, size_t size)
     case ITEM_UPDATE:
         type = write_adjustment(item, container, data, sizeof(data));
         break;
+    case ITEM_COMMIT:
+        type = "container.commit";
+        snprintf(data, sizeof(data), "{\"container\":\"%s\",\"reference\":\"%s\",\"no_pause\":%s}", container,
+                 item->b % 3 == 0 ? "other" : "made", item->c % 3 == 0 ? "true" : "false");
+        break;
     case ITEM_IMPORT:
         type = "image.import";
         snprintf(data, sizeof(data), "{\"source\":\"/%s%d\",\"reference\":\"%s\"}",

@@ -73,6 +73,7 @@ static void clear(struct launch_op *launch)
     machine_remove_cgroup(launch->op.host->machine, launch->op.entry->id);
     file_unlink(&dir->now[FILE_SHIM]);
     file_unlink(&dir->now[FILE_EXIT]);
+    dir->marked = false;
 }
 
 static void write_intent(struct launch_op *launch)

@@ -66,6 +66,7 @@ static void classify(struct host *host, struct host_observation *item, const str
     if (record_is_alive(host, &record)) {
         entry->record = record;
         item->found = HOST_RUNNING;
+        host_commit_undo(host, item->container_id);
         const struct shim *shim = shim_find(host->machine, record.shim_pid);
         item->paused = shim != NULL && shim->frozen ? 1 : 0;
         entry_watch(entry, shim_find(host->machine, record.shim_pid));

@@ -114,6 +114,9 @@ bool launch_fail(struct launch_op *launch, int exit_code, const char *code, cons
 /* Claims the shim's record of an exec; false if there is one. */
 bool claim_exec(struct host *host, const char *exec_id);
 
+/* host_commit.c: what was suspended for a commit goes on. */
+void host_commit_undo(struct host *host, const char *id);
+
 /* What the machine tells. */
 void host_shim_gone(struct entry *entry);
 void launch_answered(struct launch_op *launch, bool ok);

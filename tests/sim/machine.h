@@ -37,7 +37,8 @@ enum { FILE_LAUNCH, FILE_SHIM, FILE_EXIT, DIR_FILES };
 
 struct sim_dir {
     char id[CONTAINER_ID_SIZE];
-    bool trash; /* renamed aside, to be deleted */
+    bool trash;  /* renamed aside, to be deleted */
+    bool marked; /* suspended for a commit */
     struct sim_file now[DIR_FILES];
     struct sim_file disk[DIR_FILES];
     struct sim_dir *next;

@@ -5,7 +5,7 @@ SIM_SEAMS := base/clock.c base/say.c base/redis.c base/http_server.c base/http_s
              base/role.c base/config.c base/fs.c base/actor.c events/log/log_memory.c projector/rebuild.c \
              $(wildcard events/log/log_sqlite*.c events/log/log_kafka*.c)
 SIM_PRODUCTION := $(filter-out $(SIM_SEAMS), $(BASE_SRC) $(EVENTS_SRC) $(WRITER_SRC) $(wildcard projector/*.c) \
-                  runtime/worker.c runtime/worker_append.c runtime/worker_snapshot.c \
+                  runtime/worker.c runtime/worker_access.c runtime/worker_append.c runtime/worker_snapshot.c \
                   $(wildcard runtime/decide/*.c runtime/effect/*.c))
 
 $(BUILD)/sim/sim: $(call obj,$(SIM_PRODUCTION) $(wildcard tests/sim/*.c))

@@ -235,6 +235,11 @@ static void fill(struct event_writer *writer, struct event *event, struct writte
         event->data.container_copied.direction = dup(next_random(writer) % 2 == 0 ? "in" : "out");
         event->data.container_copied.path = dup("/etc/hosts");
         break;
+    case EVENT_CONTAINER_COMMITTED:
+        event->data.container_committed.reference = dup("made:latest");
+        event->data.container_committed.digest =
+            dup("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+        break;
     case EVENT_CONTAINER_REMOVED:
         event->data.container_removed.name = dup(container->name);
         break;

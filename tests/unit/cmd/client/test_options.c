@@ -12,6 +12,7 @@
 struct sample {
     bool all;
     bool detach;
+    bool silent;
     const char *name;
     struct option_list env;
 };
@@ -19,6 +20,7 @@ struct sample {
 static const struct option_row rows[] = {
     OPTION_ROW(sample, all, 'a', "all", NULL, OPTION_FLAG, "all of them"),
     OPTION_ROW(sample, detach, 'd', "detach", NULL, OPTION_FLAG, "in the background"),
+    OPTION_ROW(sample, silent, 's', "sound", NULL, OPTION_ON, "with sound"),
     OPTION_ROW(sample, name, 'n', "name", "NAME", OPTION_STRING, "its name"),
     OPTION_ROW(sample, env, 'e', "env", "KEY=VALUE", OPTION_LIST, "environment"),
     {.letter = 't', .name = "tty", .kind = OPTION_UNSUPPORTED, .help = "there is no terminal yet"},
@@ -97,6 +99,14 @@ static void test_false_and_dash(void **state)
     assert_false(sample.all);
     assert_int_equal(argc, 2);
     assert_string_equal(argv[0], "-");
+    assert_false(sample.silent);
+    assert_int_equal(parse(&sample, false, "-s --sound=true", &argc, argv, NULL), 0);
+    assert_false(sample.silent);
+    assert_int_equal(parse(&sample, false, "-s --sound=false", &argc, argv, NULL), 0);
+    assert_true(sample.silent);
+    assert_int_equal(parse(&sample, false, "-s=false", &argc, argv, NULL), 0);
+    assert_true(sample.silent);
+    assert_int_equal(parse(&sample, false, "--sound=no", &argc, argv, NULL), -1);
 }
 
 static void test_errors(void **state)

@@ -143,6 +143,7 @@ static void describe_effect(struct story *story, const struct effect *effect)
                                         [EFFECT_ADJUST] = "adjust",
                                         [EFFECT_TIMER] = "timer",
                                         [EFFECT_IMPORT] = "import",
+                                        [EFFECT_COMMIT] = "commit",
                                         [EFFECT_IMAGE_REMOVE] = "image-remove",
                                         [EFFECT_VOLUME_REMOVE] = "volume-remove"};
     static const char *const timers[] = {[TIMER_STOP_DEADLINE] = "stop-deadline",
@@ -175,6 +176,9 @@ static void describe_effect(struct story *story, const struct effect *effect)
     else if (effect->kind == EFFECT_TIMER)
         buf_printf(&story->output, " %s in %" PRId64 " ms", timers[effect->timer],
                    (effect->due_ns - story->now_ns) / 1000000);
+    else if (effect->kind == EFFECT_COMMIT)
+        buf_printf(&story->output, "%s%s", effect->incarnation > 0 ? " running" : "",
+                   effect->pauses ? " paused meanwhile" : "");
     else if (effect->kind == EFFECT_IMPORT)
         buf_printf(&story->output, " %s", effect->source);
     else if (effect->kind == EFFECT_VOLUME_REMOVE)
@@ -276,6 +280,22 @@ static void do_import(struct story *story, const char *reference)
     memcpy(command_id, story->kept_decision.effects[0].command_id, sizeof(command_id));
     struct input input = {.kind = INPUT_IMPORTED,
                           .imported = {.command_id = command_id, .imported = &imported}};
+    step(story, &input);
+}
+
+/* > committed OFFSET [failed]: the answer to the commit that was asked for there. */
+static void do_committed(struct story *story, const char *offset, bool ok)
+{
+    struct host_imported imported = {.size_bytes = 2000};
+    struct err err = ERR_INIT;
+    char command_id[UUID_TEXT_SIZE];
+    uuid_from_key(command_id, "story", offset);
+    err_set(&err, ERR_SYSTEM, "no space left");
+    strcpy(imported.digest, "sha256:");
+    sha256_hex(imported.digest + 7, offset, strlen(offset));
+    struct input input = {
+        .kind = INPUT_IMPORTED,
+        .imported = {.command_id = command_id, .imported = ok ? &imported : NULL, .err = ok ? NULL : &err}};
     step(story, &input);
 }
 
@@ -579,6 +599,8 @@ static void run_input(struct story *story, char *line)
         lose_events(story, (size_t)atoll(name));
     else if (strcmp(verb, "unstarted") == 0)
         do_image_missing(story, name, atoll(word));
+    else if (strcmp(verb, "committed") == 0)
+        do_committed(story, name, fields < 2);
     else if (strcmp(verb, "deleted") == 0)
         do_deleted(story);
     else if (strcmp(verb, "volume-removed") == 0)
