@@ -226,6 +226,7 @@ int host_image_import(struct host *host, const char *source, host_imported_cb cb
 struct host_commit {
     const char *container_id;
     int64_t incarnation; /* that runs; 0: none does */
+    bool own_users;      /* it has a user namespace of its own */
     const char *image_digest;
     bool pause; /* suspend it meanwhile */
 };

@@ -317,10 +317,11 @@ static json_t *describe_request(const struct host *host, const struct archive_re
     static const char *const names[] = {
         [ACCESS_COPY_IN] = "in", [ACCESS_COPY_OUT] = "out", [ACCESS_EXPORT] = "export"};
     bool mounts = !request->running && request->access != ACCESS_EXPORT;
-    return json_pack("{s:s, s:s, s:b, s:b, s:b, s:b, s:s, s:o}", "access", names[request->access], "path",
-                     request->path, "follow", request->follow, "keep_owner", request->keep_owner,
-                     "any_archive", request->any_archive, "running", request->running, "image", image_hex,
-                     "mounts", mounts ? describe_mounts(host, request->spec) : json_array());
+    return json_pack("{s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:s, s:o}", "access", names[request->access],
+                     "path", request->path, "follow", request->follow, "keep_owner", request->keep_owner,
+                     "any_archive", request->any_archive, "running", request->running, "own_users",
+                     request->spec->id_size != SCHEMA_ABSENT, "image", image_hex, "mounts",
+                     mounts ? describe_mounts(host, request->spec) : json_array());
 }
 
 static struct host_archive *archive_new(struct host *host, const struct archive_request *request)

@@ -25,6 +25,7 @@
 struct commit_op {
     struct host_op op;
     bool running;
+    bool own_users;
     bool pause;
     bool paused;
     char image_hex[SHA256_HEX_SIZE];
@@ -40,7 +41,10 @@ void host_commit_undo(const struct host *host, const char *container_id, int dir
 {
     if (faccessat(dir_fd, MARK, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
         return;
-    cgroup_thaw(&host->cgroups, container_id);
+    struct host_cgroup cgroup;
+    host_cgroup_open(host, container_id, &cgroup);
+    cgroup_thaw(cgroup.layout, cgroup.name);
+    host_cgroup_close(&cgroup);
     unlinkat(dir_fd, MARK, 0);
 }
 
@@ -56,16 +60,19 @@ static int suspend(struct commit_op *commit)
         return err_sys(&commit->err, errno, "cannot write '" MARK "' in the container's directory");
     commit->paused = true;
     FAULT_POINT(COMMIT_MARKED);
-    if (cgroup_freeze(&commit->op.host->cgroups, id, true, &commit->err) < 0)
-        return err_wrap(&commit->err, "cannot pause the container meanwhile");
+    struct host_cgroup cgroup;
+    host_cgroup_open(commit->op.host, id, &cgroup);
+    int frozen = cgroup_freeze(cgroup.layout, cgroup.name, true, &commit->err);
+    host_cgroup_close(&cgroup);
     FAULT_POINT(COMMIT_PAUSED);
-    return 0;
+    return frozen < 0 ? err_wrap(&commit->err, "cannot pause the container meanwhile") : 0;
 }
 
 static int make_request(struct commit_op *commit)
 {
-    json_auto_t *request = json_pack("{s:s, s:s, s:b, s:s, s:[]}", "access", "export", "path", "/.",
-                                     "running", (int)commit->running, "image", commit->image_hex, "mounts");
+    json_auto_t *request = json_pack("{s:s, s:s, s:b, s:b, s:s, s:[]}", "access", "export", "path", "/.",
+                                     "running", (int)commit->running, "own_users", (int)commit->own_users,
+                                     "image", commit->image_hex, "mounts");
     auto_free char *text = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
     if (text == NULL)
         return err_nomem(&commit->err, "making an image");
@@ -164,6 +171,7 @@ int host_commit(struct host *host, const struct host_commit *commit, host_import
     }
     snprintf(op->image_hex, sizeof(op->image_hex), "%s", colon != NULL ? colon + 1 : "");
     op->running = commit->incarnation > 0;
+    op->own_users = commit->own_users;
     op->pause = commit->pause;
     op->container_fd = op->request_fd = -1;
     op->cb = cb;

@@ -323,8 +323,10 @@ static void run_import(struct worker *worker, const struct effect *effect)
 static void run_commit(struct worker *worker, const struct effect *effect)
 {
     struct err err = ERR_INIT;
+    const struct container *container = node_state_container(&worker->core.state, effect->container_id);
     struct host_commit commit = {.container_id = effect->container_id,
                                  .incarnation = effect->incarnation,
+                                 .own_users = container != NULL && container->spec.id_size != SCHEMA_ABSENT,
                                  .image_digest = effect->digest,
                                  .pause = effect->pauses};
     struct pending_effect *pending = pending_new(worker, effect);

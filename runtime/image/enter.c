@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -16,16 +17,24 @@
 #include "base/defence.h"
 #include "runtime/shim/shim.h"
 
-int enter_running(int pid_fd, bool root_only, struct err *err)
+/* Its root, with the ids that it counts by. */
+static int become_container_root(int pid_fd, struct err *err)
+{
+    if (setns(pid_fd, CLONE_NEWUSER) < 0 || setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 ||
+        setresuid(0, 0, 0) < 0)
+        return err_sys(err, errno, "cannot enter the container's user namespace");
+    return 0;
+}
+
+int enter_running(int pid_fd, bool root_only, bool own_users, struct err *err)
 {
     if (setns(pid_fd, CLONE_NEWNS) < 0)
         return err_sys(err, errno, "cannot enter the container's mount namespace");
-    if (!root_only)
-        return 0;
-    int root_fd = open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    if (root_fd < 0 || fchdir(root_fd) < 0 || chroot(".") < 0)
+    /* The tree lives as long as the descriptor, which is the process's for good. */
+    int root_fd = root_only ? open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC) : -1;
+    if (root_only && (root_fd < 0 || fchdir(root_fd) < 0 || chroot(".") < 0))
         return err_sys(err, errno, "cannot enter the container's root file system");
-    return 0; /* the tree lives as long as the descriptor, which is the process's for good */
+    return own_users ? become_container_root(pid_fd, err) : 0;
 }
 
 static int mount_one(int root_fd, const json_t *mount, struct err *err)

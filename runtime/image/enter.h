@@ -16,8 +16,10 @@
 
 #include "base/err.h"
 
-/* By a pidfd of one of its processes. `root_only`: without what is mounted in the root. */
-int enter_running(int pid_fd, bool root_only, struct err *err);
+/* By a pidfd of one of its processes. `root_only`: without what is mounted in the root. `own_users`: it has a
+ * user namespace of its own, whose root the process becomes; what is on disk has ids as the container counts
+ * them, so that nothing has to be done for one that does not run. */
+int enter_running(int pid_fd, bool root_only, bool own_users, struct err *err);
 
 /* By its directory (host.h), which has upper/ and work/. `image` is the hex of its image's digest. `mounts`
  * is a list of {"source", "target", "read_only"}, parents before what is below them; one whose target is not

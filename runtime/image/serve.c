@@ -80,14 +80,17 @@ static int enter(struct serving *serving)
 {
     const char *image = json_string_value(json_object_get(serving->request, "image"));
     if (asked(serving, "running"))
-        return enter_running(SERVE_FD_CONTAINER, serving->exports, &serving->err);
+        return enter_running(SERVE_FD_CONTAINER, serving->exports, asked(serving, "own_users"),
+                             &serving->err);
     return enter_layers(SERVE_FD_CONTAINER, image != NULL ? image : "",
                         json_object_get(serving->request, "mounts"), serving->reads, &serving->err);
 }
 
 static int confine(struct serving *serving)
 {
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+    /* A change of user takes the former back. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
         confine_capabilities(serving->reads ? CONFINE_READS : CONFINE_WRITES) < 0 || confine_calls() < 0)
         return err_sys(&serving->err, errno, "cannot drop privileges");
     return 0;

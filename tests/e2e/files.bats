@@ -362,3 +362,29 @@ counts_on() { [ "$(counted)" -gt "$1" ]; }
     wharf commit --pause=false counts no-pause
     wharf rm -f counts
 }
+
+@test "a container with ids of its own: files have the ids that it counts by" {
+    wharf run -d --name ids --userns auto -v data:/data --tmpfs /mem busybox \
+        sh -c 'echo x >/root/f; echo y >/mem/f; chown 1000:1001 /root/f; touch /ready; exec sleep 1000'
+    seen() { wharf cp ids:/ready - >/dev/null 2>&1; }
+    eventually seen
+    wharf cp -a ids:/root/f got
+    [ "$(stat -c '%u %g' got)" = '1000 1001' ]
+    [ "$(text_of ids:/mem/f)" = y ]
+    chown 1000:1001 file
+    wharf cp file ids:/root/as-root
+    wharf cp -a file ids:/root/as-is
+    wharf cp file ids:/data/by-ids
+    owners() { wharf cp "ids:/root" - | tar -tv --numeric-owner | awk '$6 ~ /as-/ { print $2, $6 }' | sort; }
+    [ "$(owners)" = $'0/0 root/as-root\n1000/1001 root/as-is' ]
+    [ "$(wharf exec ids stat -c '%u %g' /root/as-root /root/as-is)" = $'0 0\n1000 1001' ]
+    wharf export ids | tar -tv --numeric-owner ./root/f | grep -q 1000/1001
+    wharf commit ids with-ids
+    [ "$(wharf run --rm with-ids stat -c '%u %g' /root/f)" = '1000 1001' ]
+    wharf stop -t 0 ids
+    [ "$(owners)" = $'0/0 root/as-root\n1000/1001 root/as-is' ]
+    wharf cp -a file ids:/root/later
+    wharf start ids
+    [ "$(wharf exec ids stat -c '%u %g' /root/later)" = '1000 1001' ]
+    wharf rm -f ids
+}

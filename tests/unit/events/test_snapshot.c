@@ -157,8 +157,8 @@ static void the_version_stands_for_format_and_fold(void **unused)
     make_state(&state, &writer, 99, 500);
     auto_buf struct buf text = encode(&state);
     sha256_hex(digest, text.data, text.size);
-    assert_int_equal(SNAPSHOT_VERSION, 6);
-    assert_string_equal(digest, "0ff8700d24a77604bc9af3c2286053108e0b7fb9295a324e825a933a72d480ef");
+    assert_int_equal(SNAPSHOT_VERSION, 7);
+    assert_string_equal(digest, "fc56ffdbee650a6baab15b0c201115ea3ecb00486ac7de928c1056111bd8206a");
     node_state_release(&state);
     event_writer_release(&writer);
 }
@@ -218,8 +218,8 @@ static void members_are_checked_one_by_one(void **unused)
         enum err_code code;
         const char *why;
     } edits[] = {
-        {"\"version\":6", "\"version\":7", ERR_PROTOCOL,
-         "is of format version 7, and this wharf reads version 6"},
+        {"\"version\":7", "\"version\":8", ERR_PROTOCOL,
+         "is of format version 8, and this wharf reads version 7"},
         {"wharf.snapshot", "wharf.else", ERR_CORRUPT, "does not begin as one"},
         {"\"epoch\":1", "\"epoch\":2", ERR_CORRUPT, "in line 2: the event is not the newest"},
         {"\"epoch\":1,", "\"epoch\":\"1\",", ERR_CORRUPT, "in line 1: '/epoch' must be an integer"},
@@ -254,7 +254,7 @@ static void members_are_checked_one_by_one(void **unused)
         refuses(edited.data, edited.size, "n1", edits[i].code, edits[i].why);
     }
     /* another version is told apart from damage, whatever its digest is made of */
-    auto_buf struct buf newer = edit(&text, "\"version\":6", "\"version\":9", false);
+    auto_buf struct buf newer = edit(&text, "\"version\":7", "\"version\":9", false);
     refuses(newer.data, newer.size, "n1", ERR_PROTOCOL, "version 9");
     node_state_release(&state);
     event_writer_release(&writer);
