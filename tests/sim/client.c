@@ -92,6 +92,24 @@ static const char *write_adjustment(const struct item *item, const char *contain
     return "container.update";
 }
 
+static const char *write_image(const struct item *item, const char *container, char *ret, size_t size)
+{
+    if (item->kind == ITEM_COMMIT) {
+        snprintf(ret, size, "{\"container\":\"%s\",\"reference\":\"%s\",\"no_pause\":%s}", container,
+                 item->b % 3 == 0 ? "other" : "made", item->c % 3 == 0 ? "true" : "false");
+        return "container.commit";
+    }
+    if (item->kind == ITEM_IMPORT) {
+        snprintf(ret, size, "{\"source\":\"/%s%d\",\"reference\":\"%s\"}",
+                 item->number > 0 && item->b % 5 == 0 ? "bad" : "src", (int)(item->b / 5 % 2),
+                 item->number > 0 && item->c % 3 == 0 ? "other" : "busybox");
+        return "image.import";
+    }
+    snprintf(ret, size, "{\"image\":\"%s\",\"force\":%s}", item->b % 2 == 0 ? "other" : "busybox",
+             item->c % 2 == 0 ? "true" : "false");
+    return "image.remove";
+}
+
 static void write_body(const struct item *item, char *ret, size_t size)
 {
     char data[400], container[80];
@@ -135,20 +153,9 @@ static void write_body(const struct item *item, char *ret, size_t size)
         type = write_adjustment(item, container, data, sizeof(data));
         break;
     case ITEM_COMMIT:
-        type = "container.commit";
-        snprintf(data, sizeof(data), "{\"container\":\"%s\",\"reference\":\"%s\",\"no_pause\":%s}", container,
-                 item->b % 3 == 0 ? "other" : "made", item->c % 3 == 0 ? "true" : "false");
-        break;
     case ITEM_IMPORT:
-        type = "image.import";
-        snprintf(data, sizeof(data), "{\"source\":\"/%s%d\",\"reference\":\"%s\"}",
-                 item->number > 0 && item->b % 5 == 0 ? "bad" : "src", (int)(item->b / 5 % 2),
-                 item->number > 0 && item->c % 3 == 0 ? "other" : "busybox");
-        break;
     case ITEM_IMAGE_REMOVE:
-        type = "image.remove";
-        snprintf(data, sizeof(data), "{\"image\":\"%s\",\"force\":%s}",
-                 item->b % 2 == 0 ? "other" : "busybox", item->c % 2 == 0 ? "true" : "false");
+        type = write_image(item, container, data, sizeof(data));
         break;
     case ITEM_GARBAGE:
     case ITEM_DUPLICATE:

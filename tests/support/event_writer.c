@@ -172,6 +172,18 @@ static void fill_exec(struct event_writer *writer, struct event *event, struct w
     }
 }
 
+static void fill_files(struct event_writer *writer, struct event *event)
+{
+    if (event->type == EVENT_CONTAINER_COPIED) {
+        event->data.container_copied.direction = dup(next_random(writer) % 2 == 0 ? "in" : "out");
+        event->data.container_copied.path = dup("/etc/hosts");
+        return;
+    }
+    event->data.container_committed.reference = dup("made:latest");
+    event->data.container_committed.digest =
+        dup("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+}
+
 /* Data of an event about a container that exists. */
 static void fill(struct event_writer *writer, struct event *event, struct written_container *container)
 {
@@ -232,13 +244,8 @@ static void fill(struct event_writer *writer, struct event *event, struct writte
         fill_exec(writer, event, container);
         break;
     case EVENT_CONTAINER_COPIED:
-        event->data.container_copied.direction = dup(next_random(writer) % 2 == 0 ? "in" : "out");
-        event->data.container_copied.path = dup("/etc/hosts");
-        break;
     case EVENT_CONTAINER_COMMITTED:
-        event->data.container_committed.reference = dup("made:latest");
-        event->data.container_committed.digest =
-            dup("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+        fill_files(writer, event);
         break;
     case EVENT_CONTAINER_REMOVED:
         event->data.container_removed.name = dup(container->name);
