@@ -88,6 +88,11 @@ static void on_unreadable(int64_t n, void *data)
     say_warning("%lld records of wharf.events cannot be read and were passed over", (long long)n);
 }
 
+static void on_recovering(void *data)
+{
+    output_on_recovering(((struct runtime *)data)->output);
+}
+
 static void on_ready(void *data)
 {
     struct runtime *runtime = data;
@@ -276,6 +281,7 @@ static int open_worker(struct runtime *runtime, struct err *err)
                                      .version = WHARF_VERSION,
                                      .id_pool = {runtime->config.userns_base, runtime->config.userns_size},
                                      .snapshot_every = runtime->config.snapshot_every,
+                                     .on_recovering = on_recovering,
                                      .on_ready = on_ready,
                                      .on_event = on_event,
                                      .on_launched = on_launched,

@@ -208,6 +208,8 @@ static void recover(struct worker *worker)
     FAULT_POINT(RUNTIME_OBSERVED);
     struct decision decision = {0};
     worker->phase = WORKER_SERVING;
+    if (worker->options.on_recovering != NULL)
+        worker->options.on_recovering(worker->options.data);
     core_recover(&worker->core, clock_realtime_ns(), worker->continuity, observed, n, &decision);
     free(observed);
     keep_exits(worker, &decision);

@@ -32,6 +32,9 @@ struct worker_options {
     /* If set, the worker only folds: it tells of the state at the log's end and does nothing more, neither to
      * the log nor to the host, which may be open for a look only. It is still to be closed. */
     void (*on_folded)(struct core *core, enum host_identity identity, void *data);
+    /* Unless NULL: recovery is about to say what has become of what ran by the log, and to remove what has
+     * ended. */
+    void (*on_recovering)(void *data);
     /* The worker serves: everything that happened before has been dealt with. */
     void (*on_ready)(void *data);
     /* An event has become durable. `container` is its state after all events decided so far, NULL if it has

@@ -64,6 +64,8 @@ void handle_input(struct http_request *request, void *data)
     int fd = connect_shim(output, id, &err);
     if (fd >= 0)
         http_reply_descriptor_take(request, PROTOCOL, fd);
+    else if (err.sys_errno == ECONNREFUSED) /* its end is just not on the log yet */
+        http_reply_problem(request, 409, "not-running", NULL, "%s has just ended", process.name);
     else
         http_reply_problem(request, 503, "no-shim", NULL, "%s", err.message);
 }

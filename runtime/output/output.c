@@ -192,6 +192,10 @@ void output_set_worker(struct output *output, struct worker *worker)
 void output_on_ready(struct output *output)
 {
     output->ready = true;
+}
+
+void output_on_recovering(struct output *output)
+{
     const struct node_state *state = &worker_core(output->worker)->state;
     for (const struct container *each = state->containers; each != NULL; each = each->hh.next)
         if (each->spec.attach && container_state_is_running(each->state))

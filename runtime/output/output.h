@@ -31,10 +31,12 @@ int output_open(struct output **ret, uv_loop_t *loop, const struct output_option
 /* The worker whose containers are shown, and NULL when it is gone. */
 void output_set_worker(struct output *output, struct worker *worker);
 
-/* The worker serves: /readyz says so, and attachments are made for what runs. */
+/* The worker serves: /readyz says so. */
 void output_on_ready(struct output *output);
 
-/* What the worker tells (struct worker_options). */
+/* What the worker tells (struct worker_options). Before recovery attachments are made for what ran, so that
+ * clients which come back get the rest of the output, and the end, even of what has ended and is removed. */
+void output_on_recovering(struct output *output);
 void output_on_launched(struct output *output, const char *container_id);
 void output_on_event(struct output *output, const struct decided_event *event,
                      const struct container *container);
