@@ -254,6 +254,30 @@ void fixture_launch(struct fixture *f, const char *id, int64_t incarnation, cons
     fixture_run_until(f, &f->launched);
 }
 
+void fixture_exec(struct fixture *f, const char *id, int64_t incarnation, const char *exec_id,
+                  const struct container_spec *spec, const char *script)
+{
+    const struct schema *schema = command_types[COMMAND_CONTAINER_EXEC].schema();
+    struct container_exec_command command;
+    struct err err = ERR_INIT;
+    schema_init(schema, &command);
+    strings_add(&command.command, "sh");
+    strings_add(&command.command, "-c");
+    strings_add(&command.command, script);
+    const struct host_exec exec = {.container_id = id,
+                                   .incarnation = incarnation,
+                                   .exec_id = exec_id,
+                                   .command_offset = 9,
+                                   .spec = spec,
+                                   .image_digest = f->image.digest,
+                                   .exec = &command};
+    f->launched = false;
+    assert_int_equal(host_exec(f->host, &exec, on_launched, f, &err), 0);
+    assert_false(f->launched);
+    schema_release(schema, &command);
+    fixture_run_until(f, &f->launched);
+}
+
 static void count_launched(const struct host_launched *result, void *data)
 {
     assert_true(result->ok);

@@ -54,6 +54,9 @@ void fixture_launch(struct fixture *f, const char *id, int64_t incarnation,
 /* Starts without waiting; *ret_launched is counted up when it runs. */
 void fixture_launch_only(struct fixture *f, const char *id, int64_t incarnation,
                          const struct container_spec *spec, size_t *ret_launched);
+/* Executes `sh -c SCRIPT` in a container of that spec and waits for the answer, which is in f->result. */
+void fixture_exec(struct fixture *f, const char *id, int64_t incarnation, const char *exec_id,
+                  const struct container_spec *spec, const char *script);
 /* Waits for the next exit, which is in f->exit. */
 void fixture_wait_exit(struct fixture *f);
 /* Runs the loop until *flag, for ten seconds at most. */
