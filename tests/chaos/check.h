@@ -42,6 +42,8 @@ void check_sqlite(struct report *report, const struct stack *stack);
 
 void check_exits(struct report *report, const struct history *history, const struct stack *stack,
                  const struct load *load);
+/* Each exec is started once and ends once, with its command's code, before its container is removed. */
+void check_execs(struct report *report, const struct history *history, const struct stack *stack);
 void check_lines(struct report *report, const struct watch *watch, const struct stack *stack,
                  const struct load *load);
 

@@ -250,6 +250,54 @@ static void story_stop(struct teller *teller)
         remove_container(teller, expected);
 }
 
+static bool has_so_many_execs(const struct watched *container, int64_t n)
+{
+    return container->execs <= n || container->removed;
+}
+
+/* Only a shim that was killed, its own or the container's, makes an exec fail. Its number of lines and its
+ * exit code are the command's; with `waits` it ends with its container. */
+static void execute(struct teller *teller, const char *id, bool waits)
+{
+    struct told told;
+    char lines[16], exit_code[16];
+    snprintf(lines, sizeof(lines), "%d", teller->story.lines);
+    snprintf(exit_code, sizeof(exit_code), "%d", teller->story.exit_code + (int)teller->n_commands);
+    json_t *command = json_pack("[s, s, s]", "/payload", lines, exit_code);
+    if (waits)
+        json_array_append_new(command, json_string("0"));
+    json_t *data = json_pack("{s:s, s:o}", "container", id, "command", command);
+    json_auto_t *copy = json_deep_copy(data);
+    if (!tell(teller, "container.exec", data, &told))
+        return;
+    if (strcmp(told.code, "not-running") != 0)
+        must_go_well(teller, &told, "setup-failed");
+    if (teller->story.repeat)
+        tell_again(teller, "container.exec", steal_ptr(copy), &told);
+}
+
+static void story_exec(struct teller *teller)
+{
+    struct told told;
+    struct expected *expected = run(teller, run_data(teller, "payload", true), &told);
+    if (expected == NULL)
+        return;
+    must_go_well(teller, &told, "setup-failed");
+    expected->endings[1] = ENDS_STOPPED;
+    if (went_well(&told))
+        await_ready(teller, expected->id, 0, 1);
+    for (int i = 0; i < 4 && went_well(&told) && !teller->broken; i++)
+        execute(teller, expected->id, false);
+    if (teller->broken || !await(teller, expected->id, has_so_many_execs, 0, "the end of its execs"))
+        return;
+    if (went_well(&told))
+        execute(teller, expected->id, true);
+    if (teller->broken || !about(teller, "container.stop", expected->id, &told))
+        return;
+    must_go_well(teller, &told, "ok");
+    remove_container(teller, expected);
+}
+
 static void story_force(struct teller *teller)
 {
     struct told told;
@@ -381,7 +429,7 @@ static void tell_story(struct load *load, uint64_t number)
     static void (*const stories[STORY_KINDS])(struct teller *) = {
         [STORY_ONCE] = story_once,       [STORY_AUTO] = story_auto,   [STORY_STOP] = story_stop,
         [STORY_FORCE] = story_force,     [STORY_RETRY] = story_retry, [STORY_ALWAYS] = story_always,
-        [STORY_REFUSED] = story_refused, [STORY_IMAGE] = story_image,
+        [STORY_REFUSED] = story_refused, [STORY_EXEC] = story_exec,   [STORY_IMAGE] = story_image,
     };
     struct teller teller = {.load = load};
     plan_story(&teller.story, load->seed, number);

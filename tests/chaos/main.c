@@ -162,6 +162,7 @@ static int check(struct chaos *chaos, struct err *err)
     check_paths(report, &history);
     check_chain(report, &chaos->watch.events);
     check_exits(report, &history, &chaos->stack, &chaos->load);
+    check_execs(report, &history, &chaos->stack);
     check_lines(report, &chaos->watch, &chaos->stack, &chaos->load);
     if (!chaos->stack.kafka)
         check_sqlite(report, &chaos->stack);

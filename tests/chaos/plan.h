@@ -22,6 +22,7 @@ enum story_kind {
     STORY_RETRY,   /* run --restart on-failure:N, and fail each time */
     STORY_ALWAYS,  /* run --restart always, stopped after some restarts */
     STORY_REFUSED, /* what must be refused or fail */
+    STORY_EXEC,    /* run, execute more commands in it, stop, rm */
     STORY_IMAGE,   /* import an image, run from it, remove it */
     STORY_KINDS,
 };

@@ -76,6 +76,10 @@ static void note_event(struct watch *watch, const struct record *record)
     } else if (is_type(type, "exited")) {
         container->running = false;
         container->incarnations[kept ? incarnation : 0].exited = true;
+    } else if (is_type(type, "exec_started")) {
+        container->execs++;
+    } else if (is_type(type, "exec_exited")) {
+        container->execs--;
     } else if (is_type(type, "restarting")) {
         container->restarting = true;
     } else if (is_type(type, "restart_canceled")) {

@@ -28,6 +28,7 @@ struct watched {
         bool exited;
     } incarnations[WATCH_INCARNATIONS]; /* by number; those beyond are not kept */
     int64_t newest;                     /* incarnation started or failed */
+    int64_t execs;                      /* that have not ended */
     bool running;
     bool restarting;
     bool removed;

@@ -176,7 +176,7 @@ static bool is_set_up(int pid)
     int fd = open_of(pid, "comm", O_RDONLY);
     ssize_t n = fd < 0 ? -1 : read(fd, name, sizeof(name) - 1);
     close(fd);
-    return n > 0 && strcmp(name, "wharf-init\n") == 0;
+    return n > 0 && (strcmp(name, "wharf-init\n") == 0 || strcmp(name, "wharf-shim\n") == 0);
 }
 
 /* A newcomer's descriptors, root and memory, before it executes its command, which looking afterwards whether

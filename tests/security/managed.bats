@@ -4,12 +4,14 @@
 
 load ../e2e/helper
 
-setup_file() {
+start_attacked_stack() {
     start_stack
     cp "$WHARF_BUILD/security/attack" "$E2E_DIR/rootfs/bin/"
     echo secret >"$E2E_DIR/canary"
     wharf import "$E2E_DIR/rootfs" attacker >/dev/null
 }
+
+setup_file() { start_attacked_stack; }
 
 teardown_file() { stop_stack; }
 
@@ -65,4 +67,53 @@ held_off() { [ "$status" -eq 1 ] && [[ "$output" == *"held off: "* ]]; }
     held_off
     attack -- memory 134217728
     [ "$status" -eq 0 ]
+}
+
+# An attacker runs; commands are executed beside it until it has its answer.
+let_in() { # ATTACK... -- COMMAND...
+    local attack=()
+    while [ "$1" != -- ]; do
+        attack+=("$1")
+        shift
+    done
+    shift
+    wharf run -d --name attacked attacker attack "${attack[@]}" >/dev/null
+    eventually logs_have attacked ready
+    while state_is attacked running; do
+        wharf exec attacked "$@" >/dev/null 2>&1 || true
+    done
+    wharf logs attacked
+    wharf rm attacked >/dev/null
+}
+
+# The same on a stack of the build for tests, without the defence.
+undefended() ( # DEFENCE, then as above
+    export TEST_UNDEFENDED=$1 PATH=$WHARF_BUILD/faults:$PATH
+    shift
+    start_attacked_stack
+    trap stop_stack EXIT
+    let_in "$@"
+)
+
+@test "who comes in by exec cannot be looked into before it runs its command (CVE-2016-9962)" {
+    [[ "$(let_in newcomer 20 -- true)" == *"held off: who comes in"* ]]
+    [ "$(undefended hidden-setup newcomer 20 -- true)" = ready ]
+}
+
+@test "the program that comes in by exec cannot be overwritten (CVE-2019-5736)" {
+    [[ "$(let_in program -- /proc/self/exe)" == *"held off: "* ]]
+}
+
+@test "no descriptor or working directory of the host's comes in by exec (CVE-2024-21626)" {
+    wharf run -d --name open attacker sleep 1000 >/dev/null
+    run -1 wharf exec open attack descriptors "$E2E_DIR/canary"
+    [[ "$output" == *"held off: "* ]]
+    local fd
+    for fd in {3..20}; do
+        run wharf exec -w "/proc/self/fd/$fd" open attack workdir "$E2E_DIR/canary"
+        [ "$status" -ne 0 ]
+    done
+    run -1 wharf exec open attack group
+    run -1 wharf exec open attack namespace
+    wharf rm -f open
 }
