@@ -46,7 +46,7 @@ struct operation {
     enum operation_then then; /* after the stop */
     struct cause cause;
     int64_t incarnation; /* being launched or stopped */
-    bool has_early_exit; /* launch, exec, adjust, commit: the exit came before the answer */
+    bool has_early_exit; /* launch, exec, adjust: the exit came before the answer */
     struct host_exit early_exit;
     struct container_updated_event *update; /* adjust by container.update; owned */
     char exec_id[CONTAINER_ID_SIZE];        /* exec */

@@ -228,7 +228,7 @@ static void finish_stop(struct core *core, struct operation *operation, const st
 static bool waits_for_answer(const struct operation *operation)
 {
     return operation->kind == OPERATION_LAUNCH || operation->kind == OPERATION_ADJUST ||
-           operation->kind == OPERATION_EXEC || operation->kind == OPERATION_COMMIT;
+           operation->kind == OPERATION_EXEC;
 }
 
 void step_exited(struct core *core, const struct input *input, struct decision *ret)

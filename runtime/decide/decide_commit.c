@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Images of containers. A commit is an image operation, as an import is, so that no contents are deleted
- * meanwhile; and an operation of the container, so that nothing else happens to it. An exit that comes
- * meanwhile is told behind it.
+ * meanwhile; and an operation of the container, so that nothing else is done to it. It may end meanwhile; what
+ * follows from that waits.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -57,9 +57,7 @@ void decide_commit(struct core *core, const struct container *container,
     image->pauses = !asked->no_pause;
     memcpy(image->container_id, container->id, sizeof(image->container_id));
     core->failed = core->failed || configure(&image->command, &container->spec, asked) < 0;
-    struct operation *operation = operation_begin(core, container->id, OPERATION_COMMIT, &none);
-    if (operation != NULL)
-        operation->incarnation = container->incarnation;
+    operation_begin(core, container->id, OPERATION_COMMIT, &none);
     image_operation_begin_take(core, image, command_id, cause_take, ret);
 }
 
@@ -81,16 +79,11 @@ void decide_commit_over(struct core *core, const char *container_id, int64_t now
     struct operation *operation = operation_find(core, container_id);
     if (operation == NULL || operation->kind != OPERATION_COMMIT)
         return;
-    bool exited = operation->has_early_exit;
-    struct host_exit early_exit = operation->early_exit;
     struct waiting_command *waiting = operation_end(core, operation);
     const struct container *container = node_state_container(&core->state, container_id);
+    /* A restart may have been due, and a removal at its end too: both found the container taken. */
     if (container != NULL && container->state == CONTAINER_RESTARTING)
-        wait_for_restart(core, container, ret); /* it may have been due, and found the container taken */
-    if (exited) {
-        struct input exit_input = {.kind = INPUT_EXITED, .now_ns = now_ns, .exited = &early_exit};
-        step_exited(core, &exit_input, ret);
-    }
-    remove_at_end(core, container_id, ret); /* an exec that this waited for may have ended meanwhile */
+        wait_for_restart(core, container, ret);
+    remove_at_end(core, container_id, ret);
     operation_resume_waiting(core, container_id, waiting, now_ns, ret);
 }

@@ -60,7 +60,7 @@ static int suspend(struct commit_op *commit)
 static bool copy(struct commit_op *commit)
 {
     struct machine *machine = commit->op.host->machine;
-    if (rng_chance(&machine->rng, 2))
+    if (!rng_chance(&machine->rng, 3))
         return false;
     if (rng_chance(&machine->rng, 5))
         err_set(&commit->err, ERR_TOO_LARGE, "no space left");
