@@ -112,6 +112,17 @@ void facts_release(struct facts *facts)
     free(facts->items);
 }
 
+/* What may happen in every state, and is not what brought the container there. */
+static bool moves_nothing(const char *type)
+{
+    static const char *const types[] = {"renamed",  "updated",      "committed",   "copied",
+                                        "exported", "exec_started", "exec_failed", "exec_exited"};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (strcmp(type, types[i]) == 0)
+            return true;
+    return false;
+}
+
 /* The container's life as docs/container-states.dot draws it, written down once more. */
 const char *legal_move(const char *state, const char *type)
 {
@@ -148,11 +159,8 @@ const char *legal_move(const char *state, const char *type)
         return strcmp(state, "running") == 0 || strcmp(state, "paused") == 0 || strcmp(state, "stopping") == 0
                    ? state
                    : NULL;
-    static const char *const stays[] = {"renamed",  "updated",      "committed",   "copied",
-                                        "exported", "exec_started", "exec_failed", "exec_exited"};
-    for (size_t i = 0; i < sizeof(stays) / sizeof(stays[0]); i++)
-        if (strcmp(type, stays[i]) == 0)
-            return strcmp(state, "absent") != 0 ? state : NULL;
+    if (moves_nothing(type))
+        return strcmp(state, "absent") != 0 ? state : NULL;
     for (size_t i = 0; i < sizeof(moves) / sizeof(moves[0]); i++)
         if (strcmp(moves[i].from, state) == 0 && strcmp(moves[i].type, type) == 0)
             return moves[i].to;
@@ -171,7 +179,8 @@ const char *facts_state(const struct facts *facts, const char *id, const struct 
         if (next == NULL)
             continue;
         state = next;
-        *ret_last = fact;
+        if (!moves_nothing(fact->type + 10))
+            *ret_last = fact;
     }
     return state;
 }
