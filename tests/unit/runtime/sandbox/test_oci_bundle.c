@@ -6,11 +6,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <linux/mount.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/fs.h"
 #include "runtime/sandbox/oci_plan.h"
 #include "runtime/sandbox/plan.h"
 
@@ -219,6 +223,54 @@ static void one_more_process(void **state)
     plan_release(&plan);
 }
 
+/* For the shim, as `wharf exec` has it. The fuzzer of plans begins with these: WHARF_TRANSCRIPT_WRITE=1
+ * writes them anew. */
+static void one_more_process_for_the_shim(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"tests/fuzz/corpus/plan/exec", "tests/fuzz/corpus/plan/privileged"};
+    const char *config = "{" BASE ",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\"}}}";
+    const char *process = "{\"cwd\":\"/w\",\"args\":[\"y\",\"z\"],\"env\":[\"A=b\"],\"terminal\":true,"
+                          "\"user\":{\"uid\":5,\"gid\":6,\"additionalGids\":[7]},\"noNewPrivileges\":true}";
+    const struct cgroup_layout layout = {.v2 = true, .n = 1};
+    for (int unconfined = 0; unconfined < 2; unconfined++) {
+        struct err err = ERR_INIT;
+        struct plan plan;
+        auto_buf struct buf bytes = BUF_INIT;
+        json_auto_t *config_json = json_loads(config, 0, NULL);
+        json_auto_t *process_json = json_loads(process, 0, NULL);
+        const struct oci_process_input input = {.config = config_json,
+                                                .process = process_json,
+                                                .n_cgroup_fds = 1,
+                                                .flags = PLAN_INPUT,
+                                                .unconfined = unconfined == 1,
+                                                .boot_id = "11111111-2222-3333-4444-555555555555",
+                                                .layout = &layout,
+                                                .incarnation = 3,
+                                                .log_max_bytes = 1000,
+                                                .log_files = 2};
+        if (oci_plan_process(&input, &bytes, &err) < 0)
+            fail_msg("%s", err.message);
+        assert_null(plan_decode(&plan, bytes.data, bytes.size));
+        assert_int_equal(plan.header.flags,
+                         PLAN_JOIN | PLAN_TERMINAL | PLAN_NO_NEW_PRIVS | PLAN_INPUT | PLAN_CGROUP2);
+        assert_int_equal(plan.header.incarnation, 3);
+        assert_int_equal(plan.header.log_files, 2);
+        assert_string_equal(plan.boot_id, input.boot_id);
+        assert_null(plan.cgroup);
+        assert_true((plan.n_seccomp > 0) == (unconfined == 0));
+        if (getenv("WHARF_TRANSCRIPT_WRITE") != NULL)
+            assert_int_equal(
+                fs_write_file(AT_FDCWD, paths[unconfined], 0644, bytes.data, bytes.size, false, NULL), 0);
+        auto_free char *seed = NULL;
+        size_t size = 0;
+        assert_int_equal(fs_read_file(AT_FDCWD, paths[unconfined], 1 << 20, &seed, &size, NULL), 0);
+        plan_release(&plan);
+        assert_null(plan_decode(&plan, seed, size)); /* not another format's */
+        plan_release(&plan);
+    }
+}
+
 static void what_is_no_process(void **state)
 {
     (void)state;
@@ -245,9 +297,9 @@ static void what_is_no_process(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps_hooks_and_namespaces), cmocka_unit_test(what_the_kernel_can_be_asked_for),
-        cmocka_unit_test(what_is_wrong_is_named),     cmocka_unit_test(one_more_process),
-        cmocka_unit_test(what_is_no_process),
+        cmocka_unit_test(steps_hooks_and_namespaces),    cmocka_unit_test(what_the_kernel_can_be_asked_for),
+        cmocka_unit_test(what_is_wrong_is_named),        cmocka_unit_test(one_more_process),
+        cmocka_unit_test(one_more_process_for_the_shim), cmocka_unit_test(what_is_no_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
