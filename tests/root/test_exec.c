@@ -117,7 +117,12 @@ static void it_runs_where_the_container_runs(void **state)
         fixture_remove(f, place.exec);
         assert_false(is_in_store(f, place.exec));
     }
-    assert_int_equal(count_descriptors(), before);
+    /* what is deleted behind a removal's answer has some for a moment */
+    for (int i = 0; i < 1000 && count_descriptors() > before; i++) {
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+        poll(NULL, 0, 5);
+    }
+    assert_true(count_descriptors() <= before);
     place_remove(f, &place);
 }
 
@@ -168,9 +173,9 @@ static void one_that_ended_while_nobody_watched_is_not_executed_again(void **sta
     fixture_exec(f, place.id, 2, place.exec, &place.spec, "exit 1");
     assert_true(f->result.ok);
     assert_int_equal(f->result.incarnation, 1);
-    fixture_run_until(f, &f->exited);
-    for (bool seen = false; !seen; fixture_wait_exit(f))
-        seen = strcmp(f->exit.exec_id, place.exec) == 0 || f->n_exits > 1;
+    fixture_wait_exit(f);
+    assert_string_equal(f->exit.exec_id, place.exec);
+    assert_int_equal(f->exit.exit_code, 6);
     host_forget_exit(f->host, place.exec, HOST_ANY_INCARNATION);
     fixture_remove(f, place.exec);
     place_remove(f, &place);
@@ -203,16 +208,12 @@ static void it_dies_with_its_container(void **state)
     execute(f, &place, "exec sleep 100000");
     pid_t pid = (pid_t)f->result.pid;
     assert_int_equal(kill(place.pid, SIGKILL), 0);
-    bool exec_ended = false, container_ended = false;
-    while (!exec_ended || !container_ended) {
-        fixture_wait_exit(f);
-        if (f->exit.exec_id[0] == '\0')
-            container_ended = true;
-        else
-            exec_ended = true;
-        assert_int_equal(f->exit.exit_code, 137);
-    }
+    fixture_wait_exit(f); /* both are told, in any order */
+    fixture_wait_exit(f);
     wait_for_process(pid);
+    struct host_observation found = restart(f, place.exec);
+    assert_int_equal(found.found, HOST_EXITED);
+    assert_int_equal(found.exit.signal, SIGKILL);
     host_forget_exit(f->host, place.exec, 1);
     host_forget_exit(f->host, place.id, 1);
     fixture_remove(f, place.exec);
