@@ -272,7 +272,7 @@ void check_lines(struct report *report, const struct watch *watch, const struct 
         struct shown found = {.begun = {""}};
         HASH_FIND_STR(watch->containers, expected->id, container);
         if (container == NULL || expected->story.kind == STORY_AUTO || expected->story.kind == STORY_IMAGE ||
-            expected->story.kind == STORY_FORCE)
+            expected->story.kind == STORY_FORCE || expected->story.kind == STORY_COMMIT)
             continue; /* its log went with it */
         if (text != NULL && !parse_log(report, expected, text, &found))
             continue;

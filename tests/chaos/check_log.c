@@ -185,25 +185,17 @@ static const struct {
     const char *event;
     enum place from, to;
 } MOVES[] = {
-    {"container.created", ABSENT, CREATED},
-    {"container.started", CREATED, RUNNING},
-    {"container.start_failed", CREATED, CREATED},
-    {"container.removed", CREATED, REMOVED},
-    {"container.adopted", RUNNING, RUNNING},
-    {"container.signaled", RUNNING, RUNNING},
-    {"container.stopping", RUNNING, STOPPING},
-    {"container.exited", RUNNING, EXITED},
-    {"container.adopted", STOPPING, STOPPING},
-    {"container.signaled", STOPPING, STOPPING},
-    {"container.stopping", STOPPING, STOPPING},
-    {"container.exited", STOPPING, EXITED},
-    {"container.started", EXITED, RUNNING},
-    {"container.start_failed", EXITED, EXITED},
-    {"container.restarting", EXITED, RESTARTING},
-    {"container.removed", EXITED, REMOVED},
-    {"container.started", RESTARTING, RUNNING},
-    {"container.start_failed", RESTARTING, EXITED},
-    {"container.restart_canceled", RESTARTING, EXITED},
+    {"container.created", ABSENT, CREATED},         {"container.started", CREATED, RUNNING},
+    {"container.start_failed", CREATED, CREATED},   {"container.removed", CREATED, REMOVED},
+    {"container.adopted", RUNNING, RUNNING},        {"container.signaled", RUNNING, RUNNING},
+    {"container.committed", RUNNING, RUNNING},      {"container.committed", CREATED, CREATED},
+    {"container.committed", EXITED, EXITED},        {"container.stopping", RUNNING, STOPPING},
+    {"container.exited", RUNNING, EXITED},          {"container.adopted", STOPPING, STOPPING},
+    {"container.signaled", STOPPING, STOPPING},     {"container.stopping", STOPPING, STOPPING},
+    {"container.exited", STOPPING, EXITED},         {"container.started", EXITED, RUNNING},
+    {"container.start_failed", EXITED, EXITED},     {"container.restarting", EXITED, RESTARTING},
+    {"container.removed", EXITED, REMOVED},         {"container.started", RESTARTING, RUNNING},
+    {"container.start_failed", RESTARTING, EXITED}, {"container.restart_canceled", RESTARTING, EXITED},
 };
 
 struct walker {

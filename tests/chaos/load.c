@@ -389,13 +389,13 @@ static int make_rootfs(const struct teller *teller, char ret[PATH_MAX])
     return fs_write_file(AT_FDCWD, path, 0644, text, (size_t)size, false, NULL);
 }
 
-/* Only an import that was killed fails; check_commands counts them. */
-static bool import(struct teller *teller, const char *source, const char *reference)
+/* Makes an image. Only an attempt that was killed fails; check_commands counts them. */
+static bool make(struct teller *teller, const char *type, json_t *data_take)
 {
+    json_auto_t *data = data_take;
     struct told told = {.outcome = ""};
     for (int i = 0; i < IMPORTS_MAX && !went_well(&told); i++) {
-        if (!tell(teller, "image.import", json_pack("{s:s, s:s}", "source", source, "reference", reference),
-                  &told))
+        if (!tell(teller, type, json_deep_copy(data), &told))
             return false;
         pthread_mutex_lock(&teller->load->mutex);
         teller->load->n_imports_failed += went_well(&told) ? 0 : 1;
@@ -405,21 +405,56 @@ static bool import(struct teller *teller, const char *source, const char *refere
     return went_well(&told);
 }
 
+static bool import(struct teller *teller, const char *source, const char *reference)
+{
+    return make(teller, "image.import", json_pack("{s:s, s:s}", "source", source, "reference", reference));
+}
+
+/* Runs from an image that was just made, and removes it. */
+static void use_up_image(struct teller *teller, const char *reference)
+{
+    struct told told;
+    run_and_forget(teller, reference);
+    if (!teller->broken && tell(teller, "image.remove", json_pack("{s:s}", "image", reference), &told))
+        must_go_well(teller, &told, "ok");
+}
+
 static void story_image(struct teller *teller)
 {
     char source[PATH_MAX], reference[48];
-    struct told told;
     snprintf(reference, sizeof(reference), "image-%llu:latest", (unsigned long long)teller->story.number);
     if (make_rootfs(teller, source) < 0) {
         report_fail(teller->load->report, "harness", "cannot make '%s'", source);
         return;
     }
-    if (import(teller, source, reference)) {
-        run_and_forget(teller, reference);
-        if (!teller->broken && tell(teller, "image.remove", json_pack("{s:s}", "image", reference), &told))
-            must_go_well(teller, &told, "ok");
-    }
+    if (import(teller, source, reference))
+        use_up_image(teller, reference);
     fs_remove_tree(AT_FDCWD, source, NULL);
+}
+
+/* Paused meanwhile, unless it has just ended. */
+static void story_commit(struct teller *teller)
+{
+    char reference[48];
+    struct told told;
+    snprintf(reference, sizeof(reference), "commit-%llu:latest", (unsigned long long)teller->story.number);
+    struct expected *expected = run(teller, run_data(teller, "payload", true), &told);
+    if (expected == NULL)
+        return;
+    must_go_well(teller, &told, "setup-failed");
+    expected->endings[1] = ENDS_KILLED;
+    if (went_well(&told))
+        await_ready(teller, expected->id, 0, 1);
+    if (teller->broken)
+        return;
+    if (make(teller, "container.commit",
+             json_pack("{s:s, s:s}", "container", expected->id, "reference", reference)))
+        use_up_image(teller, reference);
+    if (!teller->broken && tell(teller, "container.remove",
+                                json_pack("{s:s, s:b}", "container", expected->id, "force", 1), &told)) {
+        must_go_well(teller, &told, "ok");
+        await(teller, expected->id, is_removed, 0, "its removal");
+    }
 }
 
 /* --- clients --- */
@@ -430,6 +465,7 @@ static void tell_story(struct load *load, uint64_t number)
         [STORY_ONCE] = story_once,       [STORY_AUTO] = story_auto,   [STORY_STOP] = story_stop,
         [STORY_FORCE] = story_force,     [STORY_RETRY] = story_retry, [STORY_ALWAYS] = story_always,
         [STORY_REFUSED] = story_refused, [STORY_EXEC] = story_exec,   [STORY_IMAGE] = story_image,
+        [STORY_COMMIT] = story_commit,
     };
     struct teller teller = {.load = load};
     plan_story(&teller.story, load->seed, number);

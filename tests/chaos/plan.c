@@ -23,10 +23,10 @@ static int between(uint64_t *state, int low, int high)
 
 void plan_story(struct story *ret, uint64_t seed, uint64_t number)
 {
-    static const enum story_kind weights[] = {STORY_ONCE,  STORY_ONCE,  STORY_ONCE,   STORY_AUTO,
-                                              STORY_AUTO,  STORY_STOP,  STORY_STOP,   STORY_STOP,
-                                              STORY_FORCE, STORY_RETRY, STORY_ALWAYS, STORY_REFUSED,
-                                              STORY_EXEC,  STORY_EXEC,  STORY_EXEC,   STORY_IMAGE};
+    static const enum story_kind weights[] = {
+        STORY_ONCE, STORY_ONCE, STORY_ONCE,  STORY_AUTO,  STORY_AUTO,   STORY_STOP,
+        STORY_STOP, STORY_STOP, STORY_FORCE, STORY_RETRY, STORY_ALWAYS, STORY_REFUSED,
+        STORY_EXEC, STORY_EXEC, STORY_EXEC,  STORY_IMAGE, STORY_COMMIT};
     uint64_t state = stream(seed, 1, number);
     *ret = (struct story){.number = number};
     ret->kind = weights[draw(&state) % (sizeof(weights) / sizeof(weights[0]))];

@@ -24,6 +24,7 @@ enum story_kind {
     STORY_REFUSED, /* what must be refused or fail */
     STORY_EXEC,    /* run, execute more commands in it, stop, rm */
     STORY_IMAGE,   /* import an image, run from it, remove it */
+    STORY_COMMIT,  /* run, make an image of it, run from that, remove both */
     STORY_KINDS,
 };
 
