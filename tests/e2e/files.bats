@@ -192,7 +192,7 @@ none_serving() { ! serving; }
     wharf start done
     eventually none_serving
     cat <&"$reader" >/dev/null
-    run ! wait "$client"
+    if wait "$client"; then return 1; fi
     grep -q 'cut off' said
     exec {reader}<&-
     wharf cp web:/bin - >held 2>/dev/null &
