@@ -302,9 +302,18 @@ int cgroup_create(const struct cgroup_layout *layout, const char *name, const st
     return 0;
 }
 
+/* The file of both together is absent without swap accounting, and may not be below that of memory alone. */
+static int lift_memory(bool v2, int cgroup_fd, struct err *err)
+{
+    cgroup_dir_write(cgroup_fd, v2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes", v2 ? "max" : "-1");
+    return set_value(cgroup_fd, v2 ? "memory.max" : "memory.limit_in_bytes", err, "%s", v2 ? "max" : "-1");
+}
+
 /* v1 refuses a memory limit above that on memory and swap: a limit that grows comes behind it. */
 static int change_memory(bool v2, int cgroup_fd, const struct cgroup_limits *limits, struct err *err)
 {
+    if (limits->memory_bytes == 0 && lift_memory(v2, cgroup_fd, err) < 0)
+        return -1;
     if (limit_memory(v2, cgroup_fd, limits, NULL) == 0)
         return 0;
     if (!v2 && limits->memory_bytes > 0)

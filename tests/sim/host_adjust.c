@@ -9,7 +9,7 @@
 struct adjust_op {
     struct host_op op;
     enum host_adjustment adjustment;
-    int64_t memory;
+    int64_t memory, memory_before;
     int64_t incarnation;
     struct err err;
     host_done_cb cb;
@@ -42,8 +42,13 @@ static bool step_adjust(struct host_op *op)
     }
     if (op->stage++ < (int)rng_below(&op->host->machine->rng, 4))
         return false;
-    if (rng_chance(&op->host->machine->rng, 3))
+    bool fails = rng_chance(&op->host->machine->rng, 3);
+    if (fails)
         err_set(&adjust->err, ERR_SYSTEM, "device busy");
+    if (fails && adjust->adjustment == HOST_LIMIT)
+        shim->memory = adjust->memory_before; /* another attempt, before a crash, may have set it */
+    else if (fails)
+        return true;
     else if (adjust->adjustment == HOST_LIMIT)
         shim->memory = adjust->memory;
     else if (adjust->adjustment == HOST_PAUSE)
@@ -75,13 +80,16 @@ int host_adjust(struct host *host, const char *container_id, int64_t incarnation
                 enum host_adjustment adjustment, const struct container_spec *spec,
                 const struct container_spec *before, host_done_cb cb, void *data, struct err *err)
 {
-    (void)before;
     if (!process_point(host->process))
         return err_set(err, ERR_UNAVAILABLE, "the process is dead");
     struct entry *entry = entry_get(host, container_id);
     struct adjust_op *adjust = sim_alloc(sizeof(*adjust));
-    *adjust = (struct adjust_op){
-        .adjustment = adjustment, .memory = spec->memory, .incarnation = incarnation, .cb = cb, .data = data};
+    *adjust = (struct adjust_op){.adjustment = adjustment,
+                                 .memory = spec->memory,
+                                 .memory_before = before->memory,
+                                 .incarnation = incarnation,
+                                 .cb = cb,
+                                 .data = data};
     adjust->op.adjusts = true;
     adjust->op.step = step_adjust;
     adjust->op.done = finish;
