@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Durability: the events of a decision become one append; what depends on it (timers, exit records, clients
- * that wait) is let go when it is acknowledged. A batch stays in the list until our own reader of the
- * partition has seen it too, which tells our events from those of a runtime that took the node over.
+ * Durability: the events of a decision become one append; what depends on it (timers, clients that wait) is let
+ * go when it is acknowledged. A batch stays in the list until our own reader of the partition has seen it too,
+ * which tells our events from those of a runtime that took the node over; only then are exit records forgotten.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,9 +40,6 @@ static void tell_durable(struct worker *worker, const struct append_batch *batch
 {
     for (size_t i = 0; i < batch->decision.n_events; i++) {
         const struct decided_event *event = &batch->decision.events[i];
-        const char *exited = decided_event_exit(event);
-        if (exited != NULL)
-            host_forget_exit(worker->options.host, exited, event->incarnation);
         worker->options.on_event(event, node_state_container(&worker->core.state, event->subject),
                                  worker->options.data);
     }
@@ -128,6 +125,11 @@ bool worker_recognise_own(struct worker *worker, const struct log_record *record
     if (expected->size != record->value_size || memcmp(expected->bytes, record->value, expected->size) != 0)
         return false;
     batch->n_recognised++;
+    /* Being durable is not enough: behind another runtime's epoch it would count for nobody, and the record
+     * is all the evidence that there is. */
+    const char *exited = decided_event_exit(expected);
+    if (exited != NULL)
+        host_forget_exit(worker->options.host, exited, expected->incarnation);
     drop_finished(worker);
     worker_snapshot_seen(worker, record->offset);
     return true;

@@ -69,7 +69,8 @@ struct decided_event {
     char subject[256]; /* the record's key */
     enum outcome outcome;
     char command_id[UUID_TEXT_SIZE]; /* of the command it settles; "" if none */
-    int64_t incarnation; /* of an exit: whose record is no longer needed once this is durable; else 0 */
+    int64_t incarnation; /* of an exit: whose record is no longer needed once this is on the log for good;
+                            else 0 */
     char exec_id[CONTAINER_ID_SIZE]; /* of the exec that it is about, or that its command asked for; or "" */
     char *bytes;                     /* owned */
     size_t size;
