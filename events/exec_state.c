@@ -56,6 +56,7 @@ enum apply_result apply_exec_started(struct node_state *state, struct container 
     memcpy(exec->id, data->exec, sizeof(exec->id)); /* check_sha256 has seen it */
     memcpy(exec->container_id, container->id, sizeof(exec->container_id));
     exec->incarnation = data->incarnation;
+    exec->boot = state->boots;
     exec->pid = data->pid != SCHEMA_ABSENT ? data->pid : 0;
     exec->shim_pid = data->shim_pid != SCHEMA_ABSENT ? data->shim_pid : 0;
     exec->attach = data->attach;

@@ -555,6 +555,9 @@ static enum apply_result apply_container(struct node_state *state, const struct 
     if (applied != APPLY_DONE)
         return applied;
     evolve_container(container, event);
+    if (event->type == EVENT_CONTAINER_STARTED || event->type == EVENT_CONTAINER_EXITED ||
+        event->type == EVENT_CONTAINER_START_FAILED || event->type == EVENT_CONTAINER_RESTART_CANCELED)
+        container->boot = state->boots;
     if (event->type != EVENT_CONTAINER_EXEC_EXITED) /* what follows the container's exit may be yet to come */
         container->just_exited = event->type == EVENT_CONTAINER_EXITED;
     container->state = next;
@@ -655,6 +658,7 @@ static enum apply_result apply_node_started(struct node_state *state, const stru
     char *boot_id = strdup(event->data.node_started.boot_id);
     if (boot_id == NULL)
         return APPLY_NOMEM;
+    state->boots += state->boot_id == NULL || strcmp(state->boot_id, boot_id) != 0 ? 1 : 0;
     free(state->boot_id);
     state->boot_id = boot_id;
     return APPLY_DONE;

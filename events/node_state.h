@@ -53,6 +53,7 @@ struct container {
     char last_event_id[UUID_TEXT_SIZE]; /* what a fact that no command caused was caused by */
     char correlationid[UUID_TEXT_SIZE]; /* of its newest event */
     int64_t restart_due_ns;             /* while restarting */
+    int64_t boot;                       /* node_state.boots when it was last started, or came to rest */
     enum container_health health;       /* while running */
     unsigned n_execs;                   /* commands executed in it that have not ended */
     const char *interrupted_by; /* why it does not run though nobody ended it (below); NULL otherwise */
@@ -79,6 +80,7 @@ struct exec {
     char id[CONTAINER_ID_SIZE]; /* key; made as a container's from its command's id, so the two never meet */
     char container_id[CONTAINER_ID_SIZE];
     int64_t incarnation; /* of the container, when it was executed */
+    int64_t boot;        /* node_state.boots then */
     int64_t pid;
     int64_t shim_pid;
     bool attach;
@@ -119,6 +121,7 @@ struct node_state {
     char *name;
     int64_t partition; /* -1 before node.joined */
     char *boot_id;     /* of the newest node.started; NULL before */
+    int64_t boots;     /* counts node.started with another boot id than the one before */
     int64_t epoch;     /* the newest seen; 0 before the first */
     int64_t nodeseq;   /* of the newest event */
     struct buf newest; /* the newest event's bytes: their hash is what the next event carries */

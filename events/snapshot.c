@@ -104,6 +104,7 @@ static void add_container(struct buf *buf, const struct container *container)
         .started_at_ns = container->started_at_ns,
         .finished_at_ns = container->finished_at_ns,
         .exit_code = container->exit_code,
+        .boot = container->boot,
         .stopped_by_user = container->stopped_by_user,
         .just_exited = container->just_exited,
         .restarts = container->restarts,
@@ -125,6 +126,7 @@ static void add_exec(struct buf *buf, const struct exec *exec)
         .id = (char *)exec->id,
         .container = (char *)exec->container_id,
         .incarnation = exec->incarnation,
+        .boot = exec->boot,
         .pid = exec->pid,
         .shim_pid = exec->shim_pid,
         .attach = exec->attach,
@@ -212,6 +214,7 @@ static struct snapshot_header *make_header(const struct node_state *state)
         .epoch = state->epoch,
         .nodeseq = state->nodeseq,
         .boot_id = state->boot_id,
+        .boots = state->boots,
         .answered_through = state->answered_through,
         .events_applied = state->events_applied,
         .events_fenced = 0,
@@ -403,6 +406,7 @@ static struct container *container_from_record(struct snapshot_container *record
     container->started_at_ns = record->started_at_ns;
     container->finished_at_ns = record->finished_at_ns;
     container->exit_code = record->exit_code;
+    container->boot = record->boot;
     container->stopped_by_user = record->stopped_by_user;
     container->just_exited = record->just_exited;
     container->restarts = record->restarts;
@@ -442,6 +446,7 @@ static struct exec *exec_from_record(const struct snapshot_exec *record)
     if (exec == NULL)
         return NULL;
     *exec = (struct exec){.incarnation = record->incarnation,
+                          .boot = record->boot,
                           .pid = record->pid,
                           .shim_pid = record->shim_pid,
                           .attach = record->attach,
@@ -553,6 +558,7 @@ static int take_header(struct node_state *state, struct snapshot_header *record,
 {
     state->partition = record->partition;
     state->boot_id = steal_ptr(record->boot_id);
+    state->boots = record->boots;
     state->epoch = record->epoch;
     state->nodeseq = record->nodeseq;
     state->answered_through = record->answered_through;

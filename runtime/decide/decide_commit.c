@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Images of containers. A commit is an image operation, as an import is, so that no contents are deleted
- * meanwhile; and an operation of the container, so that nothing else is done to it. It may end meanwhile; what
- * follows from that waits.
+ * meanwhile; and an operation of the container, so that nothing else is done to it. It may end meanwhile;
+ * what follows from that waits.
  */
 #include <stdlib.h>
 #include <string.h>

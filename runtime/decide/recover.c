@@ -161,10 +161,18 @@ static void kill_forgotten(struct core *core, const struct host_observation *see
     effect->thaws = true; /* paused it would not end, where cgroups are v1 */
 }
 
-static void recover_container(struct core *core, const struct container *container,
-                              const struct host_observation *seen, enum continuity continuity, int64_t now_ns,
-                              struct decision *ret)
+/* What is of an earlier boot than the newest had its host restarted, also if the runtime that was to record
+ * it was cut off in between: the boot ids alone do not tell then. */
+static enum continuity since_boot(const struct core *core, int64_t boot, enum continuity continuity)
 {
+    return continuity == SAME_BOOT && boot < core->state.boots ? HOST_RESTARTED : continuity;
+}
+
+static void recover_container(struct core *core, const struct container *container,
+                              const struct host_observation *seen, enum continuity node_continuity,
+                              int64_t now_ns, struct decision *ret)
+{
+    enum continuity continuity = since_boot(core, container->boot, node_continuity);
     bool host_restarted = continuity != SAME_BOOT; /* a host that is gone is restarted elsewhere */
     if (!container_state_is_running(container->state) && seen != NULL && seen->found == HOST_RUNNING &&
         seen->incarnation <= container->incarnation)
@@ -203,7 +211,8 @@ static void recover_exec(struct core *core, const struct exec *exec, const struc
 {
     if (seen != NULL && seen->found == HOST_RUNNING)
         return;
-    struct host_exit exit = exit_by_evidence(exec->container_id, exec->incarnation, seen, continuity);
+    struct host_exit exit = exit_by_evidence(exec->container_id, exec->incarnation, seen,
+                                             since_boot(core, exec->boot, continuity));
     memcpy(exit.container_id, exec->container_id, sizeof(exit.container_id));
     memcpy(exit.exec_id, exec->id, sizeof(exit.exec_id));
     emit_exec_exited(core, ret, exec, &exit, ACTOR_RECOVERY, now_ns);

@@ -41,14 +41,14 @@ static void describe(const struct node_state *state, struct buf *ret)
             ret,
             "%s %s %s state %d version %lld incarnation %lld pid %lld/%lld times %lld %lld %lld code %lld "
             "stopped %d restarts %lld/%lld by %s last %s corr %s due %lld interrupted %s execs %u health "
-            "%s\n",
+            "%s boot %lld\n",
             c->id, c->name, c->image_digest, (int)c->state, (long long)c->version, (long long)c->incarnation,
             (long long)c->pid, (long long)c->shim_pid, (long long)c->created_at_ns,
             (long long)c->started_at_ns, (long long)c->finished_at_ns, (long long)c->exit_code,
             c->stopped_by_user, (long long)c->restarts, (long long)c->restart_attempt, c->created_by,
             c->last_event_id, c->correlationid, (long long)c->restart_due_ns,
-            c->interrupted_by != NULL ? c->interrupted_by : "-", c->n_execs,
-            container_health_name(c->health));
+            c->interrupted_by != NULL ? c->interrupted_by : "-", c->n_execs, container_health_name(c->health),
+            (long long)c->boot);
     for (const struct exec *exec = state->execs; exec != NULL; exec = exec->hh.next)
         buf_printf(ret, "exec %s in %s/%lld pid %lld/%lld by %s corr %s\n", exec->id, exec->container_id,
                    (long long)exec->incarnation, (long long)exec->pid, (long long)exec->shim_pid,

@@ -57,6 +57,7 @@ static const char *container_difference(const struct container *a, const struct 
     SAME_TEXT(correlationid)
     SAME(restart_due_ns)
     SAME(n_execs)
+    SAME(boot)
     SAME(health)
     SAME(interrupted_by)
     return same_spec(&a->spec, &b->spec) ? NULL : "spec";
@@ -108,6 +109,7 @@ static const char *exec_difference(const struct exec *a, const struct exec *b)
 {
     SAME_TEXT(container_id)
     SAME(incarnation)
+    SAME(boot)
     SAME(pid)
     SAME(shim_pid)
     SAME(attach)
@@ -173,6 +175,7 @@ const char *node_state_difference(const struct node_state *a, const struct node_
     SAME_TEXT(name)
     SAME(partition)
     SAME_TEXT(boot_id)
+    SAME(boots)
     SAME(epoch)
     SAME(nodeseq)
     SAME(newest.size)
