@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Durability: the events of a decision become one append; what depends on it (timers, clients that wait) is let
- * go when it is acknowledged. A batch stays in the list until our own reader of the partition has seen it too,
- * which tells our events from those of a runtime that took the node over; only then are exit records forgotten.
+ * Durability: the events of a decision become one append; what depends on it (timers, clients that wait) is
+ * let go when it is acknowledged. A batch stays in the list until our own reader of the partition has seen it
+ * too, which tells our events from those of a runtime that took the node over; only then are exit records
+ * forgotten.
  */
 #include <stdio.h>
 #include <stdlib.h>
