@@ -15,10 +15,12 @@ setup_file() {
         'size:50x132' 'type:stty size\r' 'see:50 132' 'type:exit 7\r' -- wharf exec -it web sh
 }
 
+# As in interactive.bats, only what the shell prints of what was typed is waited for.
 @test "exec -it: keys are signals, job control and end of file in the container only" {
-    run -5 at_terminal 'see:# ' 'raw' 'type:sh -c "echo ready; exec sleep 1000"\r' 'see:ready' 'see:ready' 'type:\x03' 'see:# ' \
-        'type:echo got $?\r' 'see:got 130' 'see:# ' 'type:sleep 1000 &\r' 'see:# ' 'type:jobs\r' 'see:Running' \
-        'type:sh -c "exit 5"\r' 'see:# ' 'type:\x04' 'cooked' -- wharf exec -it web sh
+    run -5 at_terminal 'see:# ' 'raw' 'type:sh -c "echo re\x27\x27ady; exec sleep 1000"\r' 'see:ready' 'type:\x03' 'see:# ' \
+        'type:echo got $?\r' 'see:got 130' 'see:# ' 'type:sleep 1000 &\r' 'see:# ' 'type:jobs\r' 'see:Running' 'see:# ' \
+        'type:echo re\x27\x27ads; cat\r' 'see:reads' 'type:line\r' 'see:line' 'see:line' 'type:\x04' 'see:# ' \
+        'type:exit 5\r' 'cooked' -- wharf exec -it web sh
 }
 
 @test "two terminals at once are two" {

@@ -202,6 +202,9 @@ static bool node_is_busy(void)
         process->host->n_busy > 0 || sim->store->late != NULL ||
         core_commands_from(core) != sim->store->topics[LOG_COMMANDS][core->state.partition].end)
         return true;
+    for (const struct entry *entry = process->host->entries; entry != NULL; entry = entry->next)
+        if (entry->owed) /* the runtime has yet to see its own event */
+            return true;
     for (const struct container *c = core->state.containers; c != NULL; c = c->hh.next)
         if (c->state == CONTAINER_RESTARTING || c->state == CONTAINER_STOPPING)
             return true;
