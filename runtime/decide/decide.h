@@ -9,7 +9,8 @@
  * from the seed given at the start, so a run can be replayed exactly.
  *
  * Commands for one container are decided in log order: while one is being carried out the next ones wait in
- * the container's operation. Only a kill overtakes a stop, since ending a slow stop is what it is for.
+ * the container's operation. Only a kill overtakes a stop, since ending a slow stop is what it is for, and
+ * an exec that does not come to be executed.
  *
  * Pure: no I/O, no clock, no randomness. Memory is allocated; when it runs out, the core is `failed` and the
  * process has to start again from the log.

@@ -312,8 +312,8 @@ static void decide_about_container(struct deciding *d, const char *ref)
         return;
     }
     struct operation *operation = operation_find(d->core, container->id);
-    bool overtakes =
-        d->command->type == COMMAND_CONTAINER_KILL && operation != NULL && operation->kind == OPERATION_STOP;
+    bool overtakes = d->command->type == COMMAND_CONTAINER_KILL && operation != NULL &&
+                     (operation->kind == OPERATION_STOP || operation->kind == OPERATION_EXEC);
     if (operation != NULL && !overtakes) {
         operation_enqueue(d->core, operation, d->command, d->offset);
         return;
