@@ -2,7 +2,7 @@
 # Fuzzing: each tests/fuzz/fuzz_NAME.c is a libFuzzer target, with seeds in tests/fuzz/corpus/NAME/. What is found is
 # written to the build folder; a finding that was a defect becomes a seed.
 
-FUZZ_SECONDS ?= 10
+FUZZ_SECONDS ?= 4
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 $(FUZZERS): $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/libclient.a $(ARCHIVES)
