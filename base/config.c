@@ -416,6 +416,7 @@ static uint32_t count_or(const struct config_settings *settings, enum config_key
     return value != NULL ? (uint32_t)strtoul(value, NULL, 10) : otherwise;
 }
 
+/* Most of those who read the configuration need no node: a host without a usable name is no error here. */
 static int set_host_name(struct config_settings *settings, struct err *err)
 {
     char host[HOST_NAME_MAX + 1];
@@ -424,9 +425,14 @@ static int set_host_name(struct config_settings *settings, struct err *err)
     if (gethostname(host, sizeof(host)) < 0)
         return err_sys(err, errno, "cannot tell the host name; give the node a name with --node");
     host[HOST_NAME_MAX] = '\0';
-    if (set(settings, "node", host, err) < 0)
-        return err_wrap(err, "the host name cannot name the node; give one with --node");
-    return 0;
+    return check_node(host) == NULL ? set(settings, "node", host, err) : 0;
+}
+
+int config_check_node(const struct config *config, struct err *err)
+{
+    if (config->node[0] != '\0')
+        return 0;
+    return err_set(err, ERR_INVALID, "the host's name cannot name the node; give it one with --node");
 }
 
 static int build(struct config *ret, struct config_settings *settings, struct err *err)

@@ -21,7 +21,7 @@ struct config {
     char *run_dir;          /* "run-dir", default /run/wharf */
     char *log_url;          /* "log", default sqlite:STATE_DIR/log */
     char *redis_url;        /* "redis", default unix:RUN_DIR/redis.sock */
-    char *node;             /* "node", default the host name */
+    char *node;             /* "node", default the host name; "" where that is none (config_check_node) */
     char *user;             /* "user", default wharf: whom writer, projector and query become */
     char *cgroup_parent;    /* "cgroup-parent", default wharf: under which containers' cgroups are made */
     char *oci_event_log;    /* "oci-event-log", default "": the writer's socket that wharf-oci reports to; "":
@@ -47,6 +47,9 @@ struct config_flag {
  * file that was named must exist). Unknown keys and bad values are errors that name file and line. */
 int config_load(struct config *ret, const char *file, const struct config_flag *flags, size_t n_flags,
                 struct err *err);
+
+/* For those who need the node: ERR_INVALID when nobody has named it and the host's name cannot. */
+int config_check_node(const struct config *config, struct err *err);
 
 void config_release(struct config *config);
 

@@ -303,7 +303,8 @@ static int preview(bool runtime_is_up, int argc, char **argv)
     struct config config;
     struct err err = ERR_INIT;
     if (config_from_argv(&config, argc, argv, &err) == 0) {
-        int rc = preview_run(&config, runtime_is_up, stdout, &err);
+        int rc =
+            config_check_node(&config, &err) < 0 ? -1 : preview_run(&config, runtime_is_up, stdout, &err);
         config_release(&config);
         if (rc == 0)
             return EXIT_SUCCESS;
@@ -320,7 +321,8 @@ int main(int argc, char **argv)
     if (argc > 1 && (strcmp(argv[1], "--preview=up") == 0 || strcmp(argv[1], "--preview=down") == 0))
         return preview(strcmp(argv[1], "--preview=up") == 0, argc - 1, argv + 1);
     uv_loop_init(&runtime.loop);
-    if (config_from_argv(&runtime.config, argc, argv, &err) < 0 || take_lock(&runtime, &err) < 0 ||
+    if (config_from_argv(&runtime.config, argc, argv, &err) < 0 ||
+        config_check_node(&runtime.config, &err) < 0 || take_lock(&runtime, &err) < 0 ||
         find_helper("wharf-shim", runtime.shim_path, &err) < 0 ||
         find_helper("wharf-image", runtime.image_path, &err) < 0 ||
         role_signals_start(&runtime.signals, &runtime.loop, on_signal, &runtime, &err) < 0 ||

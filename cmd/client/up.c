@@ -252,6 +252,8 @@ static int up(struct client *client, const void *values, int argc, char **argv)
     struct err err = ERR_INIT;
     int rc = load_config(client, options, &err);
     if (rc == 0)
+        rc = config_check_node(&client->config, &err);
+    if (rc == 0)
         rc = make_directories(&client->config, &err);
     if (rc == 0)
         rc = options->detach ? up_detached(client, &err) : up_in_foreground(client, &err);

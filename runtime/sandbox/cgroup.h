@@ -91,8 +91,8 @@ void cgroup_layout_remove_empty(const struct cgroup_layout *layout);
 int cgroup_create(const struct cgroup_layout *layout, const char *name, const struct cgroup_limits *limits,
                   struct err *err);
 
-/* Sets the limits of a cgroup that there is, and takes away those on memory, cpus and pids that are not given;
- * devices stay. Where one cannot be set those before it stay set. */
+/* Sets the limits of a cgroup that there is, and takes away those on memory, cpus and pids that are not
+ * given; devices stay. Where one cannot be set those before it stay set. */
 int cgroup_set_limits(const struct cgroup_layout *layout, const char *name,
                       const struct cgroup_limits *limits, struct err *err);
 

@@ -167,3 +167,16 @@ node_is_alive() { [ "$(redis-cli -s "$E2E_DIR/late.sock" get wharf:v1:alive:e2e)
     run -1 wharf history never
     [[ $output == *"there is no container 'never'"* ]]
 }
+
+@test "a host whose name cannot name a node: only those who need the node want another one" {
+    named_none() { # COMMAND [ARG...]
+        unshare --uts env -u WHARF_NODE python3 -c 'import os, socket, sys; socket.sethostname("(none)"); os.execvp(sys.argv[1], sys.argv[1:])' "$@"
+    }
+    run -1 named_none wharf up --detach
+    [[ $output == *"the host's name cannot name the node; give it one with --node" ]]
+    [ ! -e "$WHARF_STATE_DIR" ]
+    run -1 named_none wharf ps
+    [[ $output == *"is the stack up?"* ]]
+    run -0 --separate-stderr named_none wharf-oci --root "$E2E_DIR/oci" list
+    [ -z "$stderr" ]
+}
