@@ -148,7 +148,13 @@ static int measure(struct bench *bench, const char *build, const char *rootfs)
     snprintf(run_dir, sizeof(run_dir), "%s/run", dir);
     snprintf(shim, sizeof(shim), "%s/wharf-shim", build);
     snprintf(image, sizeof(image), "%s/wharf-image", build);
-    struct host_options options = {state_dir, run_dir, "wharf-bench", shim, image, on_exit_seen, bench};
+    struct host_options options = {.state_dir = state_dir,
+                                   .run_dir = run_dir,
+                                   .cgroup_parent = "wharf-bench",
+                                   .shim_path = shim,
+                                   .image_path = image,
+                                   .on_exit = on_exit_seen,
+                                   .data = bench};
     uv_loop_init(&bench->loop);
     if (host_open(&bench->host, &bench->loop, &options, &err) < 0 ||
         host_image_import(bench->host, rootfs, on_imported, bench, &err) < 0) {
