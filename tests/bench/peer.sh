@@ -19,7 +19,7 @@ make_bundle() { # DIRECTORY
     chmod 755 "$1"
     mkdir -p "$1/rootfs/bin" "$1/bundle"
     cp /bin/busybox "$1/rootfs/bin/busybox"
-    for applet in true sh sleep echo cat head; do ln -s busybox "$1/rootfs/bin/$applet"; done
+    for applet in true sh sleep echo cat dd head; do ln -s busybox "$1/rootfs/bin/$applet"; done
     (cd "$1/bundle" && crun spec && jq --arg root "$1/rootfs" \
         '.root.path = $root | .process.terminal = false | .process.args = ["/bin/true"]' config.json >config.new &&
         mv config.new config.json)
