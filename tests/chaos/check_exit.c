@@ -218,17 +218,42 @@ static bool is_whole(const struct stretch *stretch, const struct expected *expec
             (stretch->ready == (ending != ENDS_BY_ITSELF) && stretch->bye == (ending == ENDS_STOPPED)));
 }
 
-static size_t find_struck(const struct watched *container, const struct stack *stack,
-                          bool ret[WATCH_INCARNATIONS])
+/* What one stream of a container's log has to be told apart into. */
+struct match {
+    const struct expected *expected;
+    const struct stretches *found;
+    enum stream stream;
+    int64_t newest;
+    bool struck[WATCH_INCARNATIONS]; /* the shim was killed, or the start failed */
+    int64_t stuck_at; /* the newest start that could not be matched, and what was held against it */
+    const struct stretch *stuck_with;
+};
+
+static void find_struck(struct match *match, const struct watched *container, const struct stack *stack)
 {
-    size_t n_others = 0;
-    for (int64_t i = 1; i <= container->newest && i < WATCH_INCARNATIONS; i++) {
-        ret[i] =
+    match->newest = container->newest < WATCH_INCARNATIONS ? container->newest : WATCH_INCARNATIONS - 1;
+    for (int64_t i = 1; i <= match->newest; i++)
+        match->struck[i] =
             container->incarnations[i].failed || stack_was_struck(stack, container->incarnations[i].shim_pid,
                                                                   container->incarnations[i].started_ns);
-        n_others += ret[i] ? 0 : 1;
+}
+
+/* Whether the stretches from at on can be those of the incarnations from i on. The log does not say which
+ * start a stretch is of, and one whose shim was killed may have none: both are tried. */
+static bool can_match(struct match *match, int64_t i, size_t at)
+{
+    if (i > match->newest)
+        return at == match->found->n;
+    const struct stretch *stretch = at < match->found->n ? &match->found->items[at] : NULL;
+    if (match->struck[i])
+        return can_match(match, i + 1, at) || (stretch != NULL && can_match(match, i + 1, at + 1));
+    if (stretch != NULL && is_whole(stretch, match->expected, match->stream, i))
+        return can_match(match, i + 1, at + 1);
+    if (i >= match->stuck_at) {
+        match->stuck_at = i;
+        match->stuck_with = stretch;
     }
-    return n_others;
+    return false;
 }
 
 /* Each start whose shim lived has its whole output, in order; one whose shim was killed has the beginning of
@@ -236,29 +261,22 @@ static size_t find_struck(const struct watched *container, const struct stack *s
 static void match_log(struct report *report, const struct expected *expected, const struct watched *container,
                       const struct stack *stack, enum stream stream, const struct stretches *found)
 {
-    bool struck[WATCH_INCARNATIONS] = {false};
-    size_t at = 0, n_needed = find_struck(container, stack, struck);
-    for (int64_t i = 1; i <= container->newest && i < WATCH_INCARNATIONS; i++) {
-        if (struck[i]) {
-            at += found->n - at > n_needed ? 1 : 0;
-            continue;
-        }
-        n_needed--;
-        const struct stretch *stretch = at < found->n ? &found->items[at++] : NULL;
-        if (stretch != NULL && is_whole(stretch, expected, stream, i))
-            continue;
+    struct match match = {.expected = expected, .found = found, .stream = stream};
+    find_struck(&match, container, stack);
+    if (can_match(&match, 1, 0))
+        return;
+    const struct stretch *stretch = match.stuck_with;
+    if (match.stuck_at == 0)
+        report_fail(report, "lines", "container %.12s has printed more often than it was started",
+                    expected->id);
+    else
         report_fail(
             report, "lines",
             "the%soutput of container %.12s, incarnation %lld, story %llu, is not whole: %d of %d lines%s%s",
-            stream == ERR ? " error " : " ", expected->id, (long long)i,
+            stream == ERR ? " error " : " ", expected->id, (long long)match.stuck_at,
             (unsigned long long)expected->story.number, stretch != NULL ? stretch->lines : 0,
             expected->story.lines, stretch != NULL && stretch->ready ? ", ready" : "",
             stretch != NULL && stretch->bye ? ", bye" : "");
-        return;
-    }
-    if (at < found->n)
-        report_fail(report, "lines", "container %.12s has printed more often than it was started",
-                    expected->id);
 }
 
 void check_lines(struct report *report, const struct watch *watch, const struct stack *stack,
