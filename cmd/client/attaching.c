@@ -334,3 +334,27 @@ int attach_code(const struct attach *attach)
                   message != NULL ? message : "");
     return OWN_FAILURE;
 }
+
+int attach_follow_command(struct attach *attach, struct api_command *command, const char *id, int *ret_code,
+                          struct err *err)
+{
+    struct api_result result;
+    if (attach_follow(attach, id, err) < 0)
+        return -1;
+    if (attach->end == NULL || strcmp(json_text(attach->end, "code", ""), "unknown-container") != 0) {
+        *ret_code = attach_code(attach);
+        return 0;
+    }
+    if (api_command_ask_outcome(command, &result, err) < 0)
+        return -1;
+    if (result.ok && attach->options.exec)
+        return err_set(err, ERR_UNAVAILABLE,
+                       "the command ended while nobody was there to read what it wrote: 'wharf history' has "
+                       "its exit code");
+    if (result.ok)
+        return err_set(err, ERR_UNAVAILABLE,
+                       "the output of container %.12s is not on this node; see 'wharf logs'", id);
+    say_error("%s", result.message);
+    *ret_code = result.exit_code > 0 ? result.exit_code : OWN_FAILURE;
+    return 0;
+}

@@ -67,6 +67,12 @@ int attach_follow(struct attach *attach, const char *container, struct err *err)
  * Says what is to be said. */
 int attach_code(const struct attach *attach);
 
+/* attach_follow and attach_code for the container or exec that a finished command has made. A runtime that
+ * was restarted does not know any more why it refused it: then the writer, which reads it from the log, is
+ * asked. */
+int attach_follow_command(struct attach *attach, struct api_command *command, const char *id, int *ret_code,
+                          struct err *err);
+
 void attach_release(struct attach *attach);
 
 #endif

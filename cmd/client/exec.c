@@ -66,8 +66,6 @@ static int make_data(const struct exec_options *options, const char *container, 
     return 0;
 }
 
-/* Follows it to its end. A runtime that was restarted does not know any more why it could not be executed:
- * then the writer, which reads it from the log, is asked. */
 static int follow(struct attach *attach, struct api_command *command, int *ret_code, struct err *err)
 {
     struct api_result result;
@@ -76,21 +74,7 @@ static int follow(struct attach *attach, struct api_command *command, int *ret_c
     http_release(&command->call);
     if (!container_id_is_valid(result.exec))
         return err_set(err, ERR_PROTOCOL, "the writer gave the exec no id");
-    if (attach_follow(attach, result.exec, err) < 0)
-        return -1;
-    if (attach->end == NULL || strcmp(json_text(attach->end, "code", ""), "unknown-container") != 0) {
-        *ret_code = attach_code(attach);
-        return 0;
-    }
-    if (api_command_ask_outcome(command, &result, err) < 0)
-        return -1;
-    if (result.ok)
-        return err_set(err, ERR_UNAVAILABLE,
-                       "the command ended while nobody was there to read what it wrote: 'wharf history' has "
-                       "its exit code");
-    say_error("%s", result.message);
-    *ret_code = result.exit_code > 0 ? result.exit_code : OWN_FAILURE;
-    return 0;
+    return attach_follow_command(attach, command, result.exec, ret_code, err);
 }
 
 static int execute_in_foreground(struct client *client, const struct exec_options *options, const char *node,

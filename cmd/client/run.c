@@ -41,8 +41,6 @@ static int run_detached(struct client *client, const struct spec_options *option
     return 0;
 }
 
-/* Follows the container to its end. A runtime that was restarted does not know any more why it refused one:
- * then the writer, which reads it from the log, is asked. */
 static int follow(struct attach *attach, struct api_command *command, const char *node, int *ret_code,
                   struct err *err)
 {
@@ -54,21 +52,7 @@ static int follow(struct attach *attach, struct api_command *command, const char
         return err_nomem(err, "following the container");
     if (!container_id_is_valid(result.container))
         return err_set(err, ERR_PROTOCOL, "the writer gave the container no id");
-    if (attach_follow(attach, result.container, err) < 0)
-        return -1;
-    if (attach->end == NULL || strcmp(json_text(attach->end, "code", ""), "unknown-container") != 0) {
-        *ret_code = attach_code(attach);
-        return 0;
-    }
-    if (api_command_ask_outcome(command, &result, err) < 0)
-        return -1;
-    if (result.ok)
-        return err_set(err, ERR_UNAVAILABLE,
-                       "the output of container %.12s is not on this node; see 'wharf logs'",
-                       result.container);
-    say_error("%s", result.message);
-    *ret_code = result.exit_code > 0 ? result.exit_code : OWN_FAILURE;
-    return 0;
+    return attach_follow_command(attach, command, result.container, ret_code, err);
 }
 
 /* Before anything is created. */

@@ -125,6 +125,9 @@ struct effect *add_effect(struct core *core, struct decision *ret, enum effect_k
 
 /* strdup that fails the core; NULL gives NULL. */
 char *core_strdup(struct core *core, const char *text);
+/* A signal's name, and a time in nanoseconds of the wall clock, as events have them; as core_strdup. */
+char *core_signal_name(struct core *core, int signal);
+char *core_time(struct core *core, int64_t time_ns);
 
 struct operation *operation_find(const struct core *core, const char *container_id);
 

@@ -77,9 +77,7 @@ static void begin_restart_wait(struct core *core, const struct container *contai
     struct container_restarting_event *data = &event.data.container_restarting;
     data->attempt = container->restart_attempt + 1;
     data->delay_ms = restart_delay_ms(data->attempt);
-    char due[TIMESTAMP_SIZE];
-    timestamp_format(due, now_ns + data->delay_ms * 1000000);
-    data->due_at = core_strdup(core, due);
+    data->due_at = core_time(core, now_ns + data->delay_ms * 1000000);
     struct cause cause = cause_of_container(core, container, ACTOR_RESTART_POLICY);
     emit_take(core, ret, &event, container->id, &cause, OUTCOME_NONE, now_ns);
     cause_release(&cause);
@@ -138,11 +136,9 @@ static void emit_started(struct core *core, const struct host_launched *launched
     data->incarnation = launched->incarnation;
     data->health_checked = container != NULL && container->spec.health_command.n > 0;
     if (launched->pid > 0) { /* else its exit record is all that a power cut has left */
-        char time[TIMESTAMP_SIZE];
-        timestamp_format(time, launched->started_at_ns);
         data->pid = launched->pid;
         data->shim_pid = launched->shim_pid;
-        data->started_at = core_strdup(core, time);
+        data->started_at = core_time(core, launched->started_at_ns);
     }
     emit_take(core, ret, &event, launched->container_id, cause, outcome_for(cause, OUTCOME_OK), now_ns);
 }

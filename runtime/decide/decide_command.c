@@ -157,9 +157,7 @@ static void begin_stop(struct deciding *d, const struct container *container, in
 {
     struct event event;
     event_init(&event, EVENT_CONTAINER_STOPPING);
-    char name[16];
-    signal_format(name, signal);
-    event.data.container_stopping.signal = core_strdup(d->core, name);
+    event.data.container_stopping.signal = core_signal_name(d->core, signal);
     event.data.container_stopping.timeout_s = timeout_s;
     emit_take(d->core, d->ret, &event, container->id, &d->cause, OUTCOME_NONE, d->now_ns);
     struct effect *effect = add_effect(d->core, d->ret, EFFECT_SIGNAL, container->id);

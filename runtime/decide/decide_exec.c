@@ -91,11 +91,9 @@ static void emit_exec_started(struct core *core, const struct operation *operati
     data->exec = core_strdup(core, operation->exec_id);
     data->incarnation = launched->incarnation; /* an earlier one's, if its answer was lost in a crash */
     if (launched->pid > 0) {                   /* else its exit record is all that a power cut has left */
-        char time[TIMESTAMP_SIZE];
-        timestamp_format(time, launched->started_at_ns);
         data->pid = launched->pid;
         data->shim_pid = launched->shim_pid;
-        data->started_at = core_strdup(core, time);
+        data->started_at = core_time(core, launched->started_at_ns);
     }
     data->user = core_strdup(core, asked->user);
     data->workdir = core_strdup(core, asked->workdir);
@@ -163,16 +161,10 @@ static void fill_exited(struct core *core, struct container_exec_exited_event *d
     data->reason = core_strdup(core, exit->reason);
     data->exit_code = exit->exit_code >= 0 ? exit->exit_code : SCHEMA_ABSENT;
     data->oom_killed = exit->oom_killed;
-    if (exit->signal > 0) {
-        char name[16];
-        signal_format(name, exit->signal);
-        data->signal = core_strdup(core, name);
-    }
-    if (exit->finished_at_ns > 0) {
-        char time[TIMESTAMP_SIZE];
-        timestamp_format(time, exit->finished_at_ns);
-        data->finished_at = core_strdup(core, time);
-    }
+    if (exit->signal > 0)
+        data->signal = core_signal_name(core, exit->signal);
+    if (exit->finished_at_ns > 0)
+        data->finished_at = core_time(core, exit->finished_at_ns);
     if (exit->observed[0] != '\0')
         data->observed = core_strdup(core, exit->observed);
 }

@@ -22,6 +22,20 @@ char *core_strdup(struct core *core, const char *text)
     return copy;
 }
 
+char *core_signal_name(struct core *core, int signal)
+{
+    char name[16];
+    signal_format(name, signal);
+    return core_strdup(core, name);
+}
+
+char *core_time(struct core *core, int64_t time_ns)
+{
+    char time[TIMESTAMP_SIZE];
+    timestamp_format(time, time_ns);
+    return core_strdup(core, time);
+}
+
 struct cause cause_of_command(struct core *core, const struct command *command, int64_t offset)
 {
     struct cause cause = {.command_offset = offset, .command_type = command->type};
@@ -207,9 +221,7 @@ void emit_signaled(struct core *core, struct decision *ret, const char *containe
 {
     struct event event;
     event_init(&event, EVENT_CONTAINER_SIGNALED);
-    char name[16];
-    signal_format(name, signal);
-    event.data.container_signaled.signal = core_strdup(core, name);
+    event.data.container_signaled.signal = core_signal_name(core, signal);
     emit_take(core, ret, &event, container_id, cause, outcome, now_ns);
 }
 
@@ -223,16 +235,10 @@ void emit_exited(struct core *core, struct decision *ret, const struct host_exit
     data->reason = core_strdup(core, exit->reason);
     data->exit_code = exit->exit_code >= 0 ? exit->exit_code : SCHEMA_ABSENT;
     data->oom_killed = exit->oom_killed;
-    if (exit->signal > 0) {
-        char name[16];
-        signal_format(name, exit->signal);
-        data->signal = core_strdup(core, name);
-    }
-    if (exit->finished_at_ns > 0) {
-        char time[TIMESTAMP_SIZE];
-        timestamp_format(time, exit->finished_at_ns);
-        data->finished_at = core_strdup(core, time);
-    }
+    if (exit->signal > 0)
+        data->signal = core_signal_name(core, exit->signal);
+    if (exit->finished_at_ns > 0)
+        data->finished_at = core_time(core, exit->finished_at_ns);
     if (exit->observed[0] != '\0')
         data->observed = core_strdup(core, exit->observed);
     emit_take(core, ret, &event, exit->container_id, cause, outcome, now_ns);

@@ -234,6 +234,19 @@ static void stop_and_restart(struct teller *teller, struct expected *expected)
     await(teller, expected->id, has_ended, third, "its end after the kill");
 }
 
+/* A payload that waits to be ended; NULL if the story is over. */
+static struct expected *run_until_ready(struct teller *teller, enum ending ending, struct told *ret)
+{
+    struct expected *expected = run(teller, run_data(teller, "payload", true), ret);
+    if (expected == NULL)
+        return NULL;
+    must_go_well(teller, ret, "setup-failed");
+    expected->endings[1] = ending;
+    if (went_well(ret))
+        await_ready(teller, expected->id, 0, 1);
+    return expected;
+}
+
 static void story_stop(struct teller *teller)
 {
     struct told told;
@@ -279,13 +292,9 @@ static void execute(struct teller *teller, const char *id, bool waits)
 static void story_exec(struct teller *teller)
 {
     struct told told;
-    struct expected *expected = run(teller, run_data(teller, "payload", true), &told);
+    struct expected *expected = run_until_ready(teller, ENDS_STOPPED, &told);
     if (expected == NULL)
         return;
-    must_go_well(teller, &told, "setup-failed");
-    expected->endings[1] = ENDS_STOPPED;
-    if (went_well(&told))
-        await_ready(teller, expected->id, 0, 1);
     for (int i = 0; i < 4 && went_well(&told) && !teller->broken; i++)
         execute(teller, expected->id, false);
     if (teller->broken || !await(teller, expected->id, has_so_many_execs, 0, "the end of its execs"))
@@ -301,13 +310,9 @@ static void story_exec(struct teller *teller)
 static void story_force(struct teller *teller)
 {
     struct told told;
-    struct expected *expected = run(teller, run_data(teller, "payload", true), &told);
+    struct expected *expected = run_until_ready(teller, ENDS_KILLED, &told);
     if (expected == NULL)
         return;
-    must_go_well(teller, &told, "setup-failed");
-    expected->endings[1] = ENDS_KILLED;
-    if (went_well(&told))
-        await_ready(teller, expected->id, 0, 1);
     if (teller->broken || !tell(teller, "container.remove",
                                 json_pack("{s:s, s:b}", "container", expected->id, "force", 1), &told))
         return;
@@ -438,13 +443,9 @@ static void story_commit(struct teller *teller)
     char reference[48];
     struct told told;
     snprintf(reference, sizeof(reference), "commit-%llu:latest", (unsigned long long)teller->story.number);
-    struct expected *expected = run(teller, run_data(teller, "payload", true), &told);
+    struct expected *expected = run_until_ready(teller, ENDS_KILLED, &told);
     if (expected == NULL)
         return;
-    must_go_well(teller, &told, "setup-failed");
-    expected->endings[1] = ENDS_KILLED;
-    if (went_well(&told))
-        await_ready(teller, expected->id, 0, 1);
     if (teller->broken)
         return;
     if (make(teller, "container.commit",
