@@ -5,28 +5,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/http_internal.h"
 
 /* The connection has carried nothing but the headers, so that one byte always fits into its buffer. A client
  * that is gone by now needs no descriptor. */
 static void send_descriptor(int to_fd, int fd)
 {
-    char byte = 0;
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof(control.bytes)};
-    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-    head->cmsg_level = SOL_SOCKET;
-    head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(head), &fd, sizeof(int));
-    sendmsg(to_fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    descriptor_send(to_fd, "", 1, fd, MSG_DONTWAIT);
 }
 
 static void on_upgraded(void *cls, struct MHD_Connection *mhd, void *request_context, const char *extra,

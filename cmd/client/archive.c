@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/descriptor.h"
 #include "cmd/client/role.h"
 
 #define PROTOCOL "wharf-archive"
@@ -27,23 +28,12 @@ static int cut_off(struct err *err)
 static int receive_pipe(struct archive_call *call, struct err *err)
 {
     char byte;
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof(control.bytes)};
     ssize_t n;
     do {
-        n = recvmsg(call->control_fd, &message, MSG_CMSG_CLOEXEC);
+        n = descriptor_receive(call->control_fd, &byte, 1, &call->data_fd);
     } while (n < 0 && errno == EINTR);
-    const struct cmsghdr *head = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-    if (head == NULL || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
+    if (call->data_fd < 0)
         return cut_off(err);
-    memcpy(&call->data_fd, CMSG_DATA(head), sizeof(int));
     return 0;
 }
 

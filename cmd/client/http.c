@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/descriptor.h"
 
 #define BODY_LIMIT ((size_t)512 * 1024 * 1024)
 #define READ_SIZE ((size_t)64 * 1024)
@@ -146,25 +147,6 @@ int http_receive(struct http_call *call, int timeout_ms, struct err *err)
     return call->response.part == HTTP_DONE ? 0 : 1;
 }
 
-/* As recv(2), with a descriptor if one came beside the bytes. */
-static ssize_t receive_some(int fd, char *data, size_t size, int *ret_fd)
-{
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec iov = {.iov_base = data, .iov_len = size};
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof(control.bytes)};
-    ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-    const struct cmsghdr *head = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-    if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
-        memcpy(ret_fd, CMSG_DATA(head), sizeof(int));
-    return n;
-}
-
 int http_receive_descriptor(struct http_call *call, int timeout_ms, int *ret_fd, struct err *err)
 {
     struct err why = ERR_INIT;
@@ -174,7 +156,7 @@ int http_receive_descriptor(struct http_call *call, int timeout_ms, int *ret_fd,
         if (ready == 0)
             return err_set(err, ERR_TIMEOUT, "the %s at '%s' does not answer", call->service, call->path);
         char data[4096];
-        ssize_t n = ready < 0 ? -1 : receive_some(call->fd, data, sizeof(data), ret_fd);
+        ssize_t n = ready < 0 ? -1 : descriptor_receive(call->fd, data, sizeof(data), ret_fd);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)

@@ -22,6 +22,7 @@
 
 #include "base/cleanup.h"
 #include "base/defence.h"
+#include "base/descriptor.h"
 #include "runtime/image/confine.h"
 #include "runtime/image/enter.h"
 #include "runtime/image/pack.h"
@@ -141,28 +142,13 @@ static int http_status(enum err_code code)
 static int hand_over(struct serving *serving)
 {
     int fds[2];
-    char byte = 0;
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof(control.bytes)};
     if (pipe2(fds, O_CLOEXEC) < 0)
         return err_sys(&serving->err, errno, "cannot make a pipe");
     fcntl(fds[0], F_SETPIPE_SZ,
           PIPE_BYTES); /* the system's limit on pipes may forbid it: then it stays small */
     auto_fd int theirs_fd = fds[serving->reads ? 0 : 1];
     serving->data_fd = fds[serving->reads ? 1 : 0];
-    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-    head->cmsg_level = SOL_SOCKET;
-    head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(head), &theirs_fd, sizeof(int));
-    if (sendmsg(SERVE_FD_CONTROL, &message, MSG_NOSIGNAL) < 0)
+    if (descriptor_send(SERVE_FD_CONTROL, "", 1, theirs_fd, 0) < 0)
         return err_sys(&serving->err, errno, "cannot hand the archive over");
     return 0;
 }

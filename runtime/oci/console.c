@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/descriptor.h"
 
 static int connect_to(const char *path, struct err *err)
 {
@@ -47,25 +48,11 @@ int oci_console_open(struct oci_console *ret, const struct oci_options *options,
 
 static int receive_descriptor(int socket_fd)
 {
-    char byte[16];
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec iov = {.iov_base = byte, .iov_len = sizeof(byte)};
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof(control.bytes)};
+    char name[16];
     int fd;
-    if (recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC) <= 0)
-        return -1;
-    const struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-    if (head == NULL || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(int))) {
+    ssize_t n = descriptor_receive(socket_fd, name, sizeof(name), &fd);
+    if (n > 0 && fd < 0)
         errno = EPROTO;
-        return -1;
-    }
-    memcpy(&fd, CMSG_DATA(head), sizeof(fd));
     return fd;
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/descriptor.h"
 #include "runtime/oci/launch.h"
 #include "runtime/oci/oci.h"
 #include "runtime/sandbox/oci_json.h"
@@ -50,25 +51,12 @@ void oci_follow_end(struct oci_follow *follow)
 
 static ssize_t receive(struct oci_follow *follow, int fd, struct init_message *ret)
 {
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec iov = {.iov_base = ret, .iov_len = sizeof(*ret)};
-    struct msghdr message = {.msg_iov = &iov,
-                             .msg_iovlen = 1,
-                             .msg_control = control.bytes,
-                             .msg_controllen = sizeof(control.bytes)};
-    ssize_t n;
-    do {
-        n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-    } while (n < 0 && errno == EINTR);
-    const struct cmsghdr *head = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
     if (follow->passed_fd >= 0)
         close(follow->passed_fd);
-    follow->passed_fd = -1;
-    if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
-        memcpy(&follow->passed_fd, CMSG_DATA(head), sizeof(int));
+    ssize_t n;
+    do {
+        n = descriptor_receive(fd, ret, sizeof(*ret), &follow->passed_fd);
+    } while (n < 0 && errno == EINTR);
     return n;
 }
 
@@ -96,7 +84,7 @@ static int send_to_listener(const struct oci_follow *follow, pid_t pid, json_t *
     auto_free char *text = message == NULL ? NULL : json_dumps(message, JSON_COMPACT);
     if (text == NULL)
         return err_nomem(err, "starting a process");
-    if (descriptor_send(follow->listener_fd, text, strlen(text), follow->passed_fd) < 0)
+    if (descriptor_send(follow->listener_fd, text, strlen(text), follow->passed_fd, 0) < 0)
         return err_sys(err, errno, "cannot send to 'linux.seccomp.listenerPath'");
     return 0;
 }

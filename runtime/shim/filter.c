@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "runtime/shim/shim.h"
 
 /* Only now, since before there is nothing that could keep a message from being sent. */
@@ -27,7 +28,7 @@ static struct init_message *share_memory(int to_fd)
     if (fd < 0 || ftruncate(fd, sizeof(message)) < 0)
         return NULL;
     void *memory = mmap(NULL, sizeof(message), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (memory == MAP_FAILED || descriptor_send(to_fd, &message, sizeof(message), fd) < 0)
+    if (memory == MAP_FAILED || descriptor_send(to_fd, &message, sizeof(message), fd, 0) < 0)
         return NULL;
     close(fd);
     return memory;
@@ -60,7 +61,7 @@ static int send_listener(void *data)
         sched_yield();
     if (progress_of(listener) == FILTERED) {
         /* Whoever starts the container may be gone. Then nobody listens, and nobody waits for the command. */
-        descriptor_send(listener->to_fd, &message, sizeof(message), listener->fd);
+        descriptor_send(listener->to_fd, &message, sizeof(message), listener->fd, 0);
         set_progress(listener, SENT);
     }
     return 0;

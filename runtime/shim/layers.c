@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "runtime/shim/shim.h"
 
 int64_t layers_outside(const char *map, uint32_t id)
@@ -91,7 +92,7 @@ static _Noreturn void run(const struct plan *plan, int to_fd)
     int fd = mount_mapped(plan, &failure);
     if (fd < 0)
         _exit(send(to_fd, &failure, sizeof(failure), MSG_NOSIGNAL) < 0);
-    _exit(descriptor_send(to_fd, "", 1, fd) < 0);
+    _exit(descriptor_send(to_fd, "", 1, fd, 0) < 0);
 }
 
 int layers_mount(const struct plan *plan, struct plan_failure *failure)

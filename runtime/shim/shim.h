@@ -188,13 +188,6 @@ int reaper_begin(struct plan_failure *failure);
 /* The master that was sent; -1 if none came. */
 int terminal_receive(int socket_fd);
 
-/* --- descriptor.c --- */
-
-/* Sends one descriptor with the data (SCM_RIGHTS). -1 with errno. */
-int descriptor_send(int to_fd, const void *data, size_t size, int fd);
-/* As recv(2); *ret_fd is the descriptor that came with the data, or -1. */
-ssize_t descriptor_receive(int from_fd, void *data, size_t size, int *ret_fd);
-
 /* --- filter.c, for wharf-init --- */
 
 /* Loads the filter and executes the command; returns, with *failure filled, only while a failure can still be

@@ -16,6 +16,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "runtime/shim/shim.h"
 
 #ifndef TIOCGPTPEER
@@ -71,7 +72,7 @@ int terminal_open(const struct plan *plan, int root_fd, bool console, int socket
         return fail(failure, PLAN_STAGE_TERMINAL, "/dev/pts");
     if (console && mount_console(root_fd, slave) < 0)
         return fail(failure, PLAN_STAGE_TERMINAL, "/dev/console");
-    if (descriptor_send(socket_fd, NAME, sizeof(NAME) - 1, master) < 0)
+    if (descriptor_send(socket_fd, NAME, sizeof(NAME) - 1, master, 0) < 0)
         return fail(failure, PLAN_STAGE_TERMINAL, "console socket");
     if (ioctl(slave, TIOCSCTTY, 0) < 0 || dup2(slave, 0) < 0 || dup2(slave, 1) < 0 || dup2(slave, 2) < 0)
         return fail(failure, PLAN_STAGE_TERMINAL, "standard streams");

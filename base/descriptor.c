@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stddef.h>
+#include "base/descriptor.h"
+
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "runtime/shim/shim.h"
-
-int descriptor_send(int to_fd, const void *data, size_t size, int fd)
+int descriptor_send(int to_fd, const void *data, size_t size, int fd, int flags)
 {
     union {
         struct cmsghdr align;
@@ -21,7 +21,7 @@ int descriptor_send(int to_fd, const void *data, size_t size, int fd)
     head->cmsg_type = SCM_RIGHTS;
     head->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(head), &fd, sizeof(int));
-    return sendmsg(to_fd, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+    return sendmsg(to_fd, &message, MSG_NOSIGNAL | flags) < 0 ? -1 : 0;
 }
 
 ssize_t descriptor_receive(int from_fd, void *data, size_t size, int *ret_fd)
@@ -38,7 +38,8 @@ ssize_t descriptor_receive(int from_fd, void *data, size_t size, int *ret_fd)
     ssize_t n = recvmsg(from_fd, &message, MSG_CMSG_CLOEXEC);
     const struct cmsghdr *head = n < 0 ? NULL : CMSG_FIRSTHDR(&message);
     *ret_fd = -1;
-    if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
+    if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS &&
+        head->cmsg_len == CMSG_LEN(sizeof(int)))
         memcpy(ret_fd, CMSG_DATA(head), sizeof(int));
     return n;
 }
