@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Answers that are a descriptor: 101, and then one byte with the descriptor beside it (unix(7), SCM_RIGHTS).
  */
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 

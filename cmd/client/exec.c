@@ -4,7 +4,6 @@
  * without waiting, and the exec's output is followed from the runtime by the id that the writer gave it.
  */
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/say.h"
