@@ -45,11 +45,18 @@ struct log_tail {
     void *data;
 };
 
+/* Unlocked first: a close by itself is told to the shim, which waits for it, before the lock is gone. */
+static void close_file(int fd)
+{
+    flock(fd, LOCK_UN);
+    close(fd);
+}
+
 void log_files_close(struct log_files *files)
 {
     for (size_t i = 0; i < files->n; i++)
         if (files->fds[i] >= 0)
-            close(files->fds[i]);
+            close_file(files->fds[i]);
     files->n = 0;
 }
 
@@ -142,7 +149,7 @@ static void step_forward(struct log_tail *tail)
     tail->files.fds[tail->at_file++] = -1;
     tail->at_offset = 0;
     lock_current(tail);
-    close(done);
+    close_file(done);
 }
 
 /* The files that are newer than the newest one we know; all of them if rotation has dropped that one. */
@@ -165,11 +172,19 @@ static int open_newer(const struct log_tail *tail, struct log_files *ret)
     return 0;
 }
 
+/* What is written goes to `log`: where that is the newest file we know, there is no newer one. */
+static bool knows_newest(const struct log_tail *tail)
+{
+    struct stat named, known;
+    return tail->files.n > 0 && fstatat(tail->dir_fd, "log", &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           fstat(tail->files.fds[tail->files.n - 1], &known) == 0 && named.st_ino == known.st_ino;
+}
+
 /* At the end of the newest file we know: are there newer ones? */
 static bool find_newer(struct log_tail *tail)
 {
     struct log_files newer;
-    if (tail->complete || open_newer(tail, &newer) < 0 || newer.n == 0)
+    if (tail->complete || knows_newest(tail) || open_newer(tail, &newer) < 0 || newer.n == 0)
         return false;
     struct log_files before = tail->files;
     tail->files = newer;

@@ -13,7 +13,7 @@
 
 #define PREFIX_MAX 64 /* time, stream and tag of one entry, and the newline */
 /* What one read can become at most: an entry for each byte. */
-#define GROWTH_MAX ((uint64_t)CRI_TEXT_MAX * (PREFIX_MAX + 2))
+#define GROWTH_MAX ((uint64_t)CRI_READ_MAX * (PREFIX_MAX + 2))
 
 void cri_log_init(struct cri_log *log, int dir_fd, uint64_t max_bytes, uint32_t files)
 {
@@ -53,18 +53,25 @@ static bool end_torn(struct cri_log *log)
     return true;
 }
 
+static void file_name(char ret[24], uint32_t i)
+{
+    snprintf(ret, 24, i == 0 ? "log" : "log.%u", i);
+}
+
+/* The oldest is unlinked and not renamed over: ext4 writes to the disk what replaces a file (auto_da_alloc,
+ * ext4(5)), at each rotation another log that may never be needed. */
 static void rotate(struct cri_log *log)
 {
     char from[24], to[24];
     close(log->fd);
     log->fd = -1;
+    file_name(to, log->files - 1);
+    unlinkat(log->dir_fd, to, 0);
     for (uint32_t i = log->files - 1; i > 0; i--) {
-        snprintf(to, sizeof(to), "log.%u", i);
-        snprintf(from, sizeof(from), i == 1 ? "log" : "log.%u", i - 1);
+        file_name(from, i - 1);
         renameat(log->dir_fd, from, log->dir_fd, to); /* a missing one is as good as renamed */
+        memcpy(to, from, sizeof(to));
     }
-    if (log->files == 1)
-        unlinkat(log->dir_fd, "log", 0);
 }
 
 static size_t write_pending(struct cri_log *log)
@@ -166,7 +173,7 @@ bool cri_log_is_held(struct cri_log *log)
     char oldest[24];
     if (log->files < 2 || log->size_bytes + GROWTH_MAX <= log->max_bytes)
         return false;
-    snprintf(oldest, sizeof(oldest), "log.%u", log->files - 1);
+    file_name(oldest, log->files - 1);
     return is_locked(log, oldest) && watch(log, oldest) && is_locked(log, oldest);
 }
 

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #define CRI_TEXT_MAX 16384 /* bytes of text in one entry: longer lines are split into P entries */
+#define CRI_READ_MAX 65536 /* bytes to be added at once: what a pipe holds (pipe(7)) */
 
 struct cri_log {
     int dir_fd; /* borrowed: where the files are */
@@ -32,7 +33,7 @@ struct cri_log {
     bool torn;    /* the file ends within an entry */
     int watch_fd; /* readable when a file that holds up a rotation may have been let go; -1 until needed */
     size_t used;
-    char pending[2 * CRI_TEXT_MAX];
+    char pending[CRI_READ_MAX + CRI_TEXT_MAX / 4];
 };
 
 void cri_log_init(struct cri_log *log, int dir_fd, uint64_t max_bytes, uint32_t files);

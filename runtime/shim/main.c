@@ -40,6 +40,9 @@
 #include "runtime/shim/shim.h"
 #include "runtime/shim/streams.h"
 
+/* How soon a log that is held is looked at again without being told: a close is told of before it gives up
+ * the file's locks, and of a lock given up otherwise nothing tells. */
+#define HELD_AGAIN_MS 100
 #define WAIT_PIDFD 3 /* P_PIDFD of waitid(2), which musl's headers of Debian 12 lack as a name */
 
 struct shim {
@@ -471,7 +474,7 @@ static int launch(struct shim *shim)
 /* Reads once from a stream; returns as read(2). */
 static ssize_t drain_once(struct shim *shim, int fd, const char *stream)
 {
-    char data[CRI_TEXT_MAX];
+    char data[CRI_READ_MAX];
     ssize_t n = fd < 0 ? 0 : read(fd, data, sizeof(data));
     if (n > 0)
         cri_log_add(&shim->log, stream, now_ns(), data, (size_t)n);
@@ -552,7 +555,7 @@ static bool attend(struct shim *shim)
         found[ON_ERR] = (struct pollfd){.fd = held ? -1 : shim->err_fd, .events = POLLIN};
         found[ON_LOG] = (struct pollfd){.fd = held ? shim->log.watch_fd : -1, .events = POLLIN};
         size_t n = ON_STREAMS + streams_prepare(&shim->streams, found + ON_STREAMS);
-        if (poll(found, n, -1) < 0)
+        if (poll(found, n, held ? HELD_AGAIN_MS : -1) < 0)
             continue;
         if (found[ON_REPORT].revents != 0 && !hear_report(shim))
             return false;

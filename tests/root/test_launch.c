@@ -6,10 +6,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -256,6 +258,53 @@ static void log_is_rotated_and_bounded(void **state)
     spec_release(&spec);
 }
 
+/* Whether the shim watches a file of its log for readers that leave. */
+static bool shim_waits_for_a_reader(int64_t shim_pid)
+{
+    char path[64], target[32];
+    for (int fd = 3; fd < 64; fd++) {
+        snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)shim_pid, fd);
+        ssize_t n = readlink(path, target, sizeof(target) - 1);
+        target[n > 0 ? n : 0] = '\0';
+        if (strcmp(target, "anon_inode:inotify") == 0)
+            return true;
+    }
+    return false;
+}
+
+static void within_ten_seconds(int64_t began_ns)
+{
+    assert_true(clock_monotonic_ns() - began_ns < 10000000000LL);
+}
+
+/* The kernel tells of a close before it gives up the lock: output goes on even when nothing tells at all. */
+static void output_goes_on_once_nobody_holds_its_log(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE], oldest[192];
+    fixture_new_id(f, id);
+    struct container_spec spec =
+        spec_of("trap 'head -c 20000000 /dev/zero; exit 4' USR1; head -c 22000000 /dev/zero; "
+                "while :; do read x </dev/zero & wait; done");
+    fixture_launch(f, id, 1, &spec);
+    assert_true(f->result.ok);
+    snprintf(oldest, sizeof(oldest), "%s/containers/%s/log.2", f->state_dir, id);
+    int64_t began_ns = clock_monotonic_ns();
+    auto_fd int reader = -1;
+    while ((reader = open(oldest, O_RDWR | O_CLOEXEC)) < 0)
+        within_ten_seconds(began_ns);
+    assert_int_equal(flock(reader, LOCK_SH), 0);
+    assert_int_equal(host_signal(f->host, id, 1, SIGUSR1, NULL), 0);
+    while (!shim_waits_for_a_reader(f->result.shim_pid))
+        within_ten_seconds(began_ns);
+    assert_int_equal(f->n_exits, 0);
+    assert_int_equal(flock(reader, LOCK_UN), 0);
+    fixture_wait_exit(f);
+    assert_int_equal(f->exit.exit_code, 4);
+    fixture_remove(f, id);
+    spec_release(&spec);
+}
+
 static void config_is_kept(void **state)
 {
     struct fixture *f = *state;
@@ -322,6 +371,7 @@ int main(void)
         TEST(limits_reach_the_kernel),
         TEST(log_is_in_cri_format),
         TEST(log_is_rotated_and_bounded),
+        TEST(output_goes_on_once_nobody_holds_its_log),
         TEST(config_is_kept),
         TEST(keeps_what_it_wrote_until_it_is_removed),
         TEST(many_at_once),
