@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The happy path: pump() reads a piece, hands its records out, and comes again on the next loop turn until
- * the newest file is at its end; then inotify on the directory wakes it.
+ * the newest file is at its end; then a change in the directory wakes it.
  *
  * Failure modes: a file that cannot be read is passed over; a rotation that dropped files before they were
  * read loses what rotation drops, unless the tail holds them: the file that is read is locked, and the next
@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,10 +26,9 @@
 
 struct log_tail {
     uv_loop_t *loop;
-    uv_poll_t watch;
+    uv_fs_event_t watch;
     uv_idle_t again; /* active while there is something to do */
     int n_handles;
-    int inotify_fd;
     int dir_fd;
     struct log_files files;
     size_t at_file;
@@ -288,15 +286,13 @@ static void wake(struct log_tail *tail)
         uv_idle_start(&tail->again, on_again);
 }
 
-static void on_inotify(uv_poll_t *handle, int status, int events)
+/* What has changed does not matter: the files are looked at anyway. */
+static void on_change(uv_fs_event_t *handle, const char *name, int events, int status)
 {
-    struct log_tail *tail = handle->data;
-    char ignored[4096];
-    (void)status;
+    (void)name;
     (void)events;
-    while (read(tail->inotify_fd, ignored, sizeof(ignored)) > 0)
-        continue; /* what changed does not matter: the files are looked at anyway */
-    wake(tail);
+    (void)status;
+    wake(handle->data);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -304,25 +300,22 @@ static void on_handle_closed(uv_handle_t *handle)
     struct log_tail *tail = handle->data;
     if (--tail->n_handles > 0)
         return;
-    close(tail->inotify_fd);
-    close(tail->dir_fd);
+    if (tail->dir_fd >= 0)
+        close(tail->dir_fd);
     log_files_close(&tail->files);
     buf_release(&tail->pending);
     free(tail);
 }
 
-/* The descriptors a tail needs before it has handles; on failure what was opened is in tail, to be closed. */
-static int open_descriptors(struct log_tail *tail, int dir_fd, struct err *err)
+/* Before the files are opened, so that nothing goes unseen. By libuv, whose watches share one inotify
+ * descriptor: a close of one's own waits for the kernel's readers (fsnotify_destroy_group), for some 20 ms, and
+ * the loop with it. */
+static int start_watching(struct log_tail *tail, struct err *err)
 {
     char path[64];
-    tail->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
-    tail->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (tail->dir_fd < 0 || tail->inotify_fd < 0)
-        return err_sys(err, errno, "cannot follow a container's log");
     snprintf(path, sizeof(path), "/proc/self/fd/%d", tail->dir_fd);
-    if (inotify_add_watch(tail->inotify_fd, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
-        return err_sys(err, errno, "cannot watch a container's log");
-    return 0;
+    int status = uv_fs_event_start(&tail->watch, on_change, path, 0);
+    return status < 0 ? err_sys(err, -status, "cannot watch a container's log") : 0;
 }
 
 int log_tail_open(struct log_tail **ret, uv_loop_t *loop, int dir_fd, struct log_files *files_take,
@@ -331,30 +324,25 @@ int log_tail_open(struct log_tail **ret, uv_loop_t *loop, int dir_fd, struct log
     struct log_tail *tail = calloc(1, sizeof(*tail));
     if (tail == NULL)
         return err_nomem(err, "opening a container's log");
-    *tail = (struct log_tail){
-        .loop = loop, .dir_fd = -1, .inotify_fd = -1, .follow = follow, .ops = ops, .data = data};
-    bool ok = open_descriptors(tail, dir_fd, err) == 0 &&
-              (files_take != NULL || log_files_open(&tail->files, tail->dir_fd, err) == 0);
-    int status = ok ? uv_poll_init(loop, &tail->watch, tail->inotify_fd) : 0;
-    if (!ok || status < 0) {
-        if (status < 0)
-            err_set(err, ERR_SYSTEM, "cannot watch a container's log: %s", uv_strerror(status));
-        if (tail->dir_fd >= 0)
-            close(tail->dir_fd);
-        if (tail->inotify_fd >= 0)
-            close(tail->inotify_fd);
-        log_files_close(&tail->files);
-        free(tail);
+    *tail = (struct log_tail){.loop = loop, .dir_fd = -1, .follow = follow, .ops = ops, .data = data};
+    uv_fs_event_init(loop, &tail->watch); /* neither can fail (libuv's documentation) */
+    uv_idle_init(loop, &tail->again);
+    tail->n_handles = 2;
+    tail->watch.data = tail->again.data = tail;
+    tail->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
+    int result = tail->dir_fd < 0 ? err_sys(err, errno, "cannot follow a container's log") : 0;
+    if (result == 0)
+        result = start_watching(tail, err);
+    if (result == 0 && files_take == NULL)
+        result = log_files_open(&tail->files, tail->dir_fd, err);
+    if (result < 0) {
+        log_tail_close(tail);
         return -1;
     }
     if (files_take != NULL) {
         tail->files = *files_take;
         files_take->n = 0;
     }
-    uv_idle_init(loop, &tail->again); /* cannot fail (libuv's documentation) */
-    tail->n_handles = 2;
-    tail->watch.data = tail->again.data = tail;
-    uv_poll_start(&tail->watch, UV_READABLE, on_inotify);
     wake(tail);
     *ret = tail;
     return 0;
