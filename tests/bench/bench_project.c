@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Projected events per second, beside what the same Redis takes in raw pipelined HSETs from the same client
- * library in the same run; and where the time goes. wharf-projector is taken from $BUILD.
+ * library in the same run; where the time goes; and how long a listing of what is live takes. The roles are
+ * taken from $BUILD.
  *
  *     bench_project [EVENTS]      (default 200000)
  */
@@ -18,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "cmd/client/http.h"
 #include "events/message.h"
 #include "projector/project.h"
 #include "tests/support/event_writer.h"
@@ -26,6 +28,7 @@
 
 #define LIVE_CONTAINERS 10000
 #define FEED_BATCH 2000
+#define LISTINGS 51
 
 struct bench {
     size_t n;
@@ -134,11 +137,11 @@ static void feed(const struct bench *bench)
     log_feed_close(&log);
 }
 
-static pid_t spawn(const struct bench *bench, bool rebuild)
+static pid_t spawn(const struct bench *bench, const char *role, bool rebuild)
 {
     const char *build = getenv("BUILD");
     char path[256];
-    snprintf(path, sizeof(path), "%s/wharf-projector", build != NULL ? build : "build");
+    snprintf(path, sizeof(path), "%s/%s", build != NULL ? build : "build", role);
     pid_t pid = fork();
     if (pid == 0)
         execl(path, path, "--log", bench->log_url, "--redis", bench->redis.url, "--run-dir", bench->dir,
@@ -152,7 +155,7 @@ static void bench_projector(const struct bench *bench, double raw)
     redisContext *redis = redis_server_connect(&bench->redis);
     freeReplyObject(redisCommand(redis, "SUBSCRIBE wharf:v1:{0}:applied"));
     int64_t start_ns = clock_monotonic_ns();
-    pid_t pid = spawn(bench, false);
+    pid_t pid = spawn(bench, "wharf-projector", false);
     for (int64_t seen = 0; seen < (int64_t)bench->n - 1;) {
         redisReply *reply = NULL;
         if (redisGetReply(redis, (void **)&reply) != REDIS_OK)
@@ -177,10 +180,55 @@ static void bench_rebuild(const struct bench *bench)
 {
     int64_t start_ns = clock_monotonic_ns();
     fflush(stdout);
-    waitpid(spawn(bench, true), NULL, 0);
+    waitpid(spawn(bench, "wharf-projector", true), NULL, 0);
     double elapsed_s = seconds_since(start_ns);
     printf("rebuild:             %9.0f events/s; one million would take %.1f s (goal 10)\n",
            (double)bench->n / elapsed_s, 1e6 / (double)bench->n * elapsed_s);
+}
+
+/* The status, or 0 when nobody answers. */
+static int get(const char *socket_path, const char *target, size_t *ret_size)
+{
+    struct http_call call = HTTP_CALL_INIT;
+    const struct http_request request = {.method = "GET", .target = target};
+    int status = 0;
+    if (http_connect(&call, "query service", socket_path, NULL) == 0 &&
+        http_send(&call, &request, NULL) == 0 && http_receive_all(&call, 10000, NULL) == 0) {
+        status = call.response.status;
+        *ret_size = call.response.body.size;
+    }
+    http_release(&call);
+    return status;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* All containers that are live at the log's end, as `wharf ps --all` asks for them. */
+static void bench_listing(const struct bench *bench)
+{
+    char socket_path[96];
+    double ms[LISTINGS];
+    size_t size = 0;
+    pid_t pid = spawn(bench, "wharf-query", false);
+    snprintf(socket_path, sizeof(socket_path), "%s/query.sock", bench->dir);
+    while (get(socket_path, "/readyz", &size) != 200)
+        if (waitpid(pid, NULL, WNOHANG) != 0)
+            abort();
+    for (size_t i = 0; i < LISTINGS; i++) {
+        int64_t start_ns = clock_monotonic_ns();
+        if (get(socket_path, "/v1/containers", &size) != 200)
+            abort();
+        ms[i] = seconds_since(start_ns) * 1000;
+    }
+    kill(pid, SIGTERM);
+    waitpid(pid, NULL, 0);
+    qsort(ms, LISTINGS, sizeof(ms[0]), by_size);
+    printf("listing:             %9.1f ms p50 for %.1f MB of up to %d containers (goal 25)\n",
+           ms[LISTINGS / 2], (double)size / 1e6, LIVE_CONTAINERS);
 }
 
 int main(int argc, char **argv)
@@ -197,6 +245,7 @@ int main(int argc, char **argv)
     double raw = bench_raw(&bench);
     bench_projector(&bench, raw);
     bench_rebuild(&bench);
+    bench_listing(&bench);
     redis_server_stop(&bench.redis);
     fs_remove_tree(AT_FDCWD, bench.dir, NULL);
     for (size_t i = 0; i < bench.n; i++)
