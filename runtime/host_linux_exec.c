@@ -22,6 +22,7 @@
 #include "runtime/output/cri.h"
 #include "runtime/sandbox/oci_plan.h"
 #include "runtime/sandbox/oci_process.h"
+#include "runtime/shim/cri_log.h"
 
 #define CONFIG_LIMIT (16u << 20)
 #define OUTPUT_LOOKED_AT 4096 /* bytes of a log, from its beginning */
@@ -124,7 +125,7 @@ static int make_plan(struct launch_op *launch, struct buf *ret)
         .layout = launch->cgroup.layout,
         .incarnation = launch->incarnation,
         .log_max_bytes = LAUNCH_LOG_MAX_BYTES,
-        .log_files = LAUNCH_LOG_FILES,
+        .log_files = CRI_FILES,
     };
     return oci_plan_process(&input, ret, &launch->err);
 }

@@ -29,6 +29,7 @@
 #include "runtime/sandbox/oci_config.h"
 #include "runtime/sandbox/oci_plan.h"
 #include "runtime/sandbox/plan.h"
+#include "runtime/shim/cri_log.h"
 
 #define PASSWD_LIMIT (1u << 20)
 
@@ -325,7 +326,7 @@ static int prepare_and_launch(struct launch_op *launch)
         .seccomp = &host->seccomp,
         .flags = launch->spec.interactive ? PLAN_INPUT : 0,
         .log_max_bytes = LAUNCH_LOG_MAX_BYTES,
-        .log_files = LAUNCH_LOG_FILES,
+        .log_files = CRI_FILES,
     };
     auto_buf struct buf plan = BUF_INIT;
     __attribute__((cleanup(cgroup_limits_release))) struct cgroup_limits limits = {0};

@@ -11,7 +11,6 @@
 #include "runtime/sandbox/users.h"
 
 #define LAUNCH_LOG_MAX_BYTES (10u << 20)
-#define LAUNCH_LOG_FILES 3
 
 struct launch_op {
     struct host_op op;

@@ -70,7 +70,7 @@ static int open_names(struct log_files *ret, int dir_fd, struct err *err)
 {
     char name[32];
     *ret = (struct log_files){0};
-    for (int i = LOG_FILES_MAX - 1; i >= 0; i--) {
+    for (int i = CRI_FILES - 1; i >= 0; i--) {
         name_of(i, name);
         int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         if (fd >= 0) {
@@ -90,7 +90,7 @@ static bool are_as_named(const struct log_files *files, int dir_fd)
     char name[32];
     struct stat named, opened;
     size_t n = 0;
-    for (int i = LOG_FILES_MAX - 1; i >= 0; i--) {
+    for (int i = CRI_FILES - 1; i >= 0; i--) {
         name_of(i, name);
         if (fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) < 0)
             continue;

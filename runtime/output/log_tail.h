@@ -12,8 +12,9 @@
 
 #include "base/err.h"
 #include "runtime/output/cri.h"
+#include "runtime/shim/cri_log.h"
 
-#define LOG_FILES_MAX 16
+#define LOG_FILES_MAX (2 * CRI_FILES) /* those of one moment, and what came since */
 
 /* A container's log files as they were at one moment, oldest first. They stay readable when they are
  * unlinked. */

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #define CRI_TEXT_MAX 16384 /* bytes of text in one entry: longer lines are split into P entries */
+#define CRI_FILES 3        /* that a container has: log, log.1, log.2 */
 #define CRI_READ_MAX 65536 /* bytes to be added at once: what a pipe holds (pipe(7)) */
 
 struct cri_log {
