@@ -23,10 +23,13 @@
 #include "base/cleanup.h"
 
 #define PIECE_SIZE (64 * 1024)
+/* The kernel drops events where too many wait (IN_Q_OVERFLOW, inotify(7)), and libuv does not say so. */
+#define LOOK_AGAIN_MS 1000
 
 struct log_tail {
     uv_loop_t *loop;
     uv_fs_event_t watch;
+    uv_timer_t look_again;
     uv_idle_t again; /* active while there is something to do */
     int n_handles;
     int dir_fd;
@@ -295,6 +298,11 @@ static void on_change(uv_fs_event_t *handle, const char *name, int events, int s
     wake(handle->data);
 }
 
+static void on_look_again(uv_timer_t *timer)
+{
+    wake(timer->data);
+}
+
 static void on_handle_closed(uv_handle_t *handle)
 {
     struct log_tail *tail = handle->data;
@@ -308,13 +316,14 @@ static void on_handle_closed(uv_handle_t *handle)
 }
 
 /* Before the files are opened, so that nothing goes unseen. By libuv, whose watches share one inotify
- * descriptor: a close of one's own waits for the kernel's readers (fsnotify_destroy_group), for some 20 ms, and
- * the loop with it. */
+ * descriptor: a close of one's own waits for the kernel's readers (fsnotify_destroy_group), for some 20 ms,
+ * and the loop with it. */
 static int start_watching(struct log_tail *tail, struct err *err)
 {
     char path[64];
     snprintf(path, sizeof(path), "/proc/self/fd/%d", tail->dir_fd);
     int status = uv_fs_event_start(&tail->watch, on_change, path, 0);
+    uv_timer_start(&tail->look_again, on_look_again, LOOK_AGAIN_MS, LOOK_AGAIN_MS);
     return status < 0 ? err_sys(err, -status, "cannot watch a container's log") : 0;
 }
 
@@ -325,10 +334,11 @@ int log_tail_open(struct log_tail **ret, uv_loop_t *loop, int dir_fd, struct log
     if (tail == NULL)
         return err_nomem(err, "opening a container's log");
     *tail = (struct log_tail){.loop = loop, .dir_fd = -1, .follow = follow, .ops = ops, .data = data};
-    uv_fs_event_init(loop, &tail->watch); /* neither can fail (libuv's documentation) */
+    uv_fs_event_init(loop, &tail->watch); /* none of them can fail (libuv's documentation) */
+    uv_timer_init(loop, &tail->look_again);
     uv_idle_init(loop, &tail->again);
-    tail->n_handles = 2;
-    tail->watch.data = tail->again.data = tail;
+    tail->n_handles = 3;
+    tail->watch.data = tail->look_again.data = tail->again.data = tail;
     tail->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
     int result = tail->dir_fd < 0 ? err_sys(err, errno, "cannot follow a container's log") : 0;
     if (result == 0)
@@ -455,5 +465,6 @@ void log_tail_close(struct log_tail *tail)
         return;
     tail->closed = true;
     uv_close((uv_handle_t *)&tail->watch, on_handle_closed);
+    uv_close((uv_handle_t *)&tail->look_again, on_handle_closed);
     uv_close((uv_handle_t *)&tail->again, on_handle_closed);
 }

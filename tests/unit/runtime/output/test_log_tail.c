@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -265,6 +266,42 @@ static void holds_the_file_it_reads(void **state)
     log_tail_close(tail);
 }
 
+static void ignore_end(void *data)
+{
+    (void)data;
+}
+
+/* More than the kernel keeps for us, all of them about another directory. */
+static void overflow_events(int dir_fd)
+{
+    char limit[24] = "";
+    auto_fd int limit_fd = open("/proc/sys/fs/inotify/max_queued_events", O_RDONLY | O_CLOEXEC);
+    auto_fd int a = openat(dir_fd, "a", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    auto_fd int b = openat(dir_fd, "b", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(read(limit_fd, limit, sizeof(limit) - 1) > 0);
+    for (long i = strtol(limit, NULL, 10); i >= 0; i--) /* two in a row that are alike are one */
+        assert_int_equal(pwrite(i % 2 == 0 ? a : b, "x", 1, 0), 1);
+}
+
+static void sees_what_the_kernel_did_not_tell(void **state)
+{
+    static const struct log_tail_ops none = {.on_record = on_record, .on_end = ignore_end};
+    struct fixture *f = *state, other = {0};
+    struct log_tail *others;
+    assert_int_equal(mkdirat(f->dir_fd, "other", 0700), 0);
+    struct log_tail *tail = open_tail(f, true);
+    append(f, 1, 1);
+    run_until(f, 1);
+    uv_run(&f->loop, UV_RUN_NOWAIT); /* what was told of that, too */
+    auto_fd int other_fd = openat(f->dir_fd, "other", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(log_tail_open(&others, &f->loop, other_fd, NULL, true, &none, &other, NULL), 0);
+    overflow_events(other_fd);
+    append(f, 2, 2);
+    run_until(f, 2);
+    log_tail_close(others);
+    log_tail_close(tail);
+}
+
 static void kept_files_outlive_their_names(void **state)
 {
     struct fixture *f = *state;
@@ -307,6 +344,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(goes_on_where_a_slow_reader_paused, setup, teardown),
         cmocka_unit_test_setup_teardown(shows_the_last_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(a_last_line_without_its_end_is_a_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(sees_what_the_kernel_did_not_tell, setup, teardown),
         cmocka_unit_test_setup_teardown(kept_files_outlive_their_names, setup, teardown),
         cmocka_unit_test_setup_teardown(files_that_are_unlinked_are_read_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(holds_the_file_it_reads, setup, teardown),
