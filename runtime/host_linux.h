@@ -149,12 +149,18 @@ void host_watch_end(struct host_container *container);
 int host_open_process(int64_t pid, uint64_t start);
 /* The version of the shim's records in the directory if it is above ours, else 0. */
 int host_newer_records(int dir_fd);
-/* Descriptor of the record's shim if its command runs, else -1. Waits for one that is just starting: its end
- * tells that nothing was started, and then it has taken its record back. */
 /* Claims the name of the shim's record of an exec that was found not to be started: a shim of before a crash
  * that is still on its way to write it gives up then. False if it has just been written. */
 bool host_claim_exec(const struct host *host, const char *exec_id);
+/* Descriptor of the record's shim if its command runs, else -1. Waits for one that is just starting: its end
+ * tells that nothing was started, and then it has taken its record back. */
 int host_open_shim(const struct shim_record *record);
+/* A shim has its container's directory locked (flock(2)) as long as it lives, by the descriptor it was
+ * started with: one whose runtime died in the middle of the start is known by nothing else until it has
+ * written its record, or has given up. Waits for either. True if there is none, and then the directory is
+ * locked by this descriptor; false if there is one that runs, or one that does not come to an end. For pool
+ * threads. */
+bool host_lock_directory(const struct host *host, int dir_fd);
 bool host_read_shim_record(int dir_fd, struct shim_record *ret);
 bool host_read_exit_record(int dir_fd, int64_t incarnation, struct exit_record *ret);
 void host_exit_from_record(struct host_exit *ret, const struct host_container *container,

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -75,6 +76,25 @@ int host_open_shim(const struct shim_record *record)
     return steal_fd(&fd);
 }
 
+static bool is_running(const struct host *host, int dir_fd)
+{
+    struct shim_record record;
+    if (!host_read_shim_record(dir_fd, &record) || strcmp(record.boot_id, host->boot_id) != 0)
+        return false;
+    auto_fd int fd = host_open_shim(&record);
+    return fd >= 0;
+}
+
+bool host_lock_directory(const struct host *host, int dir_fd)
+{
+    for (int waited_ms = 0; flock(dir_fd, LOCK_EX | LOCK_NB) < 0; waited_ms++) {
+        if (waited_ms == START_TIMEOUT_MS || is_running(host, dir_fd))
+            return false;
+        poll(NULL, 0, 1);
+    }
+    return true;
+}
+
 bool host_read_shim_record(int dir_fd, struct shim_record *ret)
 {
     char bytes[RECORD_BYTES];
@@ -135,7 +155,10 @@ void host_exit_unseen(struct host_exit *ret, const struct host_container *contai
 /* What is left in the cgroup is killed and the cgroup removed, so that nothing outlives the container. */
 static void run_cleanup(struct host_op *op)
 {
+    auto_fd int dir_fd = host_container_dir(op->host, op->container->id, NULL);
     FAULT_POINT(CLEANUP_BEGUN);
+    if (dir_fd >= 0 && !host_lock_directory(op->host, dir_fd))
+        return; /* what looked like an interrupted start has gone on */
     host_cgroup_destroy(op->host, op->container->id, NULL); /* host_remove and the next start try again */
 }
 

@@ -7,7 +7,8 @@
  *
  * Failure modes: what fails before the shim exists is answered at once. Afterwards the shim is never waited
  * for without the certainty that it ends: closing `go` makes it give up. A start that failed takes its cgroup
- * and shim with it.
+ * and shim with it. The shim of a start that was cut off with its runtime is waited for by the next one,
+ * which knows it by its lock on the directory only.
  */
 #include "runtime/host_linux_launch.h"
 
@@ -36,10 +37,13 @@
 /* --- on the pool thread: files --- */
 
 /* What an interrupted start, or the incarnation before, left. */
-static int clear_directory(struct launch_op *launch)
+static int clear_directory(struct launch_op *launch, bool locked)
 {
     const char *id = launch->op.container->id;
     host_kill_container(launch->op.host, id);
+    if (!locked && !host_lock_directory(launch->op.host, launch->dir_fd))
+        return err_set(&launch->err, ERR_TIMEOUT,
+                       "an earlier start of the container, which was interrupted, does not come to an end");
     if (host_cgroup_destroy(launch->op.host, id, &launch->err) < 0)
         return -1;
     unlinkat(launch->dir_fd, "shim", 0);
@@ -76,11 +80,11 @@ static int make_directory(struct launch_op *launch)
     launch->dir_fd = openat(host->containers_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (launch->dir_fd < 0)
         return err_sys(&launch->err, errno, "cannot open the container's directory");
-    if (!fresh && was_started_before(launch)) {
-        launch->already = true;
+    bool locked = host_lock_directory(host, launch->dir_fd);
+    launch->already = !fresh && was_started_before(launch);
+    if (launch->already)
         return 0;
-    }
-    if (!fresh && clear_directory(launch) < 0)
+    if (!fresh && clear_directory(launch, locked) < 0)
         return -1;
     FAULT_POINT(LAUNCH_DIRECTORY_MADE);
     if (host_cgroup_note(launch->dir_fd, &launch->spec, &launch->err) < 0)

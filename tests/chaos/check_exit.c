@@ -266,6 +266,8 @@ static void match_log(struct report *report, const struct expected *expected, co
     if (can_match(&match, 1, 0))
         return;
     const struct stretch *stretch = match.stuck_with;
+    report_note(report, "the log of container %.12s:\n%s", expected->id,
+                expected->log != NULL ? expected->log : "");
     if (match.stuck_at == 0)
         report_fail(report, "lines", "container %.12s has printed more often than it was started",
                     expected->id);

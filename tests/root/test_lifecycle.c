@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -304,6 +305,33 @@ static void start_waits_until_the_exit_is_on_the_log(void **state)
 }
 
 /* A recovery that removes a container before the exit it has found is on the log. */
+/* The shim of a start that was cut off with its runtime is known by its lock alone until it gives up. */
+static void start_waits_for_one_that_was_interrupted(void **state)
+{
+    struct fixture *f = *state;
+    char id[CONTAINER_ID_SIZE], other[CONTAINER_ID_SIZE], path[192];
+    size_t n_launched = 0;
+    fixture_new_id(f, id);
+    fixture_new_id(f, other);
+    struct container_spec spec = spec_of("exit 3");
+    snprintf(path, sizeof(path), "%s/containers/%s", f->state_dir, id);
+    assert_int_equal(mkdir(path, 0710), 0);
+    auto_fd int shim = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(flock(shim, LOCK_EX), 0);
+    fixture_launch_only(f, id, 1, &spec, &n_launched);
+    fixture_launch(f, other, 1, &spec); /* which was asked for later, and is done before */
+    fixture_wait_exit(f);
+    assert_string_equal(f->exit.container_id, other);
+    assert_int_equal(n_launched, 0);
+    close(steal_fd(&shim));
+    fixture_wait_exit(f);
+    assert_string_equal(f->exit.container_id, id);
+    assert_int_equal(n_launched, 1);
+    fixture_remove(f, id);
+    fixture_remove(f, other);
+    spec_release(&spec);
+}
+
 static void removal_keeps_an_observed_exit(void **state)
 {
     struct fixture *f = *state;
@@ -617,6 +645,7 @@ int main(void)
         TEST(interrupted_start_is_undone),
         TEST(removal_keeps_an_exit_until_it_is_on_the_log),
         TEST(start_waits_until_the_exit_is_on_the_log),
+        TEST(start_waits_for_one_that_was_interrupted),
         TEST(removal_keeps_an_observed_exit),
         TEST(exit_record_alone_says_who_ran),
         TEST(start_behind_a_removal_is_a_new_one),
