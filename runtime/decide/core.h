@@ -217,6 +217,8 @@ void healths_release(struct core *core);
 /* Inputs that may be about checks: true if this one was. */
 bool health_launched(struct core *core, const struct input *input, struct decision *ret);
 bool health_exited(struct core *core, const struct input *input, struct decision *ret);
+/* Its container goes on: a check that was suspended with it has all of its time again. */
+void health_unpaused(struct core *core, const char *container_id, int64_t now_ns, struct decision *ret);
 void health_timer(struct core *core, const struct input *input, struct decision *ret);
 
 /* decide.c: the exit of a container; also of one whose exit came before an answer. */

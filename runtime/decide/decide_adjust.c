@@ -32,6 +32,8 @@ void emit_paused(struct core *core, struct decision *ret, const char *container_
     struct event event;
     event_init(&event, paused ? EVENT_CONTAINER_PAUSED : EVENT_CONTAINER_UNPAUSED);
     emit_take(core, ret, &event, container_id, cause, outcome, now_ns);
+    if (!paused)
+        health_unpaused(core, container_id, now_ns, ret);
 }
 
 /* The operation owns a copy of the update of its own. */

@@ -6,7 +6,8 @@
  *
  * Executing a check is an operation of the container, so that it is never under way in one that is being
  * paused or stopped; a check that is due meanwhile comes a little later. While it runs it is no operation,
- * and when its container ends first it is a stray, of which only the files have to go.
+ * and when its container ends first it is a stray, of which only the files have to go. One that is suspended
+ * with its container has all of its time again when that goes on: a pause is no failure.
  */
 #define HASH_NONFATAL_OOM 1
 #include <inttypes.h>
@@ -31,6 +32,7 @@ struct health {
     int64_t failures;                /* in a row */
     int64_t sequence;                /* of the newest check */
     char exec_id[CONTAINER_ID_SIZE]; /* of the one under way; "" if none is */
+    int64_t late_at_ns;              /* when its time is over */
     bool late;                       /* it took too long and is being ended */
     UT_hash_handle hh;
 };
@@ -131,6 +133,22 @@ void health_end(struct core *core, const char *container_id)
     health_free(core, health);
 }
 
+static void give_time(struct core *core, const struct container *container, struct health *health,
+                      int64_t now_ns, struct decision *ret)
+{
+    int64_t timeout_ms = or_default(container->spec.health_timeout_ms, TIMEOUT_MS);
+    health->late_at_ns = now_ns + timeout_ms * 1000000;
+    add_timer(core, health, TIMER_HEALTH_LATE, health->late_at_ns, ret);
+}
+
+void health_unpaused(struct core *core, const char *container_id, int64_t now_ns, struct decision *ret)
+{
+    struct health *health = health_find(core, container_id);
+    const struct container *container = node_state_container(&core->state, container_id);
+    if (health != NULL && container != NULL && health->exec_id[0] != '\0' && !health->late)
+        give_time(core, container, health, now_ns, ret);
+}
+
 /* Unlike any other exec's, and another one for each check. */
 static void name_check(const struct core *core, struct health *health)
 {
@@ -171,8 +189,7 @@ static void begin_check(struct core *core, const struct container *container, st
         return;
     operation->incarnation = container->incarnation;
     memcpy(operation->exec_id, health->exec_id, sizeof(operation->exec_id));
-    int64_t timeout_ms = or_default(container->spec.health_timeout_ms, TIMEOUT_MS);
-    add_timer(core, health, TIMER_HEALTH_LATE, now_ns + timeout_ms * 1000000, ret);
+    give_time(core, container, health, now_ns, ret);
 }
 
 static void end_late_check(struct core *core, struct health *health, struct decision *ret)
@@ -194,7 +211,8 @@ void health_timer(struct core *core, const struct input *input, struct decision 
         health->sequence != input->timer.sequence)
         return;
     if (input->timer.kind == TIMER_HEALTH_LATE) {
-        if (health->exec_id[0] != '\0')
+        if (health->exec_id[0] != '\0' && container->state != CONTAINER_PAUSED &&
+            input->now_ns >= health->late_at_ns)
             end_late_check(core, health, ret);
         return;
     }

@@ -78,7 +78,7 @@ static const char *known_names[] = {
     "exec-2",      "exec-3",      "exec-4",      "exec-5",      "exec-6",      "exec-7",      "exec-8",
     "exec-9",      "exec-10",     "exec-11",     "exec-12",     "exec-13",     "exec-14",     "exec-15",
     "exec-16",     "exec-17",     "exec-18",     "exec-19",     "check-1-1-1", "check-1-1-2", "check-1-1-3",
-    "check-1-1-4", "check-1-1-5", "check-1-1-6", "check-2-1-1", "check-2-2-1"};
+    "check-1-1-4", "check-1-1-5", "check-1-1-6", "check-1-1-7", "check-2-1-1", "check-2-2-1"};
 
 /* Names in place of ids in a text of ours. */
 static void add_named(struct buf *out, const char *text)
