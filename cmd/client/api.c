@@ -398,9 +398,13 @@ int api_for_each(const struct client *client, const struct api_each *each, int a
             errs[i] = (struct err)ERR_INIT;
             begun[i] = each_begin(client, each, argv[first + i], &commands[i], &errs[i]);
         }
-        for (int i = 0; i < n; i++)
-            if (api_command_conclude(&commands[i], begun[i], each->verb, argv[first + i], &errs[i]) < 0)
-                code = 1;
+        for (int i = 0; i < n; i++) {
+            bool well =
+                api_command_conclude(&commands[i], begun[i], each->verb, argv[first + i], &errs[i]) == 0;
+            code = well ? code : 1;
+            if (each->went_well != NULL)
+                each->went_well[first + i] = well;
+        }
     }
     return code;
 }

@@ -108,6 +108,7 @@ struct api_each {
     const char *verb; /* "stop", for messages */
     json_t *(*make_data)(const char *container, const void *options);
     const void *options;
+    bool *went_well; /* gets it for each reference; may be NULL */
 };
 int api_for_each(const struct client *client, const struct api_each *each, int argc, char **argv);
 

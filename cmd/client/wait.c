@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/say.h"
 #include "cmd/client/reading.h"
+#include "cmd/client/waiting.h"
 
 struct wait_options {
     const char *condition;
@@ -24,63 +25,9 @@ static const struct option_row rows[] = {{.name = "condition",
                                           .words = "not-running next-exit removed"},
                                          OPTION_END};
 
-enum condition { NOT_RUNNING, NEXT_EXIT, REMOVED };
-
-struct waiting {
-    enum condition condition;
-    bool exited; /* an exit was seen that may yet be answered by a restart */
-    bool done;
-    int64_t exit_code; /* -1: nobody knows */
-};
-
-static bool type_is(const json_t *envelope, const char *name)
-{
-    const char *type = json_text(envelope, "type", "");
-    size_t size = strlen(name);
-    return strncmp(type, "wharf.container.", 16) == 0 && strncmp(type + 16, name, size) == 0 &&
-           type[16 + size] == '.';
-}
-
-static int64_t exit_code_of(const json_t *object)
-{
-    const json_t *code = json_object_get(object, "exit_code");
-    return json_is_integer(code) ? json_integer_value(code) : -1;
-}
-
-static int on_event(const char *line, size_t size, void *data, struct err *err)
-{
-    struct waiting *waiting = data;
-    json_auto_t *envelope = json_loadb(line, size, 0, NULL);
-    if (envelope == NULL)
-        return err_set(err, ERR_PROTOCOL, "the query service sent a line that is no JSON");
-    if (type_is(envelope, "exited") || type_is(envelope, "start_failed")) {
-        waiting->exited = true;
-        waiting->exit_code = exit_code_of(json_object_get(envelope, "data"));
-        waiting->done = waiting->condition == NEXT_EXIT;
-        return waiting->condition != REMOVED; /* else ask for the state: it tells whether a restart follows */
-    }
-    bool settled = type_is(envelope, "restart_canceled") && waiting->condition == NOT_RUNNING;
-    waiting->done = settled || type_is(envelope, "removed");
-    return waiting->done;
-}
-
 static bool state_has_ended(const char *state)
 {
     return strcmp(state, "exited") == 0;
-}
-
-/* From behind what the state was read from, in every partition: an exit of before is none that is waited for.
- */
-static int follow(struct client *client, const char *id, const char *offsets, struct waiting *waiting,
-                  struct err *err)
-{
-    auto_buf struct buf target = BUF_INIT;
-    buf_printf(&target, "/v1/events?follow=1&container=%s", id);
-    if (offsets[0] != '\0')
-        buf_printf(&target, "&after=%s", offsets);
-    if (target.failed)
-        return err_nomem(err, "waiting");
-    return reading_lines(client, target.data, on_event, waiting, err);
 }
 
 static int64_t last_exit_code(const struct client *client, const char *id)
@@ -93,8 +40,8 @@ static int64_t last_exit_code(const struct client *client, const char *id)
         return -1;
     json_array_foreach(json_object_get(history, "events"), i, envelope)
     {
-        if (type_is(envelope, "exited") || type_is(envelope, "start_failed"))
-            code = exit_code_of(json_object_get(envelope, "data"));
+        if (waiting_type_is(envelope, "exited") || waiting_type_is(envelope, "start_failed"))
+            code = waiting_exit_code(json_object_get(envelope, "data"));
     }
     return code;
 }
@@ -115,10 +62,10 @@ static int wait_for(struct client *client, const char *ref, enum condition condi
         }
         snprintf(id, sizeof(id), "%s", json_text(container, "id", ""));
         if (condition == NOT_RUNNING && state_has_ended(json_text(container, "state", ""))) {
-            *ret_code = exit_code_of(container);
+            *ret_code = waiting_exit_code(container);
             return 0;
         }
-        if (follow(client, id, offsets, &waiting, err) < 0)
+        if (waiting_follow(client, id, offsets, &waiting, err) < 0)
             return -1;
     }
     *ret_code = waiting.exited ? waiting.exit_code : last_exit_code(client, id);

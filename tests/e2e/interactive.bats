@@ -85,7 +85,7 @@ at_terminal() { "$WHARF_BUILD/tests/at_terminal" "$@"; }
     at_terminal 'raw' 'hangup' -- wharf attach --sig-proxy=false stays || true
     state_is stays running
     run -137 at_terminal 'raw' 'type:kill -9 $$\r' -- wharf attach stays ||
-        { wharf kill stays; wharf wait stays; }
+        wharf kill stays
     wharf rm -f stays
 }
 

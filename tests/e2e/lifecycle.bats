@@ -74,6 +74,21 @@ teardown() {
     run -1 wharf kill -s NOSUCH target2
 }
 
+@test "what was killed has ended: it can be started and removed at once" {
+    wharf run -d --name mortal --restart always busybox sleep 1000
+    wharf run -d --name frozen busybox sleep 1000
+    wharf pause frozen
+    local turn
+    for turn in 1 2 3; do
+        run --separate-stderr -1 wharf kill mortal nobody frozen
+        [ "$output" = "$(printf 'mortal\nfrozen')" ]
+        wharf start mortal
+        wharf start frozen
+    done
+    wharf kill mortal frozen
+    wharf rm mortal frozen
+}
+
 @test "restart gives a new process" {
     wharf run -d --name again busybox sleep 1000
     local before
