@@ -2,7 +2,7 @@
 /*
  * Reads the container's state, and if it has not ended, follows the events from exactly there on: nothing can
  * slip in between. An exit that the restart policy answers is no end, unless it is the exit that is waited
- * for.
+ * for. One that was never started does not run, and its exit code is 0, as docker has it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,15 +25,18 @@ static const struct option_row rows[] = {{.name = "condition",
                                           .words = "not-running next-exit removed"},
                                          OPTION_END};
 
-static bool state_has_ended(const char *state)
+static bool has_ended(const json_t *container, int64_t *ret_code)
 {
-    return strcmp(state, "exited") == 0;
+    const char *state = json_text(container, "state", "");
+    bool created = strcmp(state, "created") == 0;
+    *ret_code = created ? 0 : waiting_exit_code(container);
+    return created || strcmp(state, "exited") == 0;
 }
 
 static int64_t last_exit_code(const struct client *client, const char *id)
 {
     json_auto_t *history = NULL;
-    int64_t code = -1;
+    int64_t code = 0; /* it may never have been started */
     size_t i;
     const json_t *envelope;
     if (reading_history(client, id, &history, NULL) < 0)
@@ -61,10 +64,8 @@ static int wait_for(struct client *client, const char *ref, enum condition condi
             break; /* removed meanwhile */
         }
         snprintf(id, sizeof(id), "%s", json_text(container, "id", ""));
-        if (condition == NOT_RUNNING && state_has_ended(json_text(container, "state", ""))) {
-            *ret_code = waiting_exit_code(container);
+        if (condition == NOT_RUNNING && has_ended(container, ret_code))
             return 0;
-        }
         if (waiting_follow(client, id, offsets, &waiting, err) < 0)
             return -1;
     }

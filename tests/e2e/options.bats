@@ -136,6 +136,9 @@ cgroup_file() { cat "$(find "/sys/fs/cgroup/$1" -name "$2" -type d | head -1)/$3
 
 @test "wait for a condition, ps of the newest, logs until a time" {
     local waiter
+    wharf create --name idle busybox true # never started, so that it does not run, and has no exit code
+    [ "$(timeout 5 wharf wait idle)" = 0 ]
+    wharf wait --condition removed idle >"$BATS_TEST_TMPDIR/idle" 3>&- &
     wharf run -d --name over busybox sh -c 'echo first; exit 4'
     [ "$(wharf wait over)" = 4 ]
     [ "$(wharf wait --condition not-running over)" = 4 ]
@@ -157,7 +160,8 @@ cgroup_file() { cat "$(find "/sys/fs/cgroup/$1" -name "$2" -type d | head -1)/$3
     [ "$(wharf logs --until 1h over | wc -l)" = 0 ]
     run -1 wharf logs --until "$now" --tail 1 over
     run -1 wharf logs --until "$now" -f over
-    wharf rm -f over >/dev/null
+    wharf rm -f over idle >/dev/null
     wait
+    [ "$(cat "$BATS_TEST_TMPDIR/idle")" = 0 ]
     [ "$(cat "$BATS_TEST_TMPDIR/removed")" = 4 ]
 }
