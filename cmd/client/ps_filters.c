@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/client/ps_filters.h"
 
+#include <ctype.h>
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,16 +10,31 @@
 #include "cmd/client/listing.h"
 #include "cmd/client/reading.h"
 
-/* The query service's, by its parameters. */
+/* The query service's, by its parameters. It takes one name, node and image only, and of a name no pattern.
+ */
 static const struct listing_filter asked[] = {{"state", "state"},    {"status", "state"}, {"label", "label"},
                                               {"name", "name"},      {"node", "node"},    {"image", "image"},
                                               {"ancestor", "image"}, {NULL, NULL}};
 
-enum own { OWN_ID, OWN_EXITED, OWN_VOLUME, OWN_NETWORK, OWN_HEALTH, OWN_BEFORE, OWN_SINCE, OWN_FILTERS };
+enum own {
+    OWN_ID,
+    OWN_EXITED,
+    OWN_VOLUME,
+    OWN_NETWORK,
+    OWN_HEALTH,
+    OWN_BEFORE,
+    OWN_SINCE,
+    OWN_ONLY, /* so many are never the query service's */
+    OWN_NAME = OWN_ONLY,
+    OWN_NODE,
+    OWN_IMAGE,
+    OWN_FILTERS
+};
 
 static const char *const own_keys[OWN_FILTERS] = {
     [OWN_ID] = "id",         [OWN_EXITED] = "exited", [OWN_VOLUME] = "volume", [OWN_NETWORK] = "network",
-    [OWN_HEALTH] = "health", [OWN_BEFORE] = "before", [OWN_SINCE] = "since"};
+    [OWN_HEALTH] = "health", [OWN_BEFORE] = "before", [OWN_SINCE] = "since",   [OWN_NAME] = "name",
+    [OWN_NODE] = "node",     [OWN_IMAGE] = "image"};
 
 static bool key_is(const char *text, const char *key)
 {
@@ -25,13 +42,30 @@ static bool key_is(const char *text, const char *key)
     return strncmp(text, key, size) == 0 && text[size] == '=';
 }
 
-/* OWN_FILTERS if it is none of them. */
-static enum own own_by_text(const char *text)
+static enum own own_by_key(const char *text)
 {
     int which = 0;
     while (which < OWN_FILTERS && !key_is(text, own_keys[which]))
         which++;
-    return (enum own)which;
+    return key_is(text, "ancestor") ? OWN_IMAGE : (enum own)which;
+}
+
+static bool is_plain_name(const char *value)
+{
+    while (isalnum((unsigned char)*value) || (*value != '\0' && strchr("_.-", *value) != NULL))
+        value++;
+    return *value == '\0';
+}
+
+/* OWN_FILTERS if it is the query service's. */
+static enum own own_by_text(const struct option_list *list, const char *text)
+{
+    enum own which = own_by_key(text);
+    size_t same = 0;
+    for (size_t i = 0; i < list->n; i++)
+        same += own_by_key(list->items[i]) == which;
+    bool asked_for = which >= OWN_ONLY && same < 2;
+    return asked_for && (which != OWN_NAME || is_plain_name(strchr(text, '=') + 1)) ? OWN_FILTERS : which;
 }
 
 static int unknown(const char *text, struct err *err)
@@ -42,12 +76,23 @@ static int unknown(const char *text, struct err *err)
         snprintf(err->message + used, sizeof(err->message) - used, "%s%s=...", i == 0 ? " " : ", ",
                  asked[i].key);
     }
-    for (size_t i = 0; err != NULL && i < OWN_FILTERS; i++) {
+    for (size_t i = 0; err != NULL && i < OWN_ONLY; i++) {
         size_t used = strlen(err->message);
         snprintf(err->message + used, sizeof(err->message) - used, "%s%s=...",
-                 i + 1 == OWN_FILTERS ? " or " : ", ", own_keys[i]);
+                 i + 1 == OWN_ONLY ? " or " : ", ", own_keys[i]);
     }
     return -1;
+}
+
+static int check_value(enum own which, const char *value, struct err *err)
+{
+    regex_t pattern;
+    if (which == OWN_NAME && regcomp(&pattern, value, REG_EXTENDED | REG_NOSUB) != 0)
+        return err_set(err, ERR_INVALID, "the filter name='%s' must be a name, or a regular expression",
+                       value);
+    if (which == OWN_NAME)
+        regfree(&pattern);
+    return value[0] != '\0' ? 0 : err_set(err, ERR_INVALID, "the filter %s= is empty", own_keys[which]);
 }
 
 static int check_own(enum own which, const char *value, struct err *err)
@@ -66,7 +111,7 @@ static int check_own(enum own which, const char *value, struct err *err)
     if (which == OWN_HEALTH)
         return err_set(err, ERR_INVALID,
                        "the filter health='%s' must be starting, healthy, unhealthy or none", value);
-    return value[0] != '\0' ? 0 : err_set(err, ERR_INVALID, "the filter %s= is empty", own_keys[which]);
+    return check_value(which, value, err);
 }
 
 int ps_filters_init(struct ps_filters *ret, const struct option_list *list, struct err *err)
@@ -74,7 +119,7 @@ int ps_filters_init(struct ps_filters *ret, const struct option_list *list, stru
     *ret = (struct ps_filters){.list = list};
     for (size_t i = 0; i < list->n; i++) {
         const char *text = list->items[i];
-        enum own which = own_by_text(text);
+        enum own which = own_by_text(list, text);
         size_t at = 0;
         while (asked[at].key != NULL && !key_is(text, asked[at].key))
             at++;
@@ -106,7 +151,7 @@ int ps_filters_resolve(struct ps_filters *filters, const struct client *client, 
 {
     for (size_t i = 0; i < filters->list->n; i++) {
         const char *text = filters->list->items[i];
-        enum own which = own_by_text(text);
+        enum own which = own_by_text(filters->list, text);
         json_auto_t *row = NULL;
         if (which != OWN_BEFORE && which != OWN_SINCE)
             continue;
@@ -121,7 +166,8 @@ int ps_filters_add(const struct ps_filters *filters, struct buf *target, struct 
 {
     for (size_t i = 0; i < filters->list->n; i++) {
         const struct option_list one = {.items = filters->list->items + i, .n = 1};
-        if (own_by_text(one.items[0]) == OWN_FILTERS && listing_add_filters(target, &one, asked, err) < 0)
+        if (own_by_text(filters->list, one.items[0]) == OWN_FILTERS &&
+            listing_add_filters(target, &one, asked, err) < 0)
             return -1;
     }
     return 0;
@@ -148,6 +194,26 @@ static bool has_exited(const json_t *row, const char *value)
            json_integer_value(code) == strtol(value, NULL, 10);
 }
 
+/* As docker has it: the pattern may be meant for the name with a slash before it. */
+static bool matches_name(const char *name, const char *value)
+{
+    regex_t pattern;
+    char with_slash[160]; /* a name has 128 characters at most */
+    if (regcomp(&pattern, value, REG_EXTENDED | REG_NOSUB) != 0)
+        return false;
+    snprintf(with_slash, sizeof(with_slash), "/%s", name);
+    bool found = regexec(&pattern, name, 0, NULL, 0) == 0 || regexec(&pattern, with_slash, 0, NULL, 0) == 0;
+    regfree(&pattern);
+    return found;
+}
+
+/* A reference without a tag stands for the latest. */
+static bool matches_image(const char *image, const char *value)
+{
+    size_t size = strlen(value);
+    return strncmp(image, value, size) == 0 && (image[size] == '\0' || strcmp(image + size, ":latest") == 0);
+}
+
 static bool matches(const struct ps_filters *filters, enum own which, const char *value, const json_t *row)
 {
     char place[128];
@@ -169,6 +235,12 @@ static bool matches(const struct ps_filters *filters, enum own which, const char
         return strcmp(place, filters->before) < 0;
     case OWN_SINCE:
         return strcmp(place, filters->since) > 0;
+    case OWN_NAME:
+        return matches_name(json_text(row, "name", ""), value);
+    case OWN_NODE:
+        return strcmp(json_text(row, "node", ""), value) == 0;
+    case OWN_IMAGE:
+        return matches_image(json_text(row, "image", ""), value);
     case OWN_FILTERS:
         break;
     }
@@ -180,7 +252,7 @@ bool ps_filters_match(const struct ps_filters *filters, const json_t *row)
     bool given[OWN_FILTERS] = {false}, matched[OWN_FILTERS] = {false};
     for (size_t i = 0; i < filters->list->n; i++) {
         const char *text = filters->list->items[i];
-        enum own which = own_by_text(text);
+        enum own which = own_by_text(filters->list, text);
         if (which == OWN_FILTERS)
             continue;
         given[which] = true;

@@ -3,8 +3,8 @@
  * ps_filters.h - the filters of `wharf ps`: some are the query service's, the rest are about what is in a
  * row.
  *
- * Of several for one key a container has to match any, but for labels all; keys are all to be matched. Only
- * ps_filters_resolve asks anybody.
+ * Of several for one key a container has to match any, but for labels all; keys are all to be matched. A name
+ * is a part of the container's, or a regular expression as docker's. Only ps_filters_resolve asks anybody.
  */
 #ifndef WHARF_CMD_CLIENT_PS_FILTERS_H
 #define WHARF_CMD_CLIENT_PS_FILTERS_H

@@ -59,6 +59,8 @@ names() { wharf ps -a --format '{{.Names}}' "$@" | xargs; }
 
 @test "filters" {
     [ "$(names --filter id="$(wharf ps -q --filter name=front)")" = front ]
+    [ "$(names --filter name=fron --filter name=don)" = "done front" ]
+    [ "$(names --filter name='^/?(front|hos)$')" = front ]
     [ "$(names --filter exited=3)" = done ]
     [ "$(names --filter exited=0)" = "" ]
     [ "$(wharf ps --filter exited=3 --format '{{.Names}}')" = done ]

@@ -12,7 +12,8 @@
 #include "base/buf.h"
 #include "cmd/client/ps_filters.h"
 
-static const char ROW[] = "{\"id\":\"abc123\",\"state\":\"exited\",\"exit_code\":3,\"health\":\"unhealthy\","
+static const char ROW[] = "{\"id\":\"abc123\",\"name\":\"web1\",\"node\":\"n1\",\"image\":\"busybox:latest\","
+                          "\"state\":\"exited\",\"exit_code\":3,\"health\":\"unhealthy\","
                           "\"created_at\":\"2026-01-02\","
                           "\"spec\":{\"network\":\"host\",\"mounts\":[{\"type\":\"volume\",\"source\":"
                           "\"data\",\"target\":\"/d\"}]}}";
@@ -47,10 +48,24 @@ static void rows_that_match(void **state)
                                        "volume=/d network=host",
                                        "health=unhealthy",
                                        "before=x",
-                                       "label=none state=running"};
-    static const char *const others[] = {
-        "id=bc",        "exited=0",    "exited=3 id=b", "volume=other",
-        "network=none", "health=none", "since=x",       "before=x health=healthy"};
+                                       "label=none state=running",
+                                       "name=db name=eb",
+                                       "name=^web[0-9]$",
+                                       "name=^/web1$",
+                                       "node=n2 node=n1",
+                                       "image=other ancestor=busybox"};
+    static const char *const others[] = {"id=bc",
+                                         "exited=0",
+                                         "exited=3 id=b",
+                                         "volume=other",
+                                         "network=none",
+                                         "health=none",
+                                         "since=x",
+                                         "before=x health=healthy",
+                                         "name=db name=api",
+                                         "name=^eb",
+                                         "node=n2 node=n3",
+                                         "image=other image=busybox:1"};
     for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++)
         if (!match(fine[i]))
             fail_msg("'%s' should match", fine[i]);
@@ -72,6 +87,7 @@ static void what_is_wrong(void **state)
         {"exited=", "an exit code"},
         {"health=ill", "starting, healthy"},
         {"volume=", "the filter volume= is empty"},
+        {"name=[", "the filter name='[' must be a name, or a regular expression"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const char *items[] = {rows[i].text};
@@ -87,15 +103,15 @@ static void what_is_wrong(void **state)
 static void what_the_service_is_asked(void **state)
 {
     (void)state;
-    const char *items[] = {"ancestor=busybox", "exited=1", "label=a=b c"};
-    struct option_list list = {.items = items, .n = 3};
+    const char *items[] = {"ancestor=busybox", "exited=1", "label=a=b c", "name=we.b-1"};
+    struct option_list list = {.items = items, .n = 4};
     struct ps_filters filters;
     struct err err = ERR_INIT;
     auto_buf struct buf target = BUF_INIT;
     assert_int_equal(ps_filters_init(&filters, &list, &err), 0);
     assert_true(filters.own);
     assert_int_equal(ps_filters_add(&filters, &target, &err), 0);
-    assert_string_equal(target.data, "&image=busybox&label=a%3Db%20c");
+    assert_string_equal(target.data, "&image=busybox&label=a%3Db%20c&name=we.b-1");
     assert_true(ps_filters_tell_state(&list));
     list.n = 1;
     assert_false(ps_filters_tell_state(&list));
