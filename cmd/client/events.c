@@ -76,7 +76,7 @@ static int make_target(struct buf *target, const struct client *client, const st
     buf_printf(target, "/v1/events?follow=%d", options->follow ? 1 : 0);
     if (options->since != NULL) {
         char time[TIMESTAMP_SIZE];
-        if (timestamp_parse_user(options->since, clock_realtime_ns(), &value, err) < 0)
+        if (value_time(options->since, clock_realtime_ns(), &value, err) < 0)
             return -1;
         timestamp_format(time, value);
         buf_add_string(target, "&since=");

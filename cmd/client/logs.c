@@ -113,7 +113,7 @@ static int make_target(struct buf *target, const char *id, const struct logs_opt
     buf_printf(target, "/v1/containers/%s/logs?follow=%d", id, options->follow ? 1 : 0);
     if (options->since != NULL) {
         char time[TIMESTAMP_SIZE];
-        if (timestamp_parse_user(options->since, clock_realtime_ns(), &value, err) < 0)
+        if (value_time(options->since, clock_realtime_ns(), &value, err) < 0)
             return -1;
         timestamp_format(time, value);
         buf_add_string(target, "&since=");
@@ -135,7 +135,7 @@ static int read_until(const struct logs_options *options, int64_t *ret_ns, struc
         return 0;
     if (options->tail != NULL && strcmp(options->tail, "all") != 0)
         return err_set(err, ERR_INVALID, "options '--until' and '--tail' cannot be together: leave one out");
-    if (timestamp_parse_user(options->until, now_ns, ret_ns, err) < 0)
+    if (value_time(options->until, now_ns, ret_ns, err) < 0)
         return -1;
     if (options->follow || *ret_ns > now_ns)
         return err_set(err, ERR_INVALID,

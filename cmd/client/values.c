@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "base/cleanup.h"
+#include "base/timestamp.h"
 
 /* Digits with an optional fraction as an exact number of millionths: floating point would make 1.1g a
  * surprise. */
@@ -123,6 +125,36 @@ int value_duration(const char *text, const char *what, int64_t *ret_ms, struct e
                        "'%s' is no %s: give a duration such as 500ms or 1m30s, of a day at most", text, what);
     *ret_ms = total / 1000;
     return 0;
+}
+
+/* A time that says nothing of its zone: the rest of the text is its fraction, if there is a second. */
+static bool take_local_time(const char *text, int64_t *ret_ns)
+{
+    static const char *const formats[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"};
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+        struct tm tm = {.tm_isdst = -1};
+        const char *rest = strptime(text, formats[i], &tm);
+        int64_t micros = 0;
+        if (rest != NULL && i == 0 && *rest == '.')
+            rest = take_decimal(rest, &micros);
+        int day = tm.tm_mday;
+        if (rest == NULL || *rest != '\0' || micros >= 1000000)
+            continue;
+        *ret_ns = (int64_t)mktime(&tm) * 1000000000 + micros * 1000;
+        return tm.tm_mday == day; /* 31 February would be a day in March */
+    }
+    return false;
+}
+
+int value_time(const char *text, int64_t now_ns, int64_t *ret_ns, struct err *err)
+{
+    if (take_local_time(text, ret_ns) || timestamp_parse_user(text, now_ns, ret_ns, NULL) == 0)
+        return 0;
+    return err_set(
+        err, ERR_INVALID,
+        "'%s' is not a time: give RFC 3339 (2026-01-02T03:04:05Z), local time without a zone, Unix "
+        "seconds, or an age such as 10m",
+        text);
 }
 
 int value_switch(const char *text, const char *what, bool otherwise, bool *ret, struct err *err)

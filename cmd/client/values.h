@@ -2,7 +2,8 @@
 /*
  * values.h - option values as users write them: sizes, cpus, restart policies, words, environment files.
  *
- * Errors quote the value and say what would do. Only values_read_env_file touches a file.
+ * Errors quote the value and say what would do. Only value_read_env_file touches a file, and value_time the
+ * zone of this host.
  */
 #ifndef WHARF_CMD_CLIENT_VALUES_H
 #define WHARF_CMD_CLIENT_VALUES_H
@@ -24,6 +25,10 @@ int value_int(const char *text, const char *what, int64_t min, int64_t max, int6
 
 /* As Go writes durations, "1m30s", "500ms" or "1.5h", of up to a day; `what` names it in the error. */
 int value_duration(const char *text, const char *what, int64_t *ret_ms, struct err *err);
+
+/* What timestamp_parse_user takes, and as docker has it the client's local time without a zone: "2026-01-02",
+ * "2026-01-02T03:04" and "2026-01-02T03:04:05.678901". */
+int value_time(const char *text, int64_t now_ns, int64_t *ret_ns, struct err *err);
 
 /* "true" or "false"; NULL gives `otherwise`. */
 int value_switch(const char *text, const char *what, bool otherwise, bool *ret, struct err *err);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -156,6 +157,36 @@ static void test_env_file(void **state)
     json_decref(list);
 }
 
+static void test_times(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t seconds, ns;
+    } fine[] = {{"2026-01-02T03:04:05Z", 1767323045, 0},
+                {"2026-01-02T03:04:05", 1767315845, 0},
+                {"2026-01-02T03:04", 1767315840, 0},
+                {"2026-01-02", 1767304800, 0},
+                {"2026-01-02T03:04:05.25", 1767315845, 250000000},
+                {"1767323045", 1767323045, 0},
+                {"10s", 90, 0}};
+    static const char *const bad[] = {
+        "", "2026-02-31", "2026-01-02T", "2026-01-02T03:04:05.", "2026-01-02T03:04.5", "yesterday"};
+    int64_t ns;
+    setenv("TZ", "EET-2", 1); /* two hours before UTC */
+    tzset();
+    for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
+        if (value_time(fine[i].text, INT64_C(100000000000), &ns, NULL) < 0 ||
+            ns != fine[i].seconds * 1000000000 + fine[i].ns)
+            fail_msg("'%s' is %lld", fine[i].text, (long long)ns);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (value_time(bad[i], 0, &ns, NULL) == 0)
+            fail_msg("'%s' was accepted", bad[i]);
+    unsetenv("TZ");
+    tzset();
+}
+
 static void test_labels_and_sizes(void **state)
 {
     (void)state;
@@ -178,10 +209,10 @@ static void test_labels_and_sizes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory),    cmocka_unit_test(test_cpus),
-        cmocka_unit_test(test_durations), cmocka_unit_test(test_restart),
-        cmocka_unit_test(test_words),     cmocka_unit_test(test_env),
-        cmocka_unit_test(test_env_file),  cmocka_unit_test(test_labels_and_sizes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_memory),          cmocka_unit_test(test_cpus),
+                                       cmocka_unit_test(test_durations),       cmocka_unit_test(test_restart),
+                                       cmocka_unit_test(test_words),           cmocka_unit_test(test_env),
+                                       cmocka_unit_test(test_env_file),        cmocka_unit_test(test_times),
+                                       cmocka_unit_test(test_labels_and_sizes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
