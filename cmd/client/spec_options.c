@@ -123,16 +123,16 @@ static int set_true(json_t *spec, const char *member, bool value, struct err *er
     return value ? set(spec, member, json_true(), err) : 0;
 }
 
+/* docker's 0 is what there is without the option, here and below. */
 static int set_limits(json_t *spec, const struct spec_options *options, struct err *err)
 {
     int64_t value = 0;
-    if (options->memory != NULL &&
-        (value_memory(options->memory, &value, err) < 0 || set(spec, "memory", json_integer(value), err) < 0))
-        return -1;
-    if (options->cpus != NULL &&
+    bool any_cpus = options->cpus == NULL || strcmp(options->cpus, "0") == 0;
+    if (!any_cpus &&
         (value_cpus(options->cpus, &value, err) < 0 || set(spec, "cpu_millis", json_integer(value), err) < 0))
         return -1;
     if (options->pids_limit != NULL && strcmp(options->pids_limit, "-1") != 0 &&
+        strcmp(options->pids_limit, "0") != 0 &&
         (value_int(options->pids_limit, "pids limit", 1, 4194304, &value, err) < 0 ||
          set(spec, "pids_limit", json_integer(value), err) < 0))
         return -1;
@@ -156,20 +156,23 @@ static int set_number(json_t *spec, const char *member, const char *text, const 
 static int set_size(json_t *spec, const char *member, const char *text, struct err *err)
 {
     int64_t value = 0;
-    if (text == NULL)
-        return 0;
-    return value_memory(text, &value, err) < 0 ? -1 : set(spec, member, json_integer(value), err);
+    if (text != NULL && value_memory(text, &value, err) < 0)
+        return -1;
+    return value == 0 ? 0 : set(spec, member, json_integer(value), err);
 }
 
 static int set_more_limits(json_t *spec, const struct spec_options *options, struct err *err)
 {
     bool any_swap = options->memory_swap != NULL && strcmp(options->memory_swap, "-1") == 0;
+    bool any_shares = options->cpu_shares != NULL && strcmp(options->cpu_shares, "0") == 0;
     if (any_swap && set(spec, "memory_swap", json_integer(-1), err) < 0)
         return -1;
-    if (set_size(spec, "memory_swap", any_swap ? NULL : options->memory_swap, err) < 0 ||
+    if (set_size(spec, "memory", options->memory, err) < 0 ||
+        set_size(spec, "memory_swap", any_swap ? NULL : options->memory_swap, err) < 0 ||
         set_size(spec, "memory_reservation", options->memory_reservation, err) < 0 ||
         set_size(spec, "shm_size", options->shm_size, err) < 0 ||
-        set_number(spec, "cpu_shares", options->cpu_shares, "cpu shares", 2, 262144, err) < 0)
+        (!any_shares &&
+         set_number(spec, "cpu_shares", options->cpu_shares, "cpu shares", 2, 262144, err) < 0))
         return -1;
     return set_number(spec, "oom_score_adj", options->oom_score_adj, "OOM score adjustment", -1000, 1000,
                       err);
@@ -184,7 +187,7 @@ static int set_rights(json_t *spec, const struct spec_options *options, struct e
         spec_set_list(spec, "cap_drop", &options->cap_drop, spec_capability, err) < 0 ||
         spec_set_list(spec, "ulimits", &options->ulimits, spec_ulimit, err) < 0 ||
         spec_set_list(spec, "devices", &options->devices, spec_device, err) < 0 ||
-        spec_set_list(spec, "add_hosts", &options->add_hosts, spec_text, err) < 0)
+        spec_set_list(spec, "add_hosts", &options->add_hosts, spec_add_host, err) < 0)
         return -1;
     if (spec_set_sysctls(spec, &options->sysctls, err) < 0)
         return -1;

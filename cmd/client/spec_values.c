@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/client/spec_values.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,6 +25,17 @@ static int take(json_t *value, json_t **ret, const char *text, struct err *err)
 int spec_text(const char *text, json_t **ret, struct err *err)
 {
     return take(json_string(text), ret, text, err);
+}
+
+int spec_add_host(const char *text, json_t **ret, struct err *err)
+{
+    struct in6_addr address;
+    const char *colon = strchr(text, ':');
+    if (colon == NULL || colon == text ||
+        (inet_pton(AF_INET, colon + 1, &address) != 1 && inet_pton(AF_INET6, colon + 1, &address) != 1))
+        return err_set(err, ERR_INVALID, "'%s' is no host to add: give NAME:ADDRESS with an IP address",
+                       text);
+    return spec_text(text, ret, err);
 }
 
 int spec_capability(const char *text, json_t **ret, struct err *err)

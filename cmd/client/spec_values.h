@@ -22,6 +22,8 @@ int spec_capability(const char *text, json_t **ret, struct err *err);
 int spec_ulimit(const char *text, json_t **ret, struct err *err);
 /* "/dev/a", "/dev/a:/dev/b", "/dev/a:rw", "/dev/a:/dev/b:rw". */
 int spec_device(const char *text, json_t **ret, struct err *err);
+/* "name:192.0.2.7", "name:::1". */
+int spec_add_host(const char *text, json_t **ret, struct err *err);
 /* As it is. */
 int spec_text(const char *text, json_t **ret, struct err *err);
 
