@@ -221,10 +221,14 @@ static int limit_memory(bool v2, int cgroup_fd, const struct cgroup_limits *limi
         return -1;
     if (limits->memory_bytes == 0)
         return 0;
-    if (set_value(cgroup_fd, v2 ? "memory.max" : "memory.limit_in_bytes", err, "%lld",
-                  (long long)limits->memory_bytes) < 0)
-        return -1;
-    return limit_swap(v2, cgroup_fd, limits, err);
+    const char *file = v2 ? "memory.max" : "memory.limit_in_bytes";
+    if (set_value(cgroup_fd, file, err, "%lld", (long long)limits->memory_bytes) == 0)
+        return limit_swap(v2, cgroup_fd, limits, err);
+    if (errno == EBUSY)
+        err_set(err, ERR_CONFLICT,
+                "more memory than %lld bytes is in use, and the kernel cannot take it back",
+                (long long)limits->memory_bytes);
+    return -1;
 }
 
 /* v2 counts from 1 to 10000 what v1 counts from 2 to 262144; the conversion is the OCI runtimes' own. */
@@ -312,6 +316,8 @@ static int lift_memory(bool v2, int cgroup_fd, struct err *err)
 /* v1 refuses a memory limit above that on memory and swap: a limit that grows comes behind it. */
 static int change_memory(bool v2, int cgroup_fd, const struct cgroup_limits *limits, struct err *err)
 {
+    if (limits->memory_reservation_bytes == 0)
+        cgroup_dir_write(cgroup_fd, v2 ? "memory.low" : "memory.soft_limit_in_bytes", v2 ? "0" : "-1");
     if (limits->memory_bytes == 0 && lift_memory(v2, cgroup_fd, err) < 0)
         return -1;
     if (limit_memory(v2, cgroup_fd, limits, NULL) == 0)
@@ -325,6 +331,8 @@ static int change_cpu(bool v2, int cgroup_fd, const struct cgroup_limits *limits
 {
     if (limits->cpu_shares > 0 && limit_shares(v2, cgroup_fd, limits->cpu_shares, err) < 0)
         return -1;
+    if (limits->cpu_shares == 0) /* the kernel's default */
+        cgroup_dir_write(cgroup_fd, v2 ? "cpu.weight" : "cpu.shares", v2 ? "100" : "1024");
     if (limits->cpu_quota_us > 0)
         return limit_cpu(v2, cgroup_fd, limits, err);
     return set_value(cgroup_fd, v2 ? "cpu.max" : "cpu.cfs_quota_us", err, "%s", v2 ? "max" : "-1");

@@ -108,6 +108,20 @@ has_counted() { [ "$(counts "$1")" -gt "$2" ]; }
     wharf rm -f fixed gone
 }
 
+@test "less memory than is in use is refused, and every limit is as it was" {
+    [ -d /sys/fs/cgroup/memory ] || skip "v2 takes the memory back or kills"
+    wharf run -d --name full busybox sh -c 'head -c 30000000 /dev/zero >/dev/shm/x; echo written; sleep 1000'
+    eventually logs_have full written
+    local soft
+    soft=$(limit_of full memory.soft_limit_in_bytes memory.low)
+    run -1 wharf update -m 8m --memory-reservation 4m --cpu-shares 77 --pids-limit 9 full
+    [[ "$output" == *"cannot update 'full': more memory than 8388608 bytes is in use"* ]]
+    [ "$(limit_of full memory.soft_limit_in_bytes memory.low)" = "$soft" ]
+    [ "$(limit_of full pids.max pids.max)" = max ]
+    [ "$(limit_of full cpu.shares cpu.weight)" = 1024 ]
+    wharf rm -f full
+}
+
 @test "a renamed container is found by its new name only, and the old one is free" {
     wharf run -d --name before busybox sleep 1000
     wharf run -d --name other busybox sleep 1000
