@@ -173,7 +173,7 @@ static int fetch(struct client *client, const struct images_options *options, js
         if (match > 0 && json_array_append(ret, image) < 0)
             return err_nomem(err, "listing images");
     }
-    return 0;
+    return listing_sort(ret, "imported_at", true, "reference", err);
 }
 
 static int list(struct client *client, const struct images_options *options,

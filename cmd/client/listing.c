@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/timestamp.h"
 #include "cmd/client/api.h"
 #include "cmd/client/http.h"
@@ -172,6 +174,37 @@ char *listing_command(const json_t *container, bool whole)
     text_shorten(shortened, sizeof(shortened), text.data, COMMAND_WIDTH);
     buf_printf(&quoted, "\"%s\"", whole ? text.data : shortened);
     return buf_take(&quoted, NULL);
+}
+
+struct order {
+    const char *member, *then;
+    bool newest_first;
+};
+
+static int compare_rows(const void *a, const void *b, void *data)
+{
+    const struct order *order = data;
+    const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+    int compared = strcmp(json_text(x, order->member, ""), json_text(y, order->member, ""));
+    if (compared != 0)
+        return order->newest_first ? -compared : compared;
+    return strcmp(json_text(x, order->then, ""), json_text(y, order->then, ""));
+}
+
+int listing_sort(json_t *rows, const char *member, bool newest_first, const char *then, struct err *err)
+{
+    struct order order = {member, then, newest_first};
+    size_t n = json_array_size(rows);
+    auto_free json_t **items = calloc(n + 1, sizeof(json_t *));
+    if (items == NULL)
+        return err_nomem(err, "sorting a listing");
+    for (size_t i = 0; i < n; i++)
+        items[i] = json_incref(json_array_get(rows, i));
+    qsort_r(items, n, sizeof(json_t *), compare_rows, &order);
+    int result = 0;
+    for (size_t i = 0; i < n; i++)
+        result |= json_array_set_new(rows, i, items[i]);
+    return result < 0 ? err_nomem(err, "sorting a listing") : 0;
 }
 
 bool listing_has_several_nodes(const json_t *rows)

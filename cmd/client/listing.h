@@ -56,6 +56,10 @@ char *listing_command(const json_t *container, bool whole);
 /* "5 minutes ago" for an RFC 3339 member, "" without one. */
 void listing_age(char *ret, size_t size, const json_t *object, const char *member, int64_t now_ns);
 
+/* Sorts rows by the text of a member, falling if `newest_first`; where that is the same by that of another.
+ */
+int listing_sort(json_t *rows, const char *member, bool newest_first, const char *then, struct err *err);
+
 /* True if the rows' "node" members are not all the same. */
 bool listing_has_several_nodes(const json_t *rows);
 

@@ -229,6 +229,8 @@ static int ls(struct client *client, const struct volume_options *options, int a
     if (rc == 0)
         rc = filter(volumes, &options->filters, &err);
     if (rc == 0)
+        rc = listing_sort(volumes, "name", false, "node", &err);
+    if (rc == 0)
         rc = print(volumes, options, &output, &err);
     listing_output_release(&output);
     return rc < 0 ? fail(&err) : 0;

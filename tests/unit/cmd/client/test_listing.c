@@ -102,10 +102,35 @@ static void test_filters(void **state)
     assert_int_equal(listing_format("{{.ID}}", LISTING_TABLE, &format, NULL), -1);
 }
 
+static void check_order(const char *member, bool newest_first, const char *expected)
+{
+    static const char rows[] =
+        "[{\"n\":\"b\",\"t\":\"1\"},{\"n\":\"c\",\"t\":\"2\"},{\"n\":\"a\",\"t\":\"1\"}]";
+    json_t *list = json_loads(rows, 0, NULL);
+    char order[8] = "";
+    size_t i;
+    const json_t *row;
+    assert_int_equal(listing_sort(list, member, newest_first, "n", NULL), 0);
+    json_array_foreach(list, i, row) strcat(order, json_string_value(json_object_get(row, "n")));
+    assert_string_equal(order, expected);
+    json_decref(list);
+}
+
+static void test_order(void **state)
+{
+    (void)state;
+    check_order("n", false, "abc");
+    check_order("t", true, "cab");
+    check_order("none", false, "abc");
+    json_t *empty = json_array();
+    assert_int_equal(listing_sort(empty, "n", false, "t", NULL), 0);
+    json_decref(empty);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_table), cmocka_unit_test(test_shorten),
-                                       cmocka_unit_test(test_status), cmocka_unit_test(test_command),
-                                       cmocka_unit_test(test_filters)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_table),   cmocka_unit_test(test_shorten),
+                                       cmocka_unit_test(test_status),  cmocka_unit_test(test_command),
+                                       cmocka_unit_test(test_filters), cmocka_unit_test(test_order)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
