@@ -56,6 +56,12 @@ static bool is_ours(const char *path)
            strcmp(path, "/etc/resolv.conf") == 0;
 }
 
+/* Made for what is mounted there, if the image has no such directory. */
+static bool is_our_mountpoint(const char *path)
+{
+    return strcmp(path, "/dev") == 0 || strcmp(path, "/proc") == 0 || strcmp(path, "/sys") == 0;
+}
+
 static int open_directory(int dir_fd, const char *name)
 {
     return openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -74,7 +80,8 @@ static int visit_directory(struct walk *walk, int upper_parent, int lower_parent
     auto_fd int lower_fd = both ? open_directory(lower_parent, name) : -1;
     if (upper_fd < 0)
         return 0; /* it has just been removed */
-    if (!both && add(walk, lower != NULL ? 'C' : 'A', path) < 0)
+    bool ours = lower == NULL && is_our_mountpoint(path);
+    if (!both && !ours && add(walk, lower != NULL ? 'C' : 'A', path) < 0)
         return -1;
     if (walk_directory(walk, upper_fd, lower_fd, path, depth + 1) < 0)
         return -1;

@@ -153,5 +153,10 @@ A /made/file" ]
     run -0 wharf diff never
     [ -z "$output" ]
     run -1 wharf diff no-such-container
-    wharf rm changer never
+    rm -r "$E2E_DIR/rootfs"/{proc,sys,dev} # what an image lacks is made for the mounts
+    wharf import "$E2E_DIR/rootfs" bare
+    wharf run --name plain bare /bin/true
+    run -0 wharf diff plain
+    [ -z "$output" ]
+    wharf rm changer never plain
 }
