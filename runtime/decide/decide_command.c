@@ -300,6 +300,70 @@ static void decide_for(struct deciding *d, const struct container *container)
     }
 }
 
+/* How long a container that is being stopped may still take, for this command: -1 when that is not for it to
+ * say. */
+static int64_t patience_s(const struct deciding *d, const struct container *container)
+{
+    const struct container_stop_command *stop = &d->command->data.container_stop;
+    const struct container_restart_command *restart = &d->command->data.container_restart;
+    enum command_type type = d->command->type;
+    bool stops = type == COMMAND_CONTAINER_STOP;
+    if (d->command->envelope.ifversion != SCHEMA_ABSENT) /* it may be refused when its turn comes */
+        return -1;
+    if (type == COMMAND_CONTAINER_REMOVE)
+        return d->command->data.container_remove.force ? 0 : -1;
+    if (!stops && type != COMMAND_CONTAINER_RESTART)
+        return -1;
+    if (stop_signal_of(container, stops ? stop->signal : restart->signal) == SIGKILL)
+        return 0;
+    return stop_timeout_of(container, stops ? stop->timeout_s : restart->timeout_s);
+}
+
+/* Who is less patient than those who have the container stopped need not wait as long as they would. */
+static void hasten_stop(struct deciding *d, const struct container *container,
+                        const struct operation *operation)
+{
+    int64_t seconds = patience_s(d, container);
+    if (seconds < 0 || operation->then == THEN_REMOVE) /* that was SIGKILL */
+        return;
+    if (seconds == 0)
+        emit_signaled(d->core, d->ret, container->id, SIGKILL, &d->cause, OUTCOME_NONE, d->now_ns);
+    struct effect *effect =
+        add_effect(d->core, d->ret, seconds == 0 ? EFFECT_SIGNAL : EFFECT_TIMER, container->id);
+    if (effect == NULL)
+        return;
+    effect->incarnation = operation->incarnation;
+    effect->signal = SIGKILL;
+    effect->thaws = true;
+    effect->timer = TIMER_STOP_DEADLINE;
+    effect->due_ns = d->now_ns + seconds * 1000000000LL;
+}
+
+/* After the stop, or by a command that waits for its end. */
+static bool comes_back(const struct operation *operation)
+{
+    const struct waiting_command *each = operation->waiting;
+    while (each != NULL && each->command.type != COMMAND_CONTAINER_START &&
+           each->command.type != COMMAND_CONTAINER_RESTART)
+        each = each->next;
+    return operation->then == THEN_LAUNCH || each != NULL;
+}
+
+/* A kill is what a stop may need; and what will be refused, since the container does not come back, need not
+ * wait for its end. */
+static bool overtakes(const struct deciding *d, const struct operation *operation)
+{
+    enum command_type type = d->command->type;
+    bool stops = operation->kind == OPERATION_STOP;
+    if (type == COMMAND_CONTAINER_KILL)
+        return stops || operation->kind == OPERATION_EXEC;
+    if (!stops || comes_back(operation) || d->command->envelope.ifversion != SCHEMA_ABSENT)
+        return false;
+    if (type == COMMAND_CONTAINER_EXEC)
+        return !exec_was_started(d->core, d->command);
+    return type == COMMAND_CONTAINER_PAUSE || type == COMMAND_CONTAINER_UNPAUSE;
+}
+
 static void decide_about_container(struct deciding *d, const char *ref)
 {
     struct err err = ERR_INIT;
@@ -310,9 +374,9 @@ static void decide_about_container(struct deciding *d, const char *ref)
         return;
     }
     struct operation *operation = operation_find(d->core, container->id);
-    bool overtakes = d->command->type == COMMAND_CONTAINER_KILL && operation != NULL &&
-                     (operation->kind == OPERATION_STOP || operation->kind == OPERATION_EXEC);
-    if (operation != NULL && !overtakes) {
+    if (operation != NULL && !overtakes(d, operation)) {
+        if (operation->kind == OPERATION_STOP)
+            hasten_stop(d, container, operation);
         operation_enqueue(d->core, operation, d->command, d->offset);
         return;
     }

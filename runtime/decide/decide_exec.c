@@ -60,6 +60,8 @@ static bool refuse_exec(struct core *core, const struct container *container,
     const char *id = container->id, *name = container->name;
     if (!container_state_is_running(container->state))
         emit_refused(core, ret, id, cause, now_ns, "not-running", "container '%s' is not running", name);
+    else if (container->state == CONTAINER_STOPPING)
+        emit_refused(core, ret, id, cause, now_ns, "stopping", "container '%s' is being stopped", name);
     else if (container->state == CONTAINER_PAUSED)
         emit_refused(core, ret, id, cause, now_ns, "paused", "container '%s' is paused: unpause it", name);
     else if (asked->command.n == 0)

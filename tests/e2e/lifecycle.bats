@@ -61,6 +61,25 @@ teardown() {
     [ "$(member stubborn exit_code)" = 137 ]
 }
 
+@test "whoever is less patient does not wait for another's stop" {
+    local stopper
+    wharf run -d --name tough busybox sh -c 'trap "" TERM; echo ready; while :; do sleep 1000; done'
+    eventually logs_have tough ready
+    wharf stop -t 600 tough 3>&- &
+    stopper=$!
+    eventually state_is tough stopping
+    run -125 wharf exec tough true
+    [[ "$output" == *"container 'tough' is being stopped"* ]]
+    timeout 60 wharf stop -t 1 tough
+    wait $stopper
+    wharf start tough
+    wharf stop -t 600 tough 3>&- &
+    stopper=$!
+    eventually state_is tough stopping
+    timeout 60 wharf rm -f tough
+    wait $stopper
+}
+
 @test "kill sends the signal that was asked for" {
     wharf run -d --name target busybox sh -c 'trap "exit 9" USR1; echo ready; while :; do sleep 0.1; done'
     eventually logs_have target ready

@@ -131,25 +131,28 @@ static void check_commands(const struct facts *facts)
     }
 }
 
-/* A kill overtakes a stop, and its own outcome waits for the signal's. */
-static bool is_kill(const struct fact *fact)
+/* A kill overtakes a stop, and its own outcome waits for the signal's; and what comes to nothing since the
+ * container is being stopped does not wait for its end. */
+static bool may_overtake(const struct fact *fact)
 {
-    const char *command = fact_text(fact, "command");
-    return fact_is(fact, "container.signaled") || (command != NULL && strcmp(command, "container.kill") == 0);
+    const char *command = fact_text(fact, "command"), *code = fact_text(fact, "code");
+    return fact_is(fact, "container.signaled") ||
+           (command != NULL && strcmp(command, "container.kill") == 0) ||
+           (fact_is(fact, "command.refused") && code != NULL && strcmp(code, "stopping") == 0);
 }
 
-/* Commands about one container end in the order they were given in, but for kills. */
+/* Other commands about one container end in the order they were given in. */
 static void check_order(const struct facts *facts)
 {
     for (size_t i = 0; i < facts->n; i++) {
         const struct fact *later = &facts->items[i];
-        if (!later->counts || later->outcome == NULL || strlen(later->subject) != 64 || is_kill(later))
+        if (!later->counts || later->outcome == NULL || strlen(later->subject) != 64 || may_overtake(later))
             continue;
         for (size_t j = 0; j < i && !sim_failed(); j++) {
             const struct fact *earlier = &facts->items[j];
             if (!earlier->counts || earlier->outcome == NULL ||
                 strcmp(earlier->subject, later->subject) != 0 ||
-                earlier->commandoffset <= later->commandoffset || is_kill(earlier))
+                earlier->commandoffset <= later->commandoffset || may_overtake(earlier))
                 continue;
             sim_fail("the command at %lld about %.12s ended before the one at %lld",
                      (long long)earlier->commandoffset, later->subject, (long long)later->commandoffset);
