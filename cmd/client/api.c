@@ -2,8 +2,8 @@
 /*
  * Happy path of a command: POST /v1/commands?wait=60 -> 200 with the outcome. Otherwise: 202 because the wait
  * was over: the same POST with the same idempotency key, which waits on; connection lost or 503
- * unknown-outcome: the same again, for at most RETRY_MS; any other status: an error from its problem
- * document.
+ * unknown-outcome, or starting from a writer that has just been started anew: the same again, for at most
+ * RETRY_MS; any other status: an error from its problem document.
  */
 #include "cmd/client/api.h"
 
@@ -267,12 +267,13 @@ void api_command_release(struct api_command *command)
     *command = (struct api_command){.call = HTTP_CALL_INIT};
 }
 
-static bool outcome_is_unknown(const struct http_call *call)
+static bool is_to_be_repeated(const struct http_call *call)
 {
     if (call->response.status != 503)
         return false;
     json_auto_t *problem = body_json(call);
-    return strcmp(json_text(problem, "code", ""), "unknown-outcome") == 0;
+    const char *code = json_text(problem, "code", "");
+    return strcmp(code, "unknown-outcome") == 0 || strcmp(code, "starting") == 0;
 }
 
 /* One answer to the command as last sent: 0, 1 for "ask again", -1. */
@@ -283,9 +284,9 @@ static int read_answer(struct api_command *command, json_t **ret, struct err *er
         return err == NULL || err->code == ERR_UNAVAILABLE ? 1 : -1;
     int status = call->response.status;
     if (status != 200 && status != 202) {
-        bool unknown = outcome_is_unknown(call);
+        bool again = is_to_be_repeated(call);
         api_problem(call, err);
-        return unknown ? 1 : -1;
+        return again ? 1 : -1;
     }
     *ret = body_json(call);
     if (*ret == NULL)

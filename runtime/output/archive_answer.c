@@ -98,7 +98,7 @@ static bool check(struct http_request *request, const struct output *output,
         return false;
     *ret_container = output_container(output, id);
     if (*ret_container == NULL) {
-        http_reply_problem(request, 404, "unknown-container", NULL, "no container '%.12s' on this node", id);
+        output_reply_unknown(output, request, "container", id);
     } else if (!output->ready) {
         http_reply_problem(request, 503, "not-ready", NULL, "the runtime is still reading its log");
     } else if (upgrade == NULL || strcasecmp(upgrade, PROTOCOL) != 0) {

@@ -121,6 +121,9 @@ void handle_sizes(struct http_request *request, void *data);
  * answered if not. */
 const struct container *output_container(const struct output *output, const char *id);
 bool output_check_id(struct http_request *request, const char *id);
+/* That there is no such thing; or, before all of the log has been read, that this is not known yet. */
+void output_reply_unknown(const struct output *output, struct http_request *request, const char *what,
+                          const char *id);
 
 /* What a client that wants more than to read has to know of a container's first process, or of an exec. */
 struct output_process {

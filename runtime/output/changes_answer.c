@@ -57,7 +57,7 @@ void handle_changes(struct http_request *request, void *data)
         return;
     const struct container *container = output_container(output, id);
     if (container == NULL) {
-        http_reply_problem(request, 404, "unknown-container", NULL, "no container '%.12s' on this node", id);
+        output_reply_unknown(output, request, "container", id);
         return;
     }
     int dir_fd = host_container_dir(output->host, id, NULL);

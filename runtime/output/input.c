@@ -42,8 +42,7 @@ void handle_input(struct http_request *request, void *data)
         return;
     struct output_process process;
     if (!output_process(output, id, &process)) {
-        http_reply_problem(request, 404, "unknown-container", NULL,
-                           "no container or exec '%.12s' on this node", id);
+        output_reply_unknown(output, request, "container or exec", id);
         return;
     }
     if (upgrade == NULL || strcasecmp(upgrade, PROTOCOL) != 0) {

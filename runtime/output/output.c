@@ -216,6 +216,15 @@ bool output_check_id(struct http_request *request, const char *id)
     return false;
 }
 
+void output_reply_unknown(const struct output *output, struct http_request *request, const char *what,
+                          const char *id)
+{
+    if (output->ready)
+        http_reply_problem(request, 404, "unknown-container", NULL, "no %s '%.12s' on this node", what, id);
+    else
+        http_reply_problem(request, 503, "not-ready", NULL, "the runtime is still reading its log");
+}
+
 /* An attachment for a container that came to its end before anybody asked, from the state. */
 static void attach_to_ended(struct attachment *attachment, const struct container *container)
 {
@@ -310,7 +319,7 @@ static void handle_logs(struct http_request *request, void *data)
     const struct container *container = output_container(output, id);
     int dir_fd = host_container_dir(output->host, id, &err);
     if (container == NULL) {
-        http_reply_problem(request, 404, "unknown-container", NULL, "no container '%.12s' on this node", id);
+        output_reply_unknown(output, request, "container", id);
     } else if (output_is_elsewhere(container, dir_fd)) {
         http_reply_problem(request, 404, "no-output", NULL,
                            "container '%s' ran, but no output of it is on this host: it was lost with the "
@@ -346,7 +355,7 @@ static void handle_processes(struct http_request *request, void *data)
         return;
     const struct container *container = output_container(output, id);
     if (container == NULL) {
-        http_reply_problem(request, 404, "unknown-container", NULL, "no container '%.12s' on this node", id);
+        output_reply_unknown(output, request, "container", id);
         return;
     }
     bool running = container_state_is_running(container->state);

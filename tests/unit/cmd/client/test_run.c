@@ -175,6 +175,22 @@ static void serve_breaks(struct server *server)
     close(fd);
 }
 
+/* The writer has just been started anew. */
+static void serve_starting(struct server *server)
+{
+    char text[8192];
+    int fd = accept_request(server->writer, text);
+    remember_key(server, text);
+    answer(fd, 503, "{\"status\":503,\"detail\":\"still reading\",\"code\":\"starting\"}");
+    fd = accept_request(server->writer, text);
+    require(strstr(text, server->last_key) != NULL, "another idempotency key");
+    answer(fd, 202, ACCEPTED);
+    fd = accept_request(server->runtime, text);
+    begin_stream(fd);
+    send_frame(fd, 3, "{\"outcome\":\"ok\",\"exit_code\":5}");
+    close(fd);
+}
+
 static void serve_failure(struct server *server)
 {
     char text[8192];
@@ -300,6 +316,11 @@ static void test_breaks(void **state)
     check(state, serve_breaks, 0, "first second\n", "trying to reconnect");
 }
 
+static void test_starting(void **state)
+{
+    check(state, serve_starting, 5, "", "still reading; asking again with the same key");
+}
+
 static void test_failure(void **state)
 {
     check(state, serve_failure, 127, "", "wharf: error: no such command\n");
@@ -342,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_plain, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_breaks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_starting, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_failure, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_forgotten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_problem, set_up, tear_down),
