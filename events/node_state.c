@@ -498,6 +498,7 @@ static void evolve_container(struct container *container, const struct event *ev
     case EVENT_CONTAINER_EXEC_EXITED:
     case EVENT_CONTAINER_COPIED:
     case EVENT_CONTAINER_EXPORTED:
+    case EVENT_CONTAINER_ATTACHED:
     case EVENT_CONTAINER_COMMITTED:
     case EVENT_CONTAINER_CREATED:
     case EVENT_CONTAINER_REMOVED:
@@ -720,6 +721,7 @@ static enum apply_result evolve(struct node_state *state, const struct event *ev
     case EVENT_CONTAINER_HEALTH_CHANGED:
     case EVENT_CONTAINER_COPIED:
     case EVENT_CONTAINER_EXPORTED:
+    case EVENT_CONTAINER_ATTACHED:
     case EVENT_CONTAINER_COMMITTED:
         return apply_container(state, event);
     case EVENT_TYPES:

@@ -248,6 +248,7 @@ static void set_changed_fields(struct view *view, struct view_container *contain
     case EVENT_CONTAINER_EXEC_EXITED:
     case EVENT_CONTAINER_COPIED:
     case EVENT_CONTAINER_EXPORTED:
+    case EVENT_CONTAINER_ATTACHED:
     case EVENT_CONTAINER_COMMITTED:
     case EVENT_CONTAINER_SIGNALED:
     case EVENT_CONTAINER_STOPPING:
@@ -512,6 +513,7 @@ static enum project_result dispatch(struct view *view, struct view_node *node, c
     case EVENT_CONTAINER_HEALTH_CHANGED:
     case EVENT_CONTAINER_COPIED:
     case EVENT_CONTAINER_EXPORTED:
+    case EVENT_CONTAINER_ATTACHED:
     case EVENT_CONTAINER_COMMITTED:
         return project_container(view, event, offset, ret);
     case EVENT_TYPES:

@@ -268,7 +268,7 @@ int host_snapshot_put_aside(struct host *host, struct err *err);
 void host_output_begins(const struct host *host, const char *id, char *ret, size_t size);
 
 /* What a client does with a container's files (runtime/archive.h). */
-enum access_kind { ACCESS_COPY_IN, ACCESS_COPY_OUT, ACCESS_EXPORT };
+enum access_kind { ACCESS_COPY_IN, ACCESS_COPY_OUT, ACCESS_EXPORT, ACCESS_ATTACH };
 
 /* A descriptor of the container's directory for reading its log, or -1 with ERR_NOT_FOUND. */
 int host_container_dir(const struct host *host, const char *container_id, struct err *err);

@@ -57,9 +57,9 @@ int worker_open(struct worker **ret, uv_loop_t *loop, const struct worker_option
 /* To be called by the host. */
 void worker_on_exit(struct worker *worker, const struct host_exit *exit);
 
-/* A client is about to do something with a container's files: it goes into the container's history, and
- * on_durable is called, later, once it is on the log. A worker that ends before forgets it. ERR_UNAVAILABLE
- * while it does not serve, ERR_NOT_FOUND for a container that there is not. */
+/* A client is about to do something with a container's files or its input: it goes into the container's
+ * history, and on_durable is called, later, once it is on the log. A worker that ends before forgets it.
+ * ERR_UNAVAILABLE while it does not serve, ERR_NOT_FOUND for a container that there is not. */
 int worker_access(struct worker *worker, const struct access *access, void (*on_durable)(void *data),
                   void *data, struct err *err);
 

@@ -157,7 +157,7 @@ enum input_kind {
 struct access {
     const char *container_id;
     enum access_kind access;
-    const char *path; /* UTF-8; NULL for an export */
+    const char *path; /* UTF-8; NULL but for copies */
     const char *actor;
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What clients do with a container's files, over the runtime's socket: no commands, but facts for its
- * history.
+/* What clients do with a container's files and its input, over the runtime's socket: no commands, but facts
+ * for its history.
  */
 #include "runtime/decide/core.h"
 
@@ -13,6 +13,9 @@ void decide_accessed(struct core *core, const struct input *input, struct decisi
     struct cause cause = cause_of_container(core, container, input->accessed.actor);
     if (input->accessed.access == ACCESS_EXPORT) {
         event_init(&event, EVENT_CONTAINER_EXPORTED);
+    } else if (input->accessed.access == ACCESS_ATTACH) {
+        event_init(&event, EVENT_CONTAINER_ATTACHED);
+        event.data.container_attached.incarnation = container->incarnation;
     } else {
         event_init(&event, EVENT_CONTAINER_COPIED);
         event.data.container_copied.direction =

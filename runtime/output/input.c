@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -32,9 +33,62 @@ static int connect_shim(const struct output *output, const char *id, struct err 
     return steal_fd(&fd);
 }
 
+/* A client that is to get its connection when that it does is in the container's history for good. */
+struct input_work {
+    struct output *output;
+    struct http_request *request; /* NULL once the client is gone */
+    int fd;
+};
+
+static void on_durable(void *data)
+{
+    struct input_work *work = data;
+    struct output *output = work->output;
+    if (work->request != NULL)
+        http_reply_descriptor_take(work->request, PROTOCOL, work->fd);
+    else
+        close(work->fd);
+    free(work);
+    output->n_works--;
+    output_maybe_closed(output);
+}
+
+static void on_cancel(struct http_request *request, void *data)
+{
+    struct input_work *work = data;
+    (void)request;
+    work->request = NULL;
+}
+
+/* Of an exec its start has said who it is. */
+static void attach_take(struct output *output, struct http_request *request, const char *id, int fd)
+{
+    struct err err = ERR_INIT;
+    struct access access = {
+        .container_id = id,
+        .access = ACCESS_ATTACH,
+        .actor =
+            actor_of(&output->actors, http_request_connection(request), http_request_peer(request))->text};
+    struct input_work *work = calloc(1, sizeof(*work));
+    if (work == NULL) {
+        err_nomem(&err, "attaching a client");
+    } else {
+        *work = (struct input_work){.output = output, .request = request, .fd = fd};
+        http_request_set_data(request, work, on_cancel);
+        output->n_works++;
+        if (worker_access(output->worker, &access, on_durable, work, &err) == 0)
+            return;
+        output->n_works--;
+        http_request_set_data(request, NULL, NULL);
+        free(work);
+    }
+    close(fd);
+    http_reply_problem(request, 503, "not-ready", NULL, "%s", err.message);
+}
+
 void handle_input(struct http_request *request, void *data)
 {
-    const struct output *output = data;
+    struct output *output = data;
     const char *id = http_request_param(request, "id");
     const char *upgrade = http_request_header(request, "Upgrade");
     struct err err = ERR_INIT;
@@ -61,7 +115,9 @@ void handle_input(struct http_request *request, void *data)
         return;
     }
     int fd = connect_shim(output, id, &err);
-    if (fd >= 0)
+    if (fd >= 0 && output_container(output, id) != NULL)
+        attach_take(output, request, id, fd);
+    else if (fd >= 0)
         http_reply_descriptor_take(request, PROTOCOL, fd);
     else if (err.sys_errno == ECONNREFUSED) /* its end is just not on the log yet */
         http_reply_problem(request, 409, "not-running", NULL, "%s has just ended", process.name);

@@ -65,6 +65,7 @@ at_terminal() { "$WHARF_BUILD/tests/at_terminal" "$@"; }
     local code=0
     wait $first || code=$?
     [ "$code" = 4 ]
+    [ "$(history_types shell | grep -c '^container.attached$')" = 4 ]
     wharf rm shell
 }
 

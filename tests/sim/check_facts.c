@@ -115,8 +115,8 @@ void facts_release(struct facts *facts)
 /* What may happen in every state, and is not what brought the container there. */
 static bool moves_nothing(const char *type)
 {
-    static const char *const types[] = {"renamed",  "updated",      "committed",   "copied",
-                                        "exported", "exec_started", "exec_failed", "exec_exited"};
+    static const char *const types[] = {"renamed",  "updated",      "committed",   "copied",     "exported",
+                                        "attached", "exec_started", "exec_failed", "exec_exited"};
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
         if (strcmp(type, types[i]) == 0)
             return true;

@@ -243,6 +243,9 @@ static void fill(struct event_writer *writer, struct event *event, struct writte
     case EVENT_CONTAINER_EXEC_EXITED:
         fill_exec(writer, event, container);
         break;
+    case EVENT_CONTAINER_ATTACHED:
+        event->data.container_attached.incarnation = container->incarnation > 0 ? container->incarnation : 1;
+        break;
     case EVENT_CONTAINER_COPIED:
     case EVENT_CONTAINER_COMMITTED:
         fill_files(writer, event);

@@ -476,9 +476,10 @@ static void do_access(struct story *story, const char *name, const char *rest)
     id_of(name, id);
     struct input input = {.kind = INPUT_ACCESSED,
                           .accessed = {.container_id = id, .path = path, .actor = "unix:uid=1001"}};
-    input.accessed.access = strcmp(word, "in") == 0    ? ACCESS_COPY_IN
-                            : strcmp(word, "out") == 0 ? ACCESS_COPY_OUT
-                                                       : ACCESS_EXPORT;
+    input.accessed.access = strcmp(word, "in") == 0       ? ACCESS_COPY_IN
+                            : strcmp(word, "out") == 0    ? ACCESS_COPY_OUT
+                            : strcmp(word, "attach") == 0 ? ACCESS_ATTACH
+                                                          : ACCESS_EXPORT;
     step(story, &input);
 }
 
