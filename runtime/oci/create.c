@@ -70,7 +70,7 @@ static int read_config(struct creation *creation, struct err *err)
     }
     if (fs_read_file(AT_FDCWD, path, CONFIG_LIMIT, &creation->text, &size, err) < 0)
         return -1;
-    creation->config = json_loadb(creation->text, size, JSON_REJECT_DUPLICATES, &error);
+    creation->config = oci_json_parse(creation->text, size, &error);
     if (creation->config == NULL)
         return err_set(err, ERR_INVALID, "'%s' is no JSON: line %d: %s", path, error.line, error.text);
     return oci_check(creation->config, err) < 0 ? err_wrap(err, "'%s'", path) : 0;

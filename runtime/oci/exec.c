@@ -68,7 +68,7 @@ static int read_given(const char *path, json_t **ret, struct err *err)
         return 0;
     if (fs_read_file(AT_FDCWD, path, PROCESS_LIMIT, &text, &size, err) < 0)
         return -1;
-    *ret = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    *ret = oci_json_parse(text, size, &error);
     return *ret == NULL
                ? err_set(err, ERR_INVALID, "'%s' is no JSON: line %d: %s", path, error.line, error.text)
                : 0;

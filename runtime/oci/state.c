@@ -17,6 +17,7 @@
 #include "base/fs.h"
 #include "runtime/oci/cgroups.h"
 #include "runtime/oci/oci.h"
+#include "runtime/sandbox/oci_json.h"
 #include "runtime/shim/record.h"
 
 #define DOCUMENT_LIMIT (16u << 20)
@@ -96,7 +97,7 @@ static int read_document(const struct oci_container *container, const char *name
     json_error_t error;
     if (fs_read_file(container->dir_fd, name, DOCUMENT_LIMIT, &text, &size, err) < 0)
         return -1;
-    *ret = json_loadb(text, size, 0, &error);
+    *ret = oci_json_parse(text, size, &error);
     return *ret == NULL ? err_set(err, ERR_CORRUPT, "the container's '%s' is damaged: %s", name, error.text)
                         : 0;
 }

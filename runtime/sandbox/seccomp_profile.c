@@ -223,7 +223,7 @@ static int copy_members(json_t *section, const json_t *profile, struct err *err)
 json_t *seccomp_profile(const char *text, const struct seccomp_situation *situation, struct err *err)
 {
     json_error_t why;
-    json_auto_t *profile = json_loads(text, JSON_REJECT_DUPLICATES, &why);
+    json_auto_t *profile = oci_json_parse(text, strlen(text), &why);
     json_auto_t *section = json_object();
     if (!json_is_object(profile))
         return err_set(err, ERR_INVALID, "the system call filter is no JSON object: %s", why.text), NULL;

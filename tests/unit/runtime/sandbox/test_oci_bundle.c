@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "runtime/sandbox/oci_json.h"
 #include "runtime/sandbox/oci_plan.h"
 #include "runtime/sandbox/plan.h"
 
@@ -128,6 +129,37 @@ static void what_the_kernel_can_be_asked_for(void **state)
     assert_string_equal(step.b, "0 1000 2\n5 4294967290 3\n");
     assert_string_equal(step.c, "0 7 1\n");
     plan_release(&plan);
+}
+
+static json_int_t number_at(const json_t *list, size_t index, const char *key)
+{
+    return json_integer_value(json_object_get(json_array_get(list, index), key));
+}
+
+/* "No limit" is 2^64-1, which is not a number that jansson has. */
+static void numbers_without_a_sign(void **state)
+{
+    (void)state;
+    static const char TEXT[] =
+        "{\"l\":[{\"soft\":9223372036854775807,\"hard\": 18446744073709551615},"
+        "{\"value\":9223372036854775808 ,\"valueTwo\":-1,\"t\":\"\\\"soft\\\":18446744073709551615\"}]}";
+    json_error_t error;
+    json_auto_t *document = oci_json_parse(TEXT, sizeof(TEXT) - 1, &error);
+    const json_t *list = json_object_get(document, "l");
+    assert_non_null(document);
+    assert_true(number_at(list, 0, "soft") == INT64_MAX);
+    assert_true((uint64_t)number_at(list, 0, "hard") == UINT64_MAX);
+    assert_true(number_at(list, 1, "value") == INT64_MIN);
+    assert_true(number_at(list, 1, "valueTwo") == -1);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(list, 1), "t")),
+                        "\"soft\":18446744073709551615");
+    static const char *const WRONG[] = {
+        "{\"uid\":18446744073709551615}",  "{\"soft\":18446744073709551616}",
+        "{\"soft\":1844674407370955161x}", "{\"soft\":1,\"soft\":2}",
+        "{\"soft\":18446744073709551615",  "{\"soft",
+    };
+    for (size_t i = 0; i < sizeof(WRONG) / sizeof(WRONG[0]); i++)
+        assert_null(oci_json_parse(WRONG[i], strlen(WRONG[i]), &error));
 }
 
 static void what_is_wrong_is_named(void **state)
@@ -299,9 +331,10 @@ static void what_is_no_process(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps_hooks_and_namespaces),    cmocka_unit_test(what_the_kernel_can_be_asked_for),
-        cmocka_unit_test(what_is_wrong_is_named),        cmocka_unit_test(one_more_process),
-        cmocka_unit_test(one_more_process_for_the_shim), cmocka_unit_test(what_is_no_process),
+        cmocka_unit_test(steps_hooks_and_namespaces), cmocka_unit_test(what_the_kernel_can_be_asked_for),
+        cmocka_unit_test(numbers_without_a_sign),     cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(one_more_process),           cmocka_unit_test(one_more_process_for_the_shim),
+        cmocka_unit_test(what_is_no_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
