@@ -78,6 +78,43 @@ static int wrong(struct err *err, const char *section, const char *member)
                    member);
 }
 
+/* A limit must not be lost because it is somewhere else than it has to be. */
+static int check_sections(const json_t *resources, struct err *err)
+{
+    static const struct {
+        const char *section, *member; /* NULL: the section itself */
+        bool list;
+    } SECTIONS[] = {
+        {"memory", NULL, false},
+        {"cpu", NULL, false},
+        {"pids", NULL, false},
+        {"blockIO", NULL, false},
+        {"network", NULL, false},
+        {"rdma", NULL, false},
+        {"unified", NULL, false},
+        {"hugepageLimits", NULL, true},
+        {"devices", NULL, true},
+        {"blockIO", "weightDevice", true},
+        {"blockIO", "throttleReadBpsDevice", true},
+        {"blockIO", "throttleWriteBpsDevice", true},
+        {"blockIO", "throttleReadIOPSDevice", true},
+        {"blockIO", "throttleWriteIOPSDevice", true},
+        {"network", "priorities", true},
+    };
+    for (size_t i = 0; i < COUNT(SECTIONS); i++) {
+        const char *member = SECTIONS[i].member;
+        const json_t *value = json_object_get(resources, SECTIONS[i].section);
+        if (member != NULL)
+            value = json_object_get(value, member);
+        if (value != NULL && !json_is_null(value) &&
+            !(SECTIONS[i].list ? json_is_array(value) : json_is_object(value)))
+            return err_set(err, ERR_INVALID, "'linux.resources.%s%s%s' must be %s", SECTIONS[i].section,
+                           member == NULL ? "" : ".", member == NULL ? "" : member,
+                           SECTIONS[i].list ? "an array" : "an object");
+    }
+    return 0;
+}
+
 static int add_values(json_t *out, const json_t *resources, struct err *err)
 {
     for (size_t i = 0; i < COUNT(VALUES); i++) {
@@ -250,7 +287,7 @@ static int add_rdma(json_t *out, json_t *rdma, struct err *err)
 static int add_all(json_t *out, const json_t *resources, struct err *err)
 {
     const json_t *network = json_object_get(resources, "network");
-    if (add_values(out, resources, err) < 0 ||
+    if (check_sections(resources, err) < 0 || add_values(out, resources, err) < 0 ||
         add_block_devices(out, json_object_get(resources, "blockIO"), err) < 0 ||
         add_huge_pages(out, json_object_get(resources, "hugepageLimits"), err) < 0 ||
         add_network_priorities(out, json_object_get(network, "priorities"), err) < 0 ||

@@ -8,8 +8,25 @@
 #include "base/buf.h"
 #include "runtime/sandbox/oci_json.h"
 
-/* One member, or with "[]" each element of one: its type, and whether it has to be there. */
-enum shape { OBJECT, ARRAY, STRING, INTEGER, BOOLEAN, STRINGS, REFUSED };
+/* One member, or with "[]" each element of one: its type, and whether it has to be there. The numbers that
+ * are not just INTEGER would be cut to something else: a user 2^32 to root. */
+enum shape {
+    OBJECT,
+    ARRAY,
+    STRING,
+    BOOLEAN,
+    STRINGS,
+    INTEGER,
+    ID, /* all but (uid_t)-1, which means "leave it" to the kernel */
+    UMASK,
+    SCORE, /* proc_pid_oom_score_adj(5) */
+    SIZE,  /* struct winsize */
+    NICE,  /* sched(7) */
+    PRIORITY,
+    MAJOR, /* makedev(3) has more bits than the kernel */
+    MINOR,
+    REFUSED
+};
 
 struct member {
     const char *path;
@@ -28,14 +45,14 @@ static const struct member MEMBERS[] = {
     {"process", OBJECT, false},
     {"process.terminal", BOOLEAN, false},
     {"process.consoleSize", OBJECT, false},
-    {"process.consoleSize.height", INTEGER, true},
-    {"process.consoleSize.width", INTEGER, true},
+    {"process.consoleSize.height", SIZE, true},
+    {"process.consoleSize.width", SIZE, true},
     {"process.user", OBJECT, false},
-    {"process.user.uid", INTEGER, false},
-    {"process.user.gid", INTEGER, false},
-    {"process.user.umask", INTEGER, false},
+    {"process.user.uid", ID, false},
+    {"process.user.gid", ID, false},
+    {"process.user.umask", UMASK, false},
     {"process.user.additionalGids", ARRAY, false},
-    {"process.user.additionalGids[]", INTEGER, true},
+    {"process.user.additionalGids[]", ID, true},
     {"process.args", STRINGS, false},
     {"process.env", STRINGS, false},
     {"process.cwd", STRING, true},
@@ -51,13 +68,13 @@ static const struct member MEMBERS[] = {
     {"process.rlimits[].soft", INTEGER, true},
     {"process.rlimits[].hard", INTEGER, true},
     {"process.noNewPrivileges", BOOLEAN, false},
-    {"process.oomScoreAdj", INTEGER, false},
+    {"process.oomScoreAdj", SCORE, false},
     {"process.apparmorProfile", STRING, false},
     {"process.selinuxLabel", STRING, false},
     {"process.scheduler", OBJECT, false},
     {"process.scheduler.policy", STRING, true},
-    {"process.scheduler.nice", INTEGER, false},
-    {"process.scheduler.priority", INTEGER, false},
+    {"process.scheduler.nice", NICE, false},
+    {"process.scheduler.priority", PRIORITY, false},
     {"process.scheduler.flags", STRINGS, false},
     {"process.scheduler.runtime", INTEGER, false},
     {"process.scheduler.deadline", INTEGER, false},
@@ -87,15 +104,21 @@ static const struct member MEMBERS[] = {
     {"linux.gidMappings", ARRAY, false},
     {"linux.gidMappings[]", OBJECT, true},
     {"linux.timeOffsets", OBJECT, false},
+    {"linux.timeOffsets.monotonic", OBJECT, false},
+    {"linux.timeOffsets.monotonic.secs", INTEGER, false},
+    {"linux.timeOffsets.monotonic.nanosecs", INTEGER, false},
+    {"linux.timeOffsets.boottime", OBJECT, false},
+    {"linux.timeOffsets.boottime.secs", INTEGER, false},
+    {"linux.timeOffsets.boottime.nanosecs", INTEGER, false},
     {"linux.devices", ARRAY, false},
     {"linux.devices[]", OBJECT, true},
     {"linux.devices[].type", STRING, true},
     {"linux.devices[].path", STRING, true},
-    {"linux.devices[].major", INTEGER, false},
-    {"linux.devices[].minor", INTEGER, false},
+    {"linux.devices[].major", MAJOR, false},
+    {"linux.devices[].minor", MINOR, false},
     {"linux.devices[].fileMode", INTEGER, false},
-    {"linux.devices[].uid", INTEGER, false},
-    {"linux.devices[].gid", INTEGER, false},
+    {"linux.devices[].uid", ID, false},
+    {"linux.devices[].gid", ID, false},
     {"linux.cgroupsPath", STRING, false},
     {"linux.resources", OBJECT, false},
     {"linux.intelRdt", REFUSED, false},
@@ -136,6 +159,20 @@ static const struct member HOOK_MEMBERS[] = {
     {"timeout", INTEGER, false},
 };
 
+static const struct {
+    json_int_t min, max;
+} RANGES[] = {
+    [INTEGER] = {INT64_MIN, INT64_MAX},
+    [ID] = {0, UINT32_MAX - 1},
+    [UMASK] = {0, 0777},
+    [SCORE] = {-1000, 1000},
+    [SIZE] = {0, UINT16_MAX},
+    [NICE] = {-20, 19},
+    [PRIORITY] = {0, 99},
+    [MAJOR] = {0, 4095},
+    [MINOR] = {0, 1048575},
+};
+
 static bool is_empty(const json_t *value)
 {
     if (json_is_string(value))
@@ -165,18 +202,33 @@ static bool is_text_list(const json_t *value)
     return true;
 }
 
+static int check_number(const json_t *value, enum shape shape, const char *where, struct err *err)
+{
+    json_int_t number = json_integer_value(value);
+    if (!json_is_integer(value))
+        return err_set(err, ERR_INVALID, "'%s' must be a number without a fraction", where);
+    if (number < RANGES[shape].min || number > RANGES[shape].max)
+        return err_set(err, ERR_INVALID, "'%s' must be from %lld to %lld, not %lld", where,
+                       (long long)RANGES[shape].min, (long long)RANGES[shape].max, (long long)number);
+    return 0;
+}
+
 static int check_value(const json_t *value, enum shape shape, const char *where, struct err *err)
 {
     static const char *const EXPECTED[] = {
-        [OBJECT] = "an object",      [ARRAY] = "an array",
-        [STRING] = "a text",         [INTEGER] = "a number without a fraction",
-        [BOOLEAN] = "true or false", [STRINGS] = "a list of texts without NUL bytes",
+        [OBJECT] = "an object",
+        [ARRAY] = "an array",
+        [STRING] = "a text",
+        [BOOLEAN] = "true or false",
+        [STRINGS] = "a list of texts without NUL bytes",
     };
-    bool fits = (shape == OBJECT && json_is_object(value)) || (shape == ARRAY && json_is_array(value)) ||
-                (shape == STRING && is_text(value)) || (shape == INTEGER && json_is_integer(value)) ||
-                (shape == BOOLEAN && json_is_boolean(value)) || (shape == STRINGS && is_text_list(value));
     if (shape == REFUSED)
         return is_empty(value) ? 0 : err_set(err, ERR_INVALID, "'%s' is not supported", where);
+    if (shape >= INTEGER)
+        return check_number(value, shape, where, err);
+    bool fits = (shape == OBJECT && json_is_object(value)) || (shape == ARRAY && json_is_array(value)) ||
+                (shape == STRING && is_text(value)) || (shape == BOOLEAN && json_is_boolean(value)) ||
+                (shape == STRINGS && is_text_list(value));
     return fits ? 0 : err_set(err, ERR_INVALID, "'%s' must be %s", where, EXPECTED[shape]);
 }
 
@@ -244,6 +296,19 @@ static int check_hooks(const json_t *hooks, struct err *err)
     return 0;
 }
 
+/* What others are told of the container (config.md, "Annotations"). */
+static int check_annotations(json_t *annotations, struct err *err)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(annotations, name, value)
+    {
+        if (name[0] == '\0' || !json_is_string(value))
+            return err_set(err, ERR_INVALID, "'annotations' has no text for '%s'", name);
+    }
+    return 0;
+}
+
 int oci_check(const json_t *config, struct err *err)
 {
     if (!json_is_object(config))
@@ -258,5 +323,7 @@ int oci_check(const json_t *config, struct err *err)
     const json_t *process = json_object_get(config, "process");
     if (json_is_object(process) && oci_text(process, "cwd")[0] != '/')
         return err_set(err, ERR_INVALID, "'process.cwd' must be an absolute path");
+    if (check_annotations(json_object_get(config, "annotations"), err) < 0)
+        return -1;
     return check_hooks(json_object_get(config, "hooks"), err);
 }

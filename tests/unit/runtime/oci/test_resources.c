@@ -137,6 +137,10 @@ static void wrong_values_are_named(void **state)
     } CASES[] = {
         {"{\"memory\":{\"limit\":\"5\"}}", "memory.limit"},
         {"{\"cpu\":{\"cpus\":5}}", "cpu.cpus"},
+        {"{\"memory\":[]}", "memory' must be an object"},
+        {"{\"pids\":5}", "pids' must be an object"},
+        {"{\"hugepageLimits\":{\"pageSize\":\"2MB\",\"limit\":1}}", "hugepageLimits' must be an array"},
+        {"{\"blockIO\":{\"throttleReadBpsDevice\":{}}}", "blockIO.throttleReadBpsDevice' must be an array"},
         {"{\"unified\":{\"a\":\"b\"}}", "unified"},
         {"{\"rdma\":{\"a\":{}}}", "rdma"},
         {"{\"hugepageLimits\":[{\"pageSize\":\"../x\",\"limit\":1}]}", "hugepageLimits"},

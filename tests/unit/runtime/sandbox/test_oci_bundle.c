@@ -192,6 +192,26 @@ static void what_is_wrong_is_named(void **state)
         {"},\"mounts\":[{\"destination\":\"/x\",\"type\":\"tmpfs\",\"options\":[\"idmap\"]}]",
          "cannot be mapped"},
         {"},\"process\":{\"cwd\":\"x\"}", "'process.cwd' must be an absolute path"},
+        {"},\"process\":{\"cwd\":\"/\",\"args\":[\"x\"],\"user\":{\"uid\":4294967296}}",
+         "'process.user.uid' must be from 0 to 4294967294"},
+        {"},\"process\":{\"cwd\":\"/\",\"args\":[\"x\"],\"user\":{\"gid\":4294967295}}",
+         "'process.user.gid' must be from 0 to 4294967294, not 4294967295"},
+        {"},\"process\":{\"cwd\":\"/\",\"args\":[\"x\"],\"user\":{\"additionalGids\":[7,-1]}}",
+         "'process.user.additionalGids[1]' must be from 0"},
+        {"},\"process\":{\"cwd\":\"/\",\"args\":[\"x\"],\"user\":{\"umask\":512}}",
+         "'process.user.umask' must be from 0 to 511"},
+        {"},\"process\":{\"cwd\":\"/\",\"args\":[\"x\"],\"oomScoreAdj\":4294967296}",
+         "'process.oomScoreAdj' must be from -1000 to 1000"},
+        {"},\"process\":{\"cwd\":\"/\",\"args\":[\"x\"],\"consoleSize\":{\"height\":65536,\"width\":1}}",
+         "'process.consoleSize.height'"},
+        {"},\"process\":{\"cwd\":\"/"
+         "\",\"args\":[\"x\"],\"scheduler\":{\"policy\":\"SCHED_OTHER\",\"nice\":4294967290}}",
+         "'process.scheduler.nice'"},
+        {",\"devices\":[{\"type\":\"c\",\"path\":\"/dev/x\",\"major\":4097,\"minor\":3}]}",
+         "'linux.devices[0].major'"},
+        {",\"timeOffsets\":{\"boottime\":{\"secs\":\"1\"}}}",
+         "'linux.timeOffsets.boottime.secs' must be a number"},
+        {"},\"annotations\":{\"a\":1}", "'annotations' has no text for 'a'"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
