@@ -16,42 +16,48 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* An option in both of its forms: `flag` for a new file system, `attribute` for what is bound. */
+/* An option in both of its forms: flags for a new file system, attributes for what is bound. */
 struct option {
     const char *name;
-    uint64_t flag;  /* MS_* */
-    uint64_t set;   /* MOUNT_ATTR_* */
-    uint64_t clear; /* MOUNT_ATTR_* */
-    bool not_bind;  /* of the file system, not of the mount */
+    uint64_t flag, unflag; /* MS_* */
+    uint64_t set;          /* MOUNT_ATTR_* */
+    uint64_t clear;        /* MOUNT_ATTR_* */
+    bool not_bind;         /* of the file system, not of the mount */
 };
 
+#define MS_ATIMES (MS_RELATIME | MS_NOATIME | MS_STRICTATIME)
+
 static const struct option OPTIONS[] = {
-    {"defaults", 0, 0, 0, false},
-    {"ro", MS_RDONLY, MOUNT_ATTR_RDONLY, 0, false},
-    {"rw", 0, 0, MOUNT_ATTR_RDONLY, false},
-    {"nosuid", MS_NOSUID, MOUNT_ATTR_NOSUID, 0, false},
-    {"suid", 0, 0, MOUNT_ATTR_NOSUID, false},
-    {"nodev", MS_NODEV, MOUNT_ATTR_NODEV, 0, false},
-    {"dev", 0, 0, MOUNT_ATTR_NODEV, false},
-    {"noexec", MS_NOEXEC, MOUNT_ATTR_NOEXEC, 0, false},
-    {"exec", 0, 0, MOUNT_ATTR_NOEXEC, false},
-    {"relatime", MS_RELATIME, MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME, false},
-    {"norelatime", 0, 0, 0, false},
-    {"noatime", MS_NOATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME, false},
-    {"atime", 0, MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME, false},
-    {"strictatime", MS_STRICTATIME, MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME, false},
-    {"nostrictatime", 0, 0, 0, false},
-    {"nodiratime", MS_NODIRATIME, MOUNT_ATTR_NODIRATIME, 0, false},
-    {"diratime", 0, 0, MOUNT_ATTR_NODIRATIME, false},
-    {"nosymfollow", MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW, 0, false},
-    {"symfollow", 0, 0, MOUNT_ATTR_NOSYMFOLLOW, false},
-    {"sync", MS_SYNCHRONOUS, 0, 0, true},
-    {"async", 0, 0, 0, true},
-    {"dirsync", MS_DIRSYNC, 0, 0, true},
-    {"lazytime", MS_LAZYTIME, 0, 0, true},
-    {"nolazytime", 0, 0, 0, true},
-    {"silent", MS_SILENT, 0, 0, true},
-    {"loud", 0, 0, 0, true},
+    {"defaults", 0, 0, 0, 0, false},
+    {"ro", MS_RDONLY, 0, MOUNT_ATTR_RDONLY, 0, false},
+    {"rw", 0, MS_RDONLY, 0, MOUNT_ATTR_RDONLY, false},
+    {"nosuid", MS_NOSUID, 0, MOUNT_ATTR_NOSUID, 0, false},
+    {"suid", 0, MS_NOSUID, 0, MOUNT_ATTR_NOSUID, false},
+    {"nodev", MS_NODEV, 0, MOUNT_ATTR_NODEV, 0, false},
+    {"dev", 0, MS_NODEV, 0, MOUNT_ATTR_NODEV, false},
+    {"noexec", MS_NOEXEC, 0, MOUNT_ATTR_NOEXEC, 0, false},
+    {"exec", 0, MS_NOEXEC, 0, MOUNT_ATTR_NOEXEC, false},
+    {"relatime", MS_RELATIME, MS_ATIMES, MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME, false},
+    {"norelatime", 0, MS_RELATIME, 0, 0, false},
+    {"noatime", MS_NOATIME, MS_ATIMES, MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME, false},
+    {"atime", 0, MS_NOATIME, MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME, false},
+    {"strictatime", MS_STRICTATIME, MS_ATIMES, MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME, false},
+    {"nostrictatime", 0, MS_STRICTATIME, 0, 0, false},
+    {"nodiratime", MS_NODIRATIME, 0, MOUNT_ATTR_NODIRATIME, 0, false},
+    {"diratime", 0, MS_NODIRATIME, 0, MOUNT_ATTR_NODIRATIME, false},
+    {"nosymfollow", MS_NOSYMFOLLOW, 0, MOUNT_ATTR_NOSYMFOLLOW, 0, false},
+    {"symfollow", 0, MS_NOSYMFOLLOW, 0, MOUNT_ATTR_NOSYMFOLLOW, false},
+    {"sync", MS_SYNCHRONOUS, 0, 0, 0, true},
+    {"async", 0, MS_SYNCHRONOUS, 0, 0, true},
+    {"dirsync", MS_DIRSYNC, 0, 0, 0, true},
+    {"iversion", MS_I_VERSION, 0, 0, 0, true},
+    {"noiversion", 0, MS_I_VERSION, 0, 0, true},
+    {"lazytime", MS_LAZYTIME, 0, 0, 0, true},
+    {"nolazytime", 0, MS_LAZYTIME, 0, 0, true},
+    {"mand", MS_MANDLOCK, 0, 0, 0, true},
+    {"nomand", 0, MS_MANDLOCK, 0, 0, true},
+    {"silent", MS_SILENT, 0, 0, 0, true},
+    {"loud", 0, MS_SILENT, 0, 0, true},
 };
 
 static const struct {
@@ -170,7 +176,7 @@ static int take_option(struct options *options, const char *name, const char *wh
     bool recursive = option == NULL && name[0] == 'r' && oci_mount_option_has_recursive_form(name + 1);
     const struct option *all = recursive ? find_option(name + 1) : NULL;
     if (option != NULL) {
-        options->flags |= option->flag;
+        options->flags = (options->flags & ~option->unflag) | option->flag; /* the last one counts */
         apply_option(option, &options->attributes.set, &options->attributes.clear);
     } else if (all != NULL) {
         apply_option(all, &options->attributes.set_all, &options->attributes.clear_all);
@@ -332,7 +338,8 @@ static void add_label(const struct oci_mounts_input *input, const char *type, st
 
 static bool is_dev(const char *destination)
 {
-    return strcmp(destination, "/dev") == 0 || strcmp(destination, "/dev/") == 0;
+    destination += destination[0] == '/';
+    return strcmp(destination, "dev") == 0 || strcmp(destination, "dev/") == 0;
 }
 
 /* A new file system. Devices are still to be made in /dev, and files to be copied into a tmpfs: these become
@@ -355,13 +362,11 @@ static void add_file_system(struct buf *plan, const json_t *mount, const struct 
     plan_add_step(plan, &step);
 }
 
-static int add_mount(const struct oci_mounts_input *input, struct buf *plan, const json_t *mount,
-                     struct err *err)
+static int add_absolute_mount(const struct oci_mounts_input *input, struct buf *plan, const json_t *mount,
+                              struct err *err)
 {
     const char *destination = oci_text(mount, "destination"), *type = oci_text(mount, "type");
     struct options options = {.data = BUF_INIT};
-    if (destination[0] != '/')
-        return err_set(err, ERR_INVALID, "the destination '%s' of a mount is not absolute", destination);
     int result = take_options(&options, mount, err);
     if (result == 0)
         result = check_options(&options, mount, err);
@@ -378,6 +383,22 @@ static int add_mount(const struct oci_mounts_input *input, struct buf *plan, con
     }
     buf_release(&options.data);
     return result;
+}
+
+/* A destination that is not absolute is old, and begins at the root (config.md, "Mounts"). */
+static int add_mount(const struct oci_mounts_input *input, struct buf *plan, const json_t *mount,
+                     struct err *err)
+{
+    const char *destination = oci_text(mount, "destination");
+    if (destination[0] == '/')
+        return add_absolute_mount(input, plan, mount, err);
+    if (destination[0] == '\0')
+        return err_set(err, ERR_INVALID, "the destination of a mount is empty");
+    json_auto_t *absolute = json_copy((json_t *)(uintptr_t)mount);
+    if (absolute == NULL ||
+        json_object_set_new(absolute, "destination", json_sprintf("/%s", destination)) < 0)
+        return err_nomem(err, "writing a plan");
+    return add_absolute_mount(input, plan, absolute, err);
 }
 
 static void add_default_devices(struct buf *plan)

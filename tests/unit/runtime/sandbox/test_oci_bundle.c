@@ -131,6 +131,29 @@ static void what_the_kernel_can_be_asked_for(void **state)
     plan_release(&plan);
 }
 
+/* mount(8): of options that contradict each other the last one counts. */
+static void mounts_as_others_write_them(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct plan plan;
+    struct plan_step step;
+    size_t cursor = 0;
+    auto_buf struct buf bytes = BUF_INIT;
+    const char *text =
+        "{" BASE "},\"mounts\":[{\"destination\":\"old/way\",\"type\":\"tmpfs\",\"options\":"
+        "[\"ro\",\"nosuid\",\"sync\",\"noatime\",\"iversion\",\"nomand\",\"rw\",\"suid\",\"async\","
+        "\"strictatime\",\"size=1m\"]}]}";
+    if (compile(text, &bytes, &plan, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_true(plan_next_step(&plan, &cursor, &step));
+    assert_true(plan_next_step(&plan, &cursor, &step));
+    assert_string_equal(step.path, "/old/way");
+    assert_string_equal(step.b, "size=1m");
+    assert_true(step.flags == (MS_STRICTATIME | MS_I_VERSION));
+    plan_release(&plan);
+}
+
 static json_int_t number_at(const json_t *list, size_t index, const char *key)
 {
     return json_integer_value(json_object_get(json_array_get(list, index), key));
@@ -187,7 +210,7 @@ static void what_is_wrong_is_named(void **state)
         {"},\"mounts\":[{\"destination\":\"/x\",\"type\":\"proc\",\"options\":[\"tmpcopyup\"]}]",
          "is for a tmpfs"},
         {"},\"hostname\":\"h\"", "need a uts namespace"},
-        {"},\"mounts\":[{\"destination\":\"x\",\"type\":\"tmpfs\"}]", "'x' of a mount is not absolute"},
+        {"},\"mounts\":[{\"destination\":\"\",\"type\":\"tmpfs\"}]", "destination of a mount is empty"},
         {"},\"mounts\":[{\"destination\":\"/x\",\"type\":\"bind\"}]", "has no source"},
         {"},\"mounts\":[{\"destination\":\"/x\",\"type\":\"tmpfs\",\"options\":[\"idmap\"]}]",
          "cannot be mapped"},
@@ -351,10 +374,10 @@ static void what_is_no_process(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps_hooks_and_namespaces), cmocka_unit_test(what_the_kernel_can_be_asked_for),
-        cmocka_unit_test(numbers_without_a_sign),     cmocka_unit_test(what_is_wrong_is_named),
-        cmocka_unit_test(one_more_process),           cmocka_unit_test(one_more_process_for_the_shim),
-        cmocka_unit_test(what_is_no_process),
+        cmocka_unit_test(steps_hooks_and_namespaces),    cmocka_unit_test(what_the_kernel_can_be_asked_for),
+        cmocka_unit_test(numbers_without_a_sign),        cmocka_unit_test(mounts_as_others_write_them),
+        cmocka_unit_test(what_is_wrong_is_named),        cmocka_unit_test(one_more_process),
+        cmocka_unit_test(one_more_process_for_the_shim), cmocka_unit_test(what_is_no_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
