@@ -192,6 +192,10 @@ static int build(struct init *init)
         return -1;
     tell(init, sync_fd, INIT_MOUNTED, 0);
     hear(init, sync_fd);
+    /* Mounting has led into the container's root: its files are nothing for a hook of the host's to begin in.
+     */
+    if (chdir("/") < 0)
+        return fail(&init->failure, PLAN_STAGE_HOOK, "/");
     if (run_hooks(init, PLAN_HOOK_CREATE_CONTAINER) < 0 || open_terminal(init, work.root_fd) < 0 ||
         mounts_enter(&work) < 0)
         return -1;

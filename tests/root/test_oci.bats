@@ -29,6 +29,12 @@ load oci
     $OCI pause "$ID"
     [ "$(status_of "$ID")" = paused ]
     $OCI resume "$ID"
+    for signal in 0 65 RTMIN+1x RTMIN+ RTMAX-31 FOO ''; do
+        run $OCI kill "$ID" "$signal"
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"'$signal' is no signal" ]]
+    done
+    $OCI kill "$ID" SIGRTMAX-1 # which the first process of a pid namespace may ignore
     $OCI kill "$ID" SIGKILL
     wait_for_end "$pid"
     [ "$(status_of "$ID")" = stopped ]
@@ -184,7 +190,7 @@ touch: pids/x: Read-only file system" ]
 @test "hooks run in order, with the state, where the spec says" {
     cat >"$DIR/hook" <<SH
 #!/bin/sh
-echo "\$1 \$(jq -r '.status + " " + .id') \$(readlink /proc/self/ns/mnt)" >>"$DIR/hooks"
+echo "\$1 \$(jq -r '.status + " " + .id') \$(readlink /proc/self/ns/mnt) \$(pwd)" >>"$DIR/hooks"
 SH
     chmod +x "$DIR/hook"
     config --arg h "$DIR/hook" 'def hook(n): [{path: $h, args: ["hook", n], env: ["PATH=/bin:/usr/bin"]}];
@@ -202,6 +208,7 @@ poststart running $ID
 poststop stopped $ID" ]
     [ "$(grep -v createContainer "$DIR/hooks" | cut -d' ' -f4 | sort -u)" = "$own" ]
     [ "$(grep createContainer "$DIR/hooks" | cut -d' ' -f4)" != "$own" ]
+    [ "$(grep createContainer "$DIR/hooks" | cut -d' ' -f5)" = / ]
 }
 
 @test "a hook that fails or takes too long stops the creation, and nothing is left" {
