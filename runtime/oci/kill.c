@@ -13,6 +13,21 @@
 #include "runtime/oci/report.h"
 #include "runtime/oci/state.h"
 
+/* "RTMIN+3" and "RTMAX-3", as kill(1) lists them. 0 for anything else. */
+static int real_time_signal(const char *name)
+{
+    bool from_min = strncasecmp(name, "RTMIN", 5) == 0;
+    if (!from_min && strncasecmp(name, "RTMAX", 5) != 0)
+        return 0;
+    char *end;
+    const char *rest = name + 5;
+    long distance =
+        *rest == (from_min ? '+' : '-') && isdigit((unsigned char)rest[1]) ? strtol(rest, &end, 10) : 0;
+    if (*rest != '\0' && (distance == 0 || *end != '\0' || labs(distance) > SIGRTMAX - SIGRTMIN))
+        return 0;
+    return (from_min ? SIGRTMIN : SIGRTMAX) + (int)distance;
+}
+
 static int parse_signal(const char *text, struct err *err)
 {
     if (isdigit((unsigned char)text[0])) {
@@ -27,11 +42,9 @@ static int parse_signal(const char *text, struct err *err)
         if (known != NULL && strcasecmp(known, name) == 0)
             return number;
     }
-    if (strncasecmp(name, "RTMIN", 5) == 0) {
-        int number = SIGRTMIN + (int)strtol(name + 5, NULL, 10);
-        if (number >= SIGRTMIN && number <= SIGRTMAX)
-            return number;
-    }
+    int number = real_time_signal(name);
+    if (number > 0)
+        return number;
     return err_set(err, ERR_INVALID, "'%s' is no signal", text);
 }
 
