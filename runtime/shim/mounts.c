@@ -163,9 +163,23 @@ static bool has_attributes(const struct plan_attributes *attributes)
             attributes->propagation[0]) != 0;
 }
 
+/* What hides and protects files of /proc and /sys is put there later, and by name. A link on the way, to a
+ * volume, could lead somewhere else by then, with all of /proc left open where it is (CVE-2019-19921). */
+static int open_mount_point(struct mount_work *work, const struct plan_step *step)
+{
+    bool is_kernels =
+        strcmp(step->path, "/proc") == 0 || strcmp(step->path, "/sys") == 0 ||
+        (step->op == PLAN_OP_MOUNT && (strcmp(step->a, "proc") == 0 || strcmp(step->a, "sysfs") == 0));
+    int fd = open_directory_in_root(work->root_fd, step->path);
+    if (fd < 0 || !is_kernels || !DEFENDED(PLAIN_PROC))
+        return fd;
+    close(fd);
+    return open_plain_in_root(work->root_fd, step->path, O_PATH | O_DIRECTORY);
+}
+
 static int mount_filesystem(struct mount_work *work, const struct plan_step *step)
 {
-    int fd = open_directory_in_root(work->root_fd, step->path);
+    int fd = open_mount_point(work, step);
     if (fd < 0 || fchdir(fd) < 0 ||
         mount(step->c, ".", step->a, step->flags, step->b[0] == '\0' ? NULL : step->b) < 0)
         return step_failed(work, PLAN_STAGE_MOUNT, step);
@@ -207,8 +221,8 @@ static int bind(struct mount_work *work, const struct plan_step *step)
     int from_fd = work->sources != NULL ? *work->sources++ : mounts_open_source(step);
     if (from_fd < 0 || fstat(from_fd, &st) < 0)
         return fail(work->failure, PLAN_STAGE_MOUNT, step->a);
-    int to_fd = S_ISDIR(st.st_mode) ? open_directory_in_root(work->root_fd, step->path)
-                                    : open_file_in_root(work->root_fd, step->path);
+    int to_fd =
+        S_ISDIR(st.st_mode) ? open_mount_point(work, step) : open_file_in_root(work->root_fd, step->path);
     if (to_fd < 0 || set_attributes(from_fd, &step->attributes) < 0 || mount_move(from_fd, to_fd) < 0 ||
         set_propagation(from_fd, &step->attributes) < 0)
         return step_failed(work, PLAN_STAGE_MOUNT, step);

@@ -20,6 +20,12 @@ int open_in_root(int root_fd, const char *path, uint64_t flags)
     return (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
 }
 
+int open_plain_in_root(int root_fd, const char *path, uint64_t flags)
+{
+    struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS};
+    return (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+}
+
 /* The directory that holds the last component of `path`, and that component. */
 static int open_parent(int root_fd, const char *path, size_t size, const char **ret_name)
 {

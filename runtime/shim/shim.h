@@ -124,7 +124,8 @@ int scheduling_apply(const struct plan *plan, struct plan_failure *failure);
  * out of it. All return a descriptor, or -1 with errno. --- */
 
 int open_in_root(int root_fd, const char *path, uint64_t flags);
-int open_directory_in_root(int root_fd, const char *path); /* made if missing, with its parents */
+int open_plain_in_root(int root_fd, const char *path, uint64_t flags); /* ELOOP where there is any link */
+int open_directory_in_root(int root_fd, const char *path);             /* made if missing, with its parents */
 int open_file_in_root(int root_fd, const char *path); /* O_PATH; made empty if missing, with its parents */
 /* The directory of the last component, and the component's name, which points into `path`. */
 int open_parent_in_root(int root_fd, const char *path, const char **ret_name);

@@ -107,6 +107,37 @@ race_for_masks() {
     [ "$shown" -gt 0 ]
 }
 
+# Mounts /proc where a link leads, while a neighbour swaps what it leads to and an empty directory.
+race_for_proc() {
+    open=0 refused=0
+    local i
+    for ((i = 0; i < 60; i++)); do
+        container
+        [ "$status" -ne 0 ] || open=$((open + 1))
+        [[ "$output" != *"cannot mount in the container '/proc'"* ]] || refused=$((refused + 1))
+    done
+}
+
+@test "no link at /proc leads what protects it elsewhere (CVE-2019-19921)" {
+    setup_bundle
+    mkdir -p "$DIR/volume/a" "$DIR/volume/b"
+    rmdir "$DIR/b/rootfs/proc"
+    ln -s /early/a "$DIR/b/rootfs/proc"
+    config --arg volume "$DIR/volume" \
+        '.mounts = [{destination: "/early", type: "none", source: $volume, options: ["rbind"]}] + .mounts'
+    command 'attack write /early/a/sys/kernel/core_pattern || attack write /early/b/sys/kernel/core_pattern'
+    "$WHARF_BUILD/security/attack" swap "$DIR/volume/a" "$DIR/volume/b" &
+    local neighbour=$!
+    defended
+    race_for_proc
+    [ "$open" -eq 0 ]
+    [ "$refused" -eq 60 ]
+    undefended plain-proc
+    race_for_proc
+    kill "$neighbour"
+    [ "$open" -gt 0 ]
+}
+
 @test "kernel parameters go to the kernel, whatever the root has at /proc (CVE-2025-52881)" {
     setup_bundle
     mkdir -p "$DIR/proc/sys/net/ipv4"
