@@ -15,6 +15,7 @@
 #include "runtime/oci/launch.h"
 #include "runtime/oci/oci.h"
 #include "runtime/sandbox/oci_json.h"
+#include "runtime/sandbox/oci_seccomp.h"
 #include "runtime/shim/shim.h"
 
 static const json_t *seccomp_of(const json_t *config)
@@ -27,7 +28,7 @@ int oci_follow_begin(struct oci_follow *ret, const json_t *config, struct err *e
     const char *path = oci_text(seccomp_of(config), "listenerPath");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     ret->config = config;
-    if (path[0] == '\0')
+    if (path[0] == '\0' || !oci_seccomp_notifies(seccomp_of(config)))
         return 0;
     if (strlen(path) >= sizeof(address.sun_path))
         return err_set(err, ERR_INVALID, "'linux.seccomp.listenerPath' is too long for a socket: '%s'", path);

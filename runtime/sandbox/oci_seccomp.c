@@ -208,17 +208,22 @@ static int read_flags(const json_t *list, uint32_t *ret, struct err *err)
     return 0;
 }
 
-/* The kernel takes the flag of the notifications only with a listener (seccomp(2)). */
-static int check_listener(const json_t *section, uint32_t default_action, uint32_t flags, bool *ret,
-                          struct err *err)
+bool oci_seccomp_notifies(const json_t *section)
 {
     size_t i;
     json_t *entry;
-    *ret = default_action == SCMP_ACT_NOTIFY;
+    bool notifies = strcmp(oci_text(section, "defaultAction"), "SCMP_ACT_NOTIFY") == 0;
     json_array_foreach(json_object_get(section, "syscalls"), i, entry)
     {
-        *ret |= strcmp(oci_text(entry, "action"), "SCMP_ACT_NOTIFY") == 0;
+        notifies |= strcmp(oci_text(entry, "action"), "SCMP_ACT_NOTIFY") == 0;
     }
+    return notifies;
+}
+
+/* The kernel takes the flag of the notifications only with a listener (seccomp(2)). */
+static int check_listener(const json_t *section, uint32_t flags, bool *ret, struct err *err)
+{
+    *ret = oci_seccomp_notifies(section);
     const char *path = oci_text(section, "listenerPath");
     if (*ret && path[0] != '/')
         return err_set(err, ERR_INVALID,
@@ -254,7 +259,7 @@ int oci_seccomp(const json_t *section, struct buf *ret, uint32_t *ret_flags, boo
     if (read_action(oci_text(section, "defaultAction"), json_object_get(section, "defaultErrnoRet"), &action,
                     err) < 0 ||
         read_flags(json_object_get(section, "flags"), ret_flags, err) < 0 ||
-        check_listener(section, action, *ret_flags, ret_notifies, err) < 0)
+        check_listener(section, *ret_flags, ret_notifies, err) < 0)
         return -1;
     __attribute__((cleanup(release_filter))) scmp_filter_ctx filter = seccomp_init(action);
     if (filter == NULL)

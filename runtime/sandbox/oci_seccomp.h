@@ -21,6 +21,9 @@
 int oci_seccomp(const json_t *section, struct buf *ret, uint32_t *ret_flags, bool *ret_notifies,
                 struct err *err);
 
+/* Whether it has SCMP_ACT_NOTIFY: only then somebody has to be there at `listenerPath` (config-linux.md). */
+bool oci_seccomp_notifies(const json_t *section);
+
 /* The names of actions, operators and flags, for lists; NULL at the end. */
 const char *oci_seccomp_action(size_t index);
 const char *oci_seccomp_operator(size_t index);

@@ -206,6 +206,11 @@ PY
     run $OCI run --bundle "$DIR/b" "$ID"
     [ "$status" -eq 1 ]
     [[ "$output" == *"cannot connect to 'linux.seccomp.listenerPath'"* ]]
+    config '.linux.seccomp.syscalls[0].action = "SCMP_ACT_ERRNO"' # nothing to notify of: nobody has to be there
+    run $OCI run --bundle "$DIR/b" "$ID" </dev/null
+    [ "$status" -eq 0 ]
+    [[ "$output" != *listenerPath* ]]
+    config '.linux.seccomp.syscalls[0].action = "SCMP_ACT_NOTIFY"'
     listener
     command 'mkdir /tmp/x 2>&1; sleep 1000'
     $OCI run --detach --bundle "$DIR/b" "$ID" </dev/null >"$DIR/out" 2>&1
