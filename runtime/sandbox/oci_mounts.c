@@ -98,7 +98,7 @@ static const struct option *find_option(const char *name)
 /* Plain names, then those of propagation, then what only this file knows. */
 const char *oci_mount_option(size_t index)
 {
-    static const char *const OTHERS[] = {"bind", "rbind", "idmap", "ridmap", "tmpcopyup"};
+    static const char *const OTHERS[] = {"bind", "rbind", "idmap", "ridmap", "tmpcopyup", "remount"};
     if (index < COUNT(OPTIONS))
         return OPTIONS[index].name;
     index -= COUNT(OPTIONS);
@@ -127,6 +127,7 @@ uint64_t oci_propagation(const char *name)
 struct options {
     bool bind, recursive;
     bool copy_up;
+    bool remount;            /* what is mounted there by then is changed */
     bool id_map, id_map_all; /* "idmap"; "ridmap": for what is mounted below, too */
     uint64_t flags;
     struct plan_attributes attributes;
@@ -152,9 +153,10 @@ static int add_propagation(struct options *options, uint64_t flags, const char *
 
 static int take_option(struct options *options, const char *name, const char *where, struct err *err)
 {
-    if (strcmp(name, "remount") == 0)
-        return err_set(err, ERR_INVALID, "the option '%s' of the mount on '%s' is not supported", name,
-                       where);
+    if (strcmp(name, "remount") == 0) {
+        options->remount = true;
+        return 0;
+    }
     if (strcmp(name, "idmap") == 0 || strcmp(name, "ridmap") == 0) {
         options->id_map = true;
         options->id_map_all = name[0] == 'r';
@@ -317,6 +319,9 @@ static int check_options(const struct options *options, const json_t *mount, str
     if (mapped && !options->bind)
         return err_set(err, ERR_INVALID, "the mount on '%s' cannot be mapped: only bind mounts are",
                        destination);
+    if (options->remount && (mapped || options->copy_up))
+        return err_set(err, ERR_INVALID, "the mount on '%s' is there: it can be neither mapped nor copied to",
+                       destination);
     if (options->copy_up && strcmp(oci_text(mount, "type"), "tmpfs") != 0)
         return err_set(err, ERR_INVALID, "the option 'tmpcopyup' of the mount on '%s' is for a tmpfs",
                        destination);
@@ -362,6 +367,19 @@ static void add_file_system(struct buf *plan, const json_t *mount, const struct 
     plan_add_step(plan, &step);
 }
 
+/* mount(2): with "bind" this mount alone, else its file system. */
+static void add_remount(struct buf *plan, const json_t *mount, const struct options *options)
+{
+    plan_add_step(
+        plan, &(struct plan_step){.op = options->bind ? PLAN_OP_ATTRIBUTES : PLAN_OP_MOUNT,
+                                  .flags = options->bind ? 0 : options->flags | MS_REMOUNT,
+                                  .attributes = options->bind ? options->attributes : after_mount(options),
+                                  .path = oci_text(mount, "destination"),
+                                  .a = options->bind ? "" : oci_text(mount, "type"),
+                                  .b = options->bind ? "" : options->data.data,
+                                  .c = options->bind ? "" : oci_text(mount, "source")});
+}
+
 static int add_absolute_mount(const struct oci_mounts_input *input, struct buf *plan, const json_t *mount,
                               struct err *err)
 {
@@ -370,7 +388,9 @@ static int add_absolute_mount(const struct oci_mounts_input *input, struct buf *
     int result = take_options(&options, mount, err);
     if (result == 0)
         result = check_options(&options, mount, err);
-    if (result == 0 && options.bind) {
+    if (result == 0 && options.remount) {
+        add_remount(plan, mount, &options);
+    } else if (result == 0 && options.bind) {
         result = add_bind(input, plan, mount, &options, err);
     } else if (result == 0 &&
                (strcmp(type, "cgroup") == 0 || (strcmp(type, "cgroup2") == 0 && input->n_cgroups > 0))) {

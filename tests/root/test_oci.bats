@@ -105,12 +105,16 @@ CASES
     config --arg d "$DIR/data" '.mounts += [
         {destination: "/new/dir", type: "bind", source: $d, options: ["rbind", "ro", "nosuid"]},
         {destination: "/etc/one", type: "bind", source: ($d + "/file"), options: ["bind", "rw"]},
-        {destination: "/scratch", type: "tmpfs", source: "tmpfs", options: ["size=64k", "noexec"]}]
+        {destination: "/scratch", type: "tmpfs", source: "tmpfs", options: ["size=64k", "noexec"]},
+        {destination: "/twice", type: "tmpfs", source: "tmpfs", options: ["size=64k"]},
+        {destination: "/twice", type: "tmpfs", source: "tmpfs", options: ["remount", "ro", "size=128k"]},
+        {destination: "/new/dir", options: ["remount", "bind", "nodev"]}]
         | .root.readonly = false'
-    command 'cat /new/dir/file /etc/one; touch /new/dir/x; echo more >>/etc/one; grep -E " /(new|scratch|etc)" /proc/self/mountinfo'
+    command 'cat /new/dir/file /etc/one; touch /new/dir/x; echo more >>/etc/one; grep -E " /(new|scratch|etc|twice)" /proc/self/mountinfo'
     run $OCI run --bundle "$DIR/b" "$ID"
     [[ "$output" == $'inside\ninside\ntouch: /new/dir/x: Read-only file system\n'* ]]
-    [[ "$output" == *" /new/dir ro,nosuid"* ]]
+    [[ "$output" == *" /new/dir ro,nosuid,nodev"* ]]
+    [[ "$output" == *" /twice ro,relatime - tmpfs tmpfs ro,size=128k"* ]]
     [[ "$output" == *" /scratch rw,noexec"*"size=64k"* ]]
     [ "$(cat "$DIR/data/file")" = $'inside\nmore' ]
 }
