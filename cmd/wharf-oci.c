@@ -264,6 +264,20 @@ static int print_help(const struct verb *verb)
     return 0;
 }
 
+/* What is named may have any bytes; JSON has UTF-8. */
+static json_t *text_of(const char *message)
+{
+    char ascii[1024];
+    size_t size = 0;
+    json_t *text = json_string(message);
+    if (text != NULL)
+        return text;
+    for (; message[size] != '\0' && size + 1 < sizeof(ascii); size++)
+        ascii[size] = (signed char)message[size] < 0 ? '?' : message[size];
+    ascii[size] = '\0';
+    return json_string(ascii);
+}
+
 /* As runc writes it: podman and containerd read the JSON. */
 static void write_log(const char *level, const char *message)
 {
@@ -271,18 +285,20 @@ static void write_log(const char *level, const char *message)
     if (log_to.path == NULL)
         return;
     auto_file FILE *file = fopen(log_to.path, "ae");
-    timestamp_format(now, clock_realtime_ns());
-    bool json = log_to.format != NULL && strcmp(log_to.format, "json") == 0;
-    json_auto_t *line =
-        json ? json_pack("{s:s, s:s, s:s}", "msg", message, "level", level, "time", now) : NULL;
-    if (file == NULL)
+    if (file == NULL) {
         say_warning("cannot write to the log '%s'", log_to.path);
-    else if (line != NULL)
+        return;
+    }
+    timestamp_format(now, clock_realtime_ns());
+    json_auto_t *text = text_of(message);
+    if (log_to.format != NULL && strcmp(log_to.format, "json") == 0) {
+        json_auto_t *line = json_pack("{s:O, s:s, s:s}", "msg", text, "level", level, "time", now);
         json_dumpf(line, file, JSON_COMPACT);
-    else
-        fprintf(file, "time=\"%s\" level=%s msg=\"%s\"", now, level, message);
-    if (file != NULL)
-        fputc('\n', file);
+    } else {
+        fprintf(file, "time=\"%s\" level=%s msg=", now, level);
+        json_dumpf(text, file, JSON_ENCODE_ANY);
+    }
+    fputc('\n', file);
 }
 
 static void warn(const char *message)

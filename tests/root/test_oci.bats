@@ -67,6 +67,14 @@ load oci
     [ -z "$(ls -A "$DIR/root")" ]
 }
 
+@test "both logs quote what is named, whatever its bytes are" {
+    local file=$DIR/none-$'\xff'\"
+    run $OCI --log "$DIR/log" --log-format json create --bundle "$file" "$ID"
+    [ "$(jq -r .msg "$DIR/log")" = "cannot use the bundle '$DIR/none-?\"': No such file or directory" ]
+    run $OCI --log "$DIR/text" create --bundle "$file" "$ID"
+    grep -qF "level=error msg=\"cannot use the bundle '$DIR/none-?\\\"': No such file or directory\"" "$DIR/text"
+}
+
 @test "what is not supported is refused by its name" {
     while read -r change name; do
         cp "$DIR/b/config.json" "$DIR/keep"
