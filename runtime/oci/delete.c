@@ -12,6 +12,7 @@
 #include "runtime/oci/host.h"
 #include "runtime/oci/report.h"
 #include "runtime/oci/state.h"
+#include "runtime/sandbox/oci_json.h"
 
 #define END_TIMEOUT_MS 10000
 
@@ -44,16 +45,50 @@ int oci_unmake_container(struct oci_container *container, struct err *err)
 static int end_creation(const struct oci_options *options, const char *id, struct err *err)
 {
     auto_container struct oci_container container = OCI_CONTAINER_INIT;
-    if (oci_container_open(&container, options->root, id, false, err) < 0)
+    struct err why = ERR_INIT;
+    if (oci_container_open(&container, options->root, id, false, &why) < 0) {
+        if (why.code == ERR_CORRUPT)
+            return 0;
+        if (err != NULL)
+            *err = why;
         return -1;
+    }
     return oci_container_status(&container) == OCI_CREATING ? end_process(&container, err) : 0;
+}
+
+/* A host that lost its power may have left a state.json without its bytes. Whatever runs in the cgroups that
+ * the configuration names is what remains of the container then. */
+static int assume_state(struct oci_container *container, struct err *err)
+{
+    struct oci_cgroups cgroups;
+    json_auto_t *config = oci_container_config(container, NULL);
+    if (oci_cgroups_plan(&cgroups, oci_text(json_object_get(config, "linux"), "cgroupsPath"), container->id,
+                         err) < 0)
+        return -1;
+    container->document = json_pack("{s:s, s:s, s:o}", "id", container->id, "bundle", "", "cgroups",
+                                    oci_cgroups_document(&cgroups));
+    oci_cgroups_close(&cgroups);
+    return container->document == NULL ? err_nomem(err, "deleting a container") : 0;
+}
+
+static int open_to_delete(struct oci_container *container, const struct oci_options *options, const char *id,
+                          struct err *err)
+{
+    struct err why = ERR_INIT;
+    if (oci_container_open(container, options->root, id, true, &why) == 0)
+        return 0;
+    if (options->force && why.code == ERR_CORRUPT)
+        return assume_state(container, err);
+    if (err != NULL)
+        *err = why;
+    return -1;
 }
 
 static int delete (const struct oci_options *options, const char *id, struct err *err)
 {
     auto_container struct oci_container container = OCI_CONTAINER_INIT;
     if ((options->force && end_creation(options, id, err) < 0) ||
-        oci_container_open(&container, options->root, id, true, err) < 0)
+        open_to_delete(&container, options, id, err) < 0)
         return -1;
     enum oci_status status = oci_container_status(&container);
     if (status != OCI_STOPPED && !options->force)

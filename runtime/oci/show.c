@@ -37,9 +37,12 @@ static int collect(const struct oci_options *options, json_t *all, struct err *e
         return errno == ENOENT ? 0 : err_sys(err, errno, "cannot list '%s'", options->root);
     while ((entry = readdir(dir)) != NULL) {
         auto_container struct oci_container container = OCI_CONTAINER_INIT;
-        if (entry->d_name[0] == '.' ||
-            oci_container_open(&container, options->root, entry->d_name, false, NULL) < 0)
+        struct err why = ERR_INIT;
+        if (oci_container_open(&container, options->root, entry->d_name, false, &why) < 0) {
+            if (why.code == ERR_CORRUPT)
+                options->warn(why.message);
             continue; /* deleted since, or none of ours */
+        }
         if (json_array_append_new(all, oci_container_state(&container, oci_container_status(&container))) < 0)
             return err_nomem(err, "listing containers");
     }

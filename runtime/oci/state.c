@@ -98,7 +98,8 @@ static int read_document(const struct oci_container *container, const char *name
     if (fs_read_file(container->dir_fd, name, DOCUMENT_LIMIT, &text, &size, err) < 0)
         return -1;
     *ret = oci_json_parse(text, size, &error);
-    return *ret == NULL ? err_set(err, ERR_CORRUPT, "the container's '%s' is damaged: %s", name, error.text)
+    return *ret == NULL ? err_set(err, ERR_CORRUPT, "'%s' of the container '%s' is damaged: %s", name,
+                                  container->id, error.text)
                         : 0;
 }
 

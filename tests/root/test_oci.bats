@@ -67,6 +67,22 @@ load oci
     [ -z "$(ls -A "$DIR/root")" ]
 }
 
+@test "a container whose state.json is damaged is told of, and cleared by delete --force" {
+    command 'sleep 100'
+    ID=.$ID # as every id it is listed
+    $OCI create --bundle "$DIR/b" "$ID"
+    pid=$($OCI state "$ID" | jq .pid)
+    [ "$($OCI list --quiet)" = "$ID" ]
+    : >"$DIR/root/$ID/state.json"
+    run $OCI list --quiet
+    [[ "$output" == *"'state.json' of the container '$ID' is damaged"* ]]
+    run $OCI delete "$ID"
+    [ "$status" -eq 1 ]
+    $OCI delete --force "$ID"
+    wait_for_end "$pid"
+    [ ! -e "$DIR/root/$ID" ]
+}
+
 @test "both logs quote what is named, whatever its bytes are" {
     local file=$DIR/none-$'\xff'\"
     run $OCI --log "$DIR/log" --log-format json create --bundle "$file" "$ID"
