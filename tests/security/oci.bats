@@ -107,14 +107,14 @@ race_for_masks() {
     [ "$shown" -gt 0 ]
 }
 
-# Mounts /proc where a link leads, while a neighbour swaps what it leads to and an empty directory.
-race_for_proc() {
+# Mounts MOUNT where a link leads, while a neighbour swaps what it leads to and an empty directory.
+race_for_mount() {
     open=0 refused=0
     local i
     for ((i = 0; i < 60; i++)); do
         container
         [ "$status" -ne 0 ] || open=$((open + 1))
-        [[ "$output" != *"cannot mount in the container '/proc'"* ]] || refused=$((refused + 1))
+        [[ "$output" != *"cannot mount in the container '$1'"* ]] || refused=$((refused + 1))
     done
 }
 
@@ -129,13 +129,32 @@ race_for_proc() {
     "$WHARF_BUILD/security/attack" swap "$DIR/volume/a" "$DIR/volume/b" &
     local neighbour=$!
     defended
-    race_for_proc
+    race_for_mount /proc
     [ "$open" -eq 0 ]
     [ "$refused" -eq 60 ]
-    undefended plain-proc
-    race_for_proc
+    undefended plain-mounts
+    race_for_mount /proc
     kill "$neighbour"
     [ "$open" -gt 0 ]
+}
+
+@test "no link at /dev leads the container's devices into a volume" {
+    setup_bundle
+    mkdir -p "$DIR/volume/a" "$DIR/volume/b"
+    rmdir "$DIR/b/rootfs/dev"
+    ln -s /early/a "$DIR/b/rootfs/dev"
+    config --arg volume "$DIR/volume" '.process.args = ["true"] |
+        .mounts = [{destination: "/early", type: "none", source: $volume, options: ["rbind"]}] + .mounts'
+    "$WHARF_BUILD/security/attack" swap "$DIR/volume/a" "$DIR/volume/b" &
+    local neighbour=$!
+    defended
+    race_for_mount /dev
+    [ "$refused" -eq 60 ]
+    [ -z "$(find "$DIR/volume" -type c)" ]
+    undefended plain-mounts
+    race_for_mount /dev
+    kill "$neighbour"
+    [ -n "$(find "$DIR/volume" -type c)" ]
 }
 
 @test "kernel parameters go to the kernel, whatever the root has at /proc (CVE-2025-52881)" {
