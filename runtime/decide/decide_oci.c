@@ -32,6 +32,7 @@ static void copy_report(struct core *core, struct oci_reported_event *ret,
     ret->bundle = core_strdup(core, report->bundle);
     ret->pid = report->pid;
     ret->signal = core_strdup(core, report->signal);
+    ret->limits = core_strdup(core, report->limits);
     ret->exit_code = report->exit_code;
     ret->verb = core_strdup(core, report->verb);
     ret->message = core_strdup(core, report->message);

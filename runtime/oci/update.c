@@ -21,6 +21,7 @@
 #include "runtime/sandbox/oci_json.h"
 
 #define RESOURCES_LIMIT (1u << 20)
+#define REPORTED_LIMITS 4096
 
 static int read_standard_input(struct buf *ret, struct err *err)
 {
@@ -114,7 +115,16 @@ static int save(const struct oci_container *container, json_t *config, const jso
     return fs_write_file(container->dir_fd, "config.json", 0600, text, strlen(text), false, err);
 }
 
-static int update(const struct oci_options *options, const char *id, struct err *err)
+/* The writer takes no report of any size. */
+static void report_limits(struct oci_report *report, const json_t *changed)
+{
+    auto_free char *text = json_dumps(changed, JSON_COMPACT | JSON_SORT_KEYS);
+    if (text != NULL && strlen(text) <= REPORTED_LIMITS)
+        oci_report_set(report, "limits", json_string(text));
+}
+
+static int update(const struct oci_options *options, const char *id, struct oci_report *report,
+                  struct err *err)
 {
     auto_container struct oci_container container = OCI_CONTAINER_INIT;
     json_auto_t *given = NULL;
@@ -132,6 +142,7 @@ static int update(const struct oci_options *options, const char *id, struct err 
     json_auto_t *changed = oci_limits_changed(given, before, err);
     if (changed == NULL || change_cgroups(&container, config, changed, err) < 0)
         return -1;
+    report_limits(report, changed);
     return save(&container, config, changed, err);
 }
 
@@ -139,5 +150,5 @@ int oci_update(const struct oci_options *options, const char *id, struct err *er
 {
     struct oci_report report;
     oci_report_begin(&report, options, "update", id);
-    return oci_report_end(&report, "updated", update(options, id, err), err);
+    return oci_report_end(&report, "updated", update(options, id, &report, err), err);
 }

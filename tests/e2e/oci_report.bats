@@ -57,6 +57,7 @@ history_has() { wharf history --format json "$1" | jq -r .data.action | grep -qx
     [ "$(jq -r 'select(.data.action == "failed") | .data.verb + ": " + .data.message' <<<"$history")" = \
         "exec: cannot execute 'no-such-command': No such file or directory" ]
     [ "$(jq -r 'select(.data.action == "killed") | .data.signal' <<<"$history")" = KILL ]
+    [ "$(jq -r 'select(.data.action == "updated") | .data.limits' <<<"$history")" = '{"pids":{"limit":100}}' ]
     [[ "$(jq -r .actor <<<"$history" | sort -u)" == unix:uid=0,* ]]
 }
 
