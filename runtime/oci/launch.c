@@ -126,7 +126,7 @@ int oci_launch_explain(const struct plan_failure *failure, struct err *err)
     };
     const char *what = failure->stage < PLAN_STAGES ? STAGES[failure->stage] : NULL;
     if (failure->stage == PLAN_STAGE_EXEC && failure->subject[0] == '\0')
-        return err_set(err, ERR_INVALID, "the configuration has no 'process' to execute");
+        return err_set(err, ERR_INVALID, "the configuration has no 'process.args' to execute");
     if (failure->cause == ECANCELED || failure->cause == ETIMEDOUT) /* the subject says it all */
         return err_set(err, ERR_CONFLICT, "%s '%s'", what == NULL ? "the container failed" : what,
                        failure->subject);
