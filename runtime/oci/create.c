@@ -68,6 +68,9 @@ static int read_config(struct creation *creation, struct err *err)
         path = NULL;
         return err_nomem(err, "reading a bundle");
     }
+    struct stat st; /* 'run' has blocked the signals that could end it while it waits at a pipe */
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return err_set(err, ERR_INVALID, "'%s' is no file", path);
     if (fs_read_file(AT_FDCWD, path, CONFIG_LIMIT, &creation->text, &size, err) < 0)
         return -1;
     creation->config = oci_json_parse(creation->text, size, &error);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -75,6 +76,31 @@ static void drop_device_rules(json_t *values)
     }
 }
 
+static const json_t *memory_of(const json_t *resources, const char *member)
+{
+    return json_object_get(json_object_get(resources, "memory"), member);
+}
+
+/* `checkBeforeUpdate` (config-linux.md, "Memory"): v1 refuses by itself a limit below what is in use, and v2
+ * would kill for it. */
+static int check_usage(const struct oci_cgroups *cgroups, const json_t *before, const json_t *changed,
+                       struct err *err)
+{
+    const json_t *check = memory_of(changed, "checkBeforeUpdate");
+    json_int_t limit = json_integer_value(memory_of(changed, "limit"));
+    auto_free char *text = NULL;
+    if (check == NULL)
+        check = memory_of(before, "checkBeforeUpdate");
+    if (!cgroups->v2 || !json_is_true(check) || limit <= 0)
+        return 0;
+    if (fs_read_file(cgroups->items[0].fd, "memory.current", 64, &text, NULL, err) < 0)
+        return -1;
+    if (strtoll(text, NULL, 10) <= limit)
+        return 0;
+    return err_set(err, ERR_CONFLICT, "'linux.resources.memory.limit': %lld bytes are in use, more than %lld",
+                   strtoll(text, NULL, 10), (long long)limit);
+}
+
 static int change_cgroups(const struct oci_container *container, const json_t *config, const json_t *changed,
                           struct err *err)
 {
@@ -86,7 +112,10 @@ static int change_cgroups(const struct oci_container *container, const json_t *c
     if (values == NULL)
         return -1;
     drop_device_rules(values);
+    const json_t *before = json_object_get(json_object_get(config, "linux"), "resources");
     int result = oci_cgroups_make(&cgroups, err);
+    if (result == 0)
+        result = check_usage(&cgroups, before, changed, err);
     if (result == 0)
         result = oci_cgroups_update(&cgroups, values, err);
     oci_cgroups_close(&cgroups);

@@ -163,16 +163,20 @@ static bool has_attributes(const struct plan_attributes *attributes)
             attributes->propagation[0]) != 0;
 }
 
+static bool is_at(const struct plan_step *step, const char *path)
+{
+    size_t size = strlen(path);
+    return strncmp(step->path, path, size) == 0 && step->path[size + strspn(step->path + size, "/")] == '\0';
+}
+
 /* What hides and protects files of /proc and /sys, and the devices of /dev, are put there later, and by name.
  * A link on the way, to a volume, could lead somewhere else by then: all of /proc would be left open where it
  * is (CVE-2019-19921), and devices be made in the volume. */
 static int open_mount_point(struct mount_work *work, const struct plan_step *step)
 {
-    static const char *const PLAIN[] = {"/proc", "/sys", "/dev"};
     bool is_plain =
-        step->op == PLAN_OP_MOUNT && (strcmp(step->a, "proc") == 0 || strcmp(step->a, "sysfs") == 0);
-    for (size_t i = 0; i < sizeof(PLAIN) / sizeof(PLAIN[0]); i++)
-        is_plain = is_plain || strcmp(step->path, PLAIN[i]) == 0;
+        is_at(step, "/proc") || is_at(step, "/sys") || is_at(step, "/dev") ||
+        (step->op == PLAN_OP_MOUNT && (strcmp(step->a, "proc") == 0 || strcmp(step->a, "sysfs") == 0));
     int fd = open_directory_in_root(work->root_fd, step->path);
     if (fd < 0 || !is_plain || !DEFENDED(PLAIN_MOUNTS))
         return fd;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "runtime/oci/resources.h"
+#include "runtime/sandbox/oci_json.h"
 #include "runtime/sandbox/plan.h"
 #include "runtime/sandbox/oci_plan.h"
 
@@ -19,7 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct err err = ERR_INIT;
     struct plan plan;
-    json_auto_t *config = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, NULL);
+    json_error_t why;
+    json_auto_t *config = oci_json_parse((const char *)data, size, &why);
     struct oci_cgroup_dir dirs[] = {{"cpu", "cpu,cpuacct", "/c/cpu"}, {"memory", "memory", "/c/memory"}};
     struct oci_plan_input input = {.config = config, .bundle = "/b", .cgroups = dirs, .n_cgroups = 2};
     auto_buf struct buf bytes = BUF_INIT;

@@ -67,6 +67,14 @@ load oci
     [ -z "$(ls -A "$DIR/root")" ]
 }
 
+@test "a configuration that is no file is refused, and not waited for" {
+    rm "$DIR/b/config.json"
+    mkfifo "$DIR/b/config.json"
+    run timeout 10 $OCI run --bundle "$DIR/b" "$ID"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"'$DIR/b/config.json' is no file"* ]]
+}
+
 @test "a container whose state.json is damaged is told of, and cleared by delete --force" {
     command 'sleep 100'
     ID=.$ID # as every id it is listed

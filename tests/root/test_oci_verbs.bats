@@ -41,6 +41,7 @@ limit() { cat "/sys/fs/cgroup/$1/wharf-oci/$ID/$2"; }
     done <<'CASES'
 --pids-limit 60 --cpuset-cpus 999||'linux.resources.cpu.cpus'
 --pids-limit 60 --memory 4096||'linux.resources.memory.limit'
+--resources -|{"memory": {"limit": 4096, "checkBeforeUpdate": true}}|'linux.resources.memory.limit'
 --pids-limit many||--pids-limit is a number, not 'many'
 --memory 1x||--memory is a number of bytes
 --memory 9223372036854775807k||--memory is a number of bytes
