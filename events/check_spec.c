@@ -187,6 +187,8 @@ static const char *sharing_conflict(const struct container_spec *spec)
     if (spec->ipc != NULL && (has_sysctl(spec, "kernel.") || has_sysctl(spec, "fs.mqueue.")))
         return "a kernel parameter of the ipc namespace is not set where that is the host's or another "
                "container's";
+    if (spec->ipc != NULL && spec->shm_size != SCHEMA_ABSENT)
+        return "the size of /dev/shm is not set where that is the host's or another container's";
     if (spec->uts != NULL && spec->hostname != NULL)
         return "a host name is not set where it is the host's or another container's";
     return NULL;

@@ -152,9 +152,17 @@ static json_t *mount_object(const char *destination, const char *type, const cha
                      "options", split(options));
 }
 
-static json_t *shm_mount(const struct container_spec *spec)
+/* Where POSIX shared memory is (shm_overview(7)): as shared as the IPC namespace. */
+static json_t *shm_mount(const struct oci_config_input *input)
 {
-    char options[96];
+    const struct container_spec *spec = input->spec;
+    const char *sharing = *container_spec_sharing(spec, SHARED_IPC);
+    char options[96], source[64] = "/dev/shm";
+    if (shared_container(sharing) != NULL)
+        snprintf(source, sizeof(source), "/proc/%lld/root/dev/shm",
+                 (long long)input->shared_pids[SHARED_IPC]);
+    if (sharing != NULL)
+        return mount_object("/dev/shm", "bind", source, "bind,private,nosuid,noexec,nodev");
     long long size = spec->shm_size == SCHEMA_ABSENT ? SHM_SIZE : (long long)spec->shm_size;
     snprintf(options, sizeof(options), "nosuid,noexec,nodev,mode=1777,size=%lld", size);
     return mount_object("/dev/shm", "tmpfs", "shm", options);
@@ -177,7 +185,7 @@ static json_t *mounts(const struct oci_config_input *input)
                                                                MOUNTS[i].source, MOUNTS[i].options));
     }
     if (result == 0 && !oci_mounts_replace(spec, "/dev/shm"))
-        result = json_array_append_new(array, shm_mount(spec));
+        result = json_array_append_new(array, shm_mount(input));
     if (result == 0 && !oci_mounts_replace(spec, "/sys"))
         result = json_array_append_new(
             array, mount_object("/sys", "sysfs", "sysfs", read_only_or_not(spec, "ro,nosuid,noexec,nodev")));

@@ -217,9 +217,10 @@ static int mount_with_copy(struct mount_work *work, const struct plan_step *step
 
 int mounts_open_source(const struct plan_step *step)
 {
-    return sys_open_tree(AT_FDCWD, step->a,
-                         OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
-                             ((step->flags & MS_REC) != 0 ? AT_RECURSIVE : 0u));
+    int fd = sys_open_tree(AT_FDCWD, step->a,
+                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
+                               ((step->flags & MS_REC) != 0 ? AT_RECURSIVE : 0u));
+    return fd < 0 && errno == EINVAL ? sources_open_shared(step->a) : fd;
 }
 
 static int bind(struct mount_work *work, const struct plan_step *step)

@@ -86,6 +86,10 @@ int mount_set(int fd, const struct mount_attr *attr, unsigned flags);
  * gets the propagation that it would have had in there. */
 int sources_open(const struct plan *plan, int ret[PLAN_MAX_SOURCES], struct plan_failure *failure);
 
+/* Clones a mount below /proc/PID/root of a process whose IPC namespace is this one's too: from another mount
+ * namespace open_tree(2) refuses that. Detached; -1 with errno, EINVAL for any other path. */
+int sources_open_shared(const char *path);
+
 /* A descriptor of a new user namespace that has the maps, and that nobody is in. -1 with errno. */
 int sources_user_namespace(const char *uid_map, const char *gid_map);
 

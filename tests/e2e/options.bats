@@ -120,6 +120,17 @@ cgroup_file() { cat "$(find "/sys/fs/cgroup/$1" -name "$2" -type d | head -1)/$3
     in_container --network host --ipc host --pid host --uts host busybox \
         sh -c "for k in $kinds; do readlink /proc/self/ns/\$k; done" >"$BATS_TEST_TMPDIR/out"
     for kind in $kinds; do readlink "/proc/self/ns/$kind"; done | diff - "$BATS_TEST_TMPDIR/out"
+    # POSIX shared memory is where the IPC namespace is.
+    wharf exec owner sh -c 'echo shared >/dev/shm/word'
+    in_container --ipc container:owner busybox sh -c 'cat /dev/shm/word; echo answer >/dev/shm/word' >"$BATS_TEST_TMPDIR/out"
+    [ "$(cat "$BATS_TEST_TMPDIR/out")" = shared ]
+    [ "$(wharf exec owner cat /dev/shm/word)" = answer ]
+    [ "$(in_container busybox ls -A /dev/shm)" = "" ]
+    run -125 in_container --ipc container:owner --shm-size 16m busybox true
+    [[ "$output" == *"the size of /dev/shm is not set where that is the host's or another container's"* ]]
+    echo node >"/dev/shm/${BATS_TEST_TMPDIR##*/}"
+    [ "$(in_container --ipc host busybox cat "/dev/shm/${BATS_TEST_TMPDIR##*/}")" = node ]
+    rm "/dev/shm/${BATS_TEST_TMPDIR##*/}"
     # What shares the first process's namespace ends with it, and cannot be started without it.
     wharf run -d --name lodger --pid container:owner busybox sleep 1000
     [ "$(member lodger spec.pid)" = "container:$(member owner id)" ]
