@@ -9,6 +9,7 @@
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -16,6 +17,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/defence.h"
 #include "base/descriptor.h"
 #include "runtime/shim/shim.h"
 
@@ -28,6 +30,8 @@ static int open_master(int root_fd)
     struct open_how how = {.flags = O_RDWR | O_NOCTTY | O_CLOEXEC,
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
     struct statfs about;
+    if (!DEFENDED(OWN_TERMINAL))
+        return open_in_root(root_fd, "/dev/pts/ptmx", O_RDWR | O_NOCTTY);
     int dir_fd = open_in_root(root_fd, "/dev/pts", O_RDONLY | O_DIRECTORY);
     if (dir_fd < 0)
         return -1;
@@ -41,12 +45,20 @@ static int open_master(int root_fd)
     return fd;
 }
 
-static int mount_console(int root_fd, int slave)
+static int clone_slave(int root_fd, int master, int slave)
+{
+    char path[32];
+    if (!DEFENDED(OWN_TERMINAL) && ptsname_r(master, path, sizeof(path)) == 0)
+        slave = open_in_root(root_fd, path, O_PATH);
+    return (int)syscall(SYS_open_tree, slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+}
+
+static int mount_console(int root_fd, int master, int slave)
 {
     int console_fd = open_file_in_root(root_fd, "/dev/console");
     if (console_fd < 0)
         return -1;
-    int tree_fd = (int)syscall(SYS_open_tree, slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    int tree_fd = clone_slave(root_fd, master, slave);
     int result = tree_fd < 0 ? -1 : mount_move(tree_fd, console_fd);
     int cause = errno;
     if (tree_fd >= 0)
@@ -70,7 +82,7 @@ int terminal_open(const struct plan *plan, int root_fd, bool console, int socket
     if (slave < 0 || (size.ws_row != 0 && ioctl(slave, TIOCSWINSZ, &size) < 0) ||
         fchown(slave, header->uid, (gid_t)-1) < 0)
         return fail(failure, PLAN_STAGE_TERMINAL, "/dev/pts");
-    if (console && mount_console(root_fd, slave) < 0)
+    if (console && mount_console(root_fd, master, slave) < 0)
         return fail(failure, PLAN_STAGE_TERMINAL, "/dev/console");
     if (descriptor_send(socket_fd, NAME, sizeof(NAME) - 1, master, 0) < 0)
         return fail(failure, PLAN_STAGE_TERMINAL, "console socket");

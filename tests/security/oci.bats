@@ -229,16 +229,21 @@ at_a_terminal() { run script -qefc "$OCI run --bundle $DIR/b $ID" /dev/null </de
 
 @test "a terminal is opened where terminals are, and nowhere else (CVE-2025-52565)" {
     setup_bundle
-    mkdir "$DIR/pts"
-    ln -s /etc/victim "$DIR/pts/ptmx"
-    echo whole >"$DIR/b/rootfs/etc/victim"
-    config --arg pts "$DIR/pts" '.process.args = ["true"] | .process.terminal = true |
-        .mounts |= map(if .destination == "/dev/pts" then {destination, type: "none", source: $pts, options: ["rbind"]} else . end)'
+    mkdir "$DIR/pts" "$DIR/b/rootfs/other"
+    ln -s /other/ptmx "$DIR/pts/ptmx"
+    ln -s /proc/sys/kernel/core_pattern "$DIR/pts/0"
+    config --arg pts "$DIR/pts" --arg is "$(cat /proc/sys/kernel/core_pattern)" '.process.terminal = true |
+        .process.args = ["sh", "-c", "[ \"$(cat /dev/console)\" = \"$0\" ]", $is] |
+        (.mounts[] | select(.destination == "/dev/pts")) as $devpts |
+        .mounts |= map(if .destination == "/dev/pts" then {destination, type: "none", source: $pts, options: ["rbind"]} else . end) |
+        .mounts += [$devpts | .destination = "/other"]'
     defended
     at_a_terminal
     [ "$status" -eq 1 ]
     [[ "$output" == *"cannot make the terminal '/dev/pts/ptmx'"* ]]
-    [ "$(cat "$DIR/b/rootfs/etc/victim")" = whole ]
+    undefended own-terminal
+    at_a_terminal
+    succeeded
 }
 
 @test "kernel parameters and sysrq cannot be written" {
