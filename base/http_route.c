@@ -78,20 +78,20 @@ static bool add_param(struct http_match *match, const char *name, size_t name_si
     return true;
 }
 
-bool http_route_knows(const struct http_route *route, const char *key)
+size_t http_route_takes(const struct http_route *route, const char *key)
 {
     size_t size = strlen(key);
     const char *at = strchr(route->pattern, '?');
     if (at == NULL)
-        return true;
+        return SIZE_MAX;
     do {
         at++;
-        size_t length = strcspn(at, "&");
+        size_t length = strcspn(at, "*&");
         if (length == size && memcmp(at, key, size) == 0)
-            return true;
-        at += length;
+            return at[length] == '*' ? SIZE_MAX : 1;
+        at += strcspn(at, "&");
     } while (*at != '\0');
-    return false;
+    return 0;
 }
 
 /* Walks pattern and path segment by segment; both begin with a slash. */

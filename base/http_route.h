@@ -35,8 +35,8 @@ enum http_match_result {
     HTTP_MATCH_NOMEM,
 };
 
-/* Whether the route takes a query key of that name. */
-bool http_route_knows(const struct http_route *route, const char *key);
+/* How often the route takes a query key of that name: never, once, or SIZE_MAX for as often as one likes. */
+size_t http_route_takes(const struct http_route *route, const char *key);
 
 /* Finds the row for `method` and the raw (still encoded) `path`; HEAD is served by GET's rows. On
  * HTTP_MATCHED the params in `ret` are the caller's to release. */

@@ -187,17 +187,32 @@ static bool take_body(struct http_request *request, const char *data, size_t siz
     return !request->body.failed && request->body_received <= BODY_DROP_LIMIT_BYTES;
 }
 
-/* A filter that is misspelt must not look like one that lets everything pass. */
-static bool refuse_unknown_key(struct http_request *request)
+static void reply_unknown_key(struct http_request *request, const char *key)
+{
+    auto_buf struct buf known = BUF_INIT;
+    buf_add_string(&known, "");
+    for (const char *at = strchr(request->match.route->pattern, '?') + 1; *at != '\0'; at++)
+        buf_add(&known, at, *at != '*');
+    http_reply_problem(request, MHD_HTTP_BAD_REQUEST, "unknown-parameter", NULL,
+                       "'%s' does not know the parameter '%s'%s%s", request->path, key,
+                       known.size > 0 ? ", only " : "", known.data != NULL ? known.data : "");
+}
+
+/* A filter that is misspelt, or given a second time, must not look like one that lets everything pass. */
+static bool refuse_keys(struct http_request *request)
 {
     for (size_t i = 0; i < request->n_query; i++) {
         const char *key = request->query[i].name;
-        if (http_route_knows(request->match.route, key))
+        size_t before = 0, takes = http_route_takes(request->match.route, key);
+        for (size_t j = 0; j < i; j++)
+            before += strcmp(request->query[j].name, key) == 0;
+        if (before < takes)
             continue;
-        const char *known = strchr(request->match.route->pattern, '?') + 1;
-        http_reply_problem(request, MHD_HTTP_BAD_REQUEST, "unknown-parameter", NULL,
-                           "'%s' does not know the parameter '%s'%s%s", request->path, key,
-                           known[0] != '\0' ? ", only " : "", known);
+        if (takes == 0)
+            reply_unknown_key(request, key);
+        else
+            http_reply_problem(request, MHD_HTTP_BAD_REQUEST, "parameter-twice", NULL,
+                               "'%s' takes the parameter '%s' once", request->path, key);
         return true;
     }
     return false;
@@ -220,7 +235,7 @@ static void dispatch(struct http_request *request)
     case HTTP_MATCHED:
         if (request->query_is_bad)
             break;
-        if (!refuse_unknown_key(request))
+        if (!refuse_keys(request))
             request->match.route->handle(request, server->data);
         return;
     case HTTP_NO_PATH:

@@ -36,7 +36,8 @@ struct http_peer {
 struct http_route {
     const char *method; /* "GET", "POST", ... */
     /* "/v1/containers/{ref}/history": a {segment} matches one non-empty path segment. "/v1/things?name&limit"
-     * also says which query keys there are: others are answered 400. Without a '?' any will do. */
+     * also says which query keys there are: others, and one that comes twice, are answered 400; "name*" may
+     * come often. Without a '?' any will do. */
     const char *pattern;
     void (*handle)(struct http_request *request, void *data);
 };

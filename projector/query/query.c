@@ -18,16 +18,16 @@
 #define ASK_FIRST_MS 100
 
 /* What every question of the view may ask for beside its own. */
-#define FRESH "consistent&min_offset"
+#define FRESH "consistent&min_offset*"
 
 static const struct http_route routes[] = {
-    {"GET", "/v1/containers?state&label&image&name&node&limit&cursor&" FRESH, handle_containers},
+    {"GET", "/v1/containers?state*&label*&image*&name&node&limit&cursor&" FRESH, handle_containers},
     {"GET", "/v1/containers/{ref}?" FRESH, handle_container},
     {"GET", "/v1/containers/{ref}/history?" FRESH, handle_history},
     {"GET", "/v1/images?" FRESH, handle_images},
     {"GET", "/v1/volumes?" FRESH, handle_volumes},
     {"GET", "/v1/nodes?" FRESH, handle_nodes},
-    {"GET", "/v1/events?from_offset&after&partition&since&follow&container&type", handle_events},
+    {"GET", "/v1/events?from_offset&after&partition&since&follow&container&type*", handle_events},
     {"GET", "/healthz?", handle_health},
     {"GET", "/readyz?", handle_ready},
     {"GET", "/metrics?", handle_metrics},

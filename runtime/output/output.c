@@ -417,22 +417,24 @@ static void handle_metrics(struct http_request *request, void *data)
     http_reply(request, 200, "text/plain; version=0.0.4", text.data != NULL ? text.data : "", text.size);
 }
 
+#define ATTACH_KEYS "skip_stdout&skip_stderr&since&start"
+
 static const struct http_route routes[] = {
-    {"GET", "/v1/containers/{id}/archive", handle_copy_out},
-    {"PUT", "/v1/containers/{id}/archive", handle_copy_in},
-    {"GET", "/v1/containers/{id}/attach", handle_attach},
-    {"GET", "/v1/containers/{id}/changes", handle_changes},
-    {"GET", "/v1/containers/{id}/export", handle_export},
-    {"GET", "/v1/containers/{id}/input", handle_input},
-    {"GET", "/v1/containers/{id}/logs", handle_logs},
-    {"GET", "/v1/containers/{id}/processes", handle_processes},
-    {"GET", "/v1/execs/{id}/attach", handle_attach},
-    {"GET", "/v1/execs/{id}/input", handle_input},
-    {"GET", "/v1/sizes", handle_sizes},
-    {"GET", "/v1/usage", handle_usage},
-    {"GET", "/healthz", handle_healthz},
-    {"GET", "/readyz", handle_readyz},
-    {"GET", "/metrics", handle_metrics},
+    {"GET", "/v1/containers/{id}/archive?path&follow", handle_copy_out},
+    {"PUT", "/v1/containers/{id}/archive?path&owner&any", handle_copy_in},
+    {"GET", "/v1/containers/{id}/attach?" ATTACH_KEYS, handle_attach},
+    {"GET", "/v1/containers/{id}/changes?", handle_changes},
+    {"GET", "/v1/containers/{id}/export?", handle_export},
+    {"GET", "/v1/containers/{id}/input?", handle_input},
+    {"GET", "/v1/containers/{id}/logs?follow&since&tail", handle_logs},
+    {"GET", "/v1/containers/{id}/processes?", handle_processes},
+    {"GET", "/v1/execs/{id}/attach?" ATTACH_KEYS, handle_attach},
+    {"GET", "/v1/execs/{id}/input?", handle_input},
+    {"GET", "/v1/sizes?", handle_sizes},
+    {"GET", "/v1/usage?", handle_usage},
+    {"GET", "/healthz?", handle_healthz},
+    {"GET", "/readyz?", handle_readyz},
+    {"GET", "/metrics?", handle_metrics},
     {NULL, NULL, NULL},
 };
 

@@ -249,9 +249,12 @@ static void bad_input_is_refused(void **state)
         assert_string_equal(text(body, "code"), "bad-value");
         assert_true(strlen(text(body, "detail")) > 10);
     }
-    json_auto_t *misspelt = NULL;
+    json_auto_t *misspelt = NULL, *twice = NULL;
     assert_int_equal(get(f, &misspelt, "/v1/containers?stat=running"), 400);
     assert_string_equal(text(misspelt, "code"), "unknown-parameter");
+    assert_int_equal(get(f, &twice, "/v1/containers?name=a&state=running&name=b"), 400);
+    assert_string_equal(text(twice, "code"), "parameter-twice");
+    assert_int_equal(get(f, NULL, "/v1/containers?state=running&state=exited"), 200);
     assert_int_equal(get(f, NULL, "/v1/nothing"), 404);
 }
 
