@@ -58,7 +58,7 @@ load helper
     run -125 wharf run -m 1k busybox true
     [[ "$output" == "wharf: error: memory must be at least 4194304, but is 1024" ]]
     run -125 wharf run --cpus none busybox true
-    run -125 wharf run --pids-limit 0 busybox true
+    run -125 wharf run --pids-limit -2 busybox true
     run -125 wharf run --restart sometimes busybox true
     run -125 wharf run --rm --restart always busybox true
     run -125 wharf run --network bridge busybox true
