@@ -145,8 +145,8 @@ static int write_all(int fd, const char *data, size_t size, struct err *err)
     return 0;
 }
 
-/* The container runs: now there is something to be typed into. One that has ended meanwhile says so by its
- * end frame. */
+/* The container runs: now there is something to be typed into. One that has ended meanwhile, and may be
+ * removed, says so by its end frame. */
 static int take_started(struct attach *attach, const struct frame *frame, struct err *err)
 {
     json_auto_t *started = json_loadb(frame->payload, frame->size, 0, NULL);
@@ -163,7 +163,7 @@ static int take_started(struct attach *attach, const struct frame *frame, struct
             "the container has a terminal, and standard input is none: leave the input out, or run "
             "it from a terminal");
     if (input_connect(&attach->input, attach->client, kind_of(attach), attach->container, &why) < 0)
-        return why.code == ERR_CONFLICT || (why.code == ERR_NOT_FOUND && attach->options.exec)
+        return why.code == ERR_CONFLICT || why.code == ERR_NOT_FOUND
                    ? 0
                    : err_set(err, why.code, "%s", why.message);
     attach->input.reads = types;

@@ -83,7 +83,10 @@ static void attach_take(struct output *output, struct http_request *request, con
         free(work);
     }
     close(fd);
-    http_reply_problem(request, 503, "not-ready", NULL, "%s", err.message);
+    if (err.code == ERR_NOT_FOUND)
+        http_reply_problem(request, 409, "not-running", NULL, "%s", err.message);
+    else
+        http_reply_problem(request, 503, "not-ready", NULL, "%s", err.message);
 }
 
 void handle_input(struct http_request *request, void *data)
