@@ -146,7 +146,7 @@ static void decide_start(struct deciding *d, const struct container *container)
     if (container->state == CONTAINER_PAUSED)
         REFUSE(d, container->id, "paused", "container '%s' is paused: unpause it", container->name);
     else if (container_state_is_running(container->state))
-        REFUSE(d, container->id, "already-running", "container '%s' is already running", container->name);
+        emit_done(d->core, d->ret, container->id, &d->cause, d->now_ns, "the container was running");
     else
         launch_now(d, container);
 }

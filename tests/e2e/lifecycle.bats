@@ -115,6 +115,9 @@ teardown() {
     wharf restart -t 0 again
     state_is again running
     [ "$(member again pid)" != "$before" ]
+    before=$(member again pid)
+    [ "$(wharf start again)" = again ] # as docker has it
+    [ "$(member again pid)" = "$before" ]
 }
 
 @test "wait prints the code of what ends later, and of what has ended" {
