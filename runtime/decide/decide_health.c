@@ -203,6 +203,19 @@ static void end_late_check(struct core *core, struct health *health, struct deci
     health->late = true;
 }
 
+/* A timer of before a pause comes too early, and any may by the fraction of a millisecond that the loop's
+ * clock has not. */
+static void check_is_late(struct core *core, const struct container *container, struct health *health,
+                          int64_t now_ns, struct decision *ret)
+{
+    if (health->exec_id[0] == '\0' || container->state == CONTAINER_PAUSED)
+        return;
+    if (now_ns >= health->late_at_ns)
+        end_late_check(core, health, ret);
+    else
+        add_timer(core, health, TIMER_HEALTH_LATE, health->late_at_ns, ret);
+}
+
 void health_timer(struct core *core, const struct input *input, struct decision *ret)
 {
     struct health *health = health_find(core, input->timer.container_id);
@@ -211,9 +224,7 @@ void health_timer(struct core *core, const struct input *input, struct decision 
         health->sequence != input->timer.sequence)
         return;
     if (input->timer.kind == TIMER_HEALTH_LATE) {
-        if (health->exec_id[0] != '\0' && container->state != CONTAINER_PAUSED &&
-            input->now_ns >= health->late_at_ns)
-            end_late_check(core, health, ret);
+        check_is_late(core, container, health, input->now_ns, ret);
         return;
     }
     bool can_be_checked =
