@@ -17,5 +17,5 @@ bench: test-deps ## wharf beside its peers, with ratios (root)
 
 .PHONY: bench-oci
 bench-oci: test-deps ## wharf-oci beside crun (root)
-	@$(MAKE) --no-print-directory all $(BUILD)/bench/bench_command $(BUILD)/bench/bench_kernel
+	@$(MAKE) --no-print-directory all $(BUILD)/bench/bench_command $(BUILD)/bench/bench_bundle
 	@tests/bench/bench_oci.sh $(BUILD) $(BENCH_RUNS)

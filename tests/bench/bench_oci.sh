@@ -34,12 +34,20 @@ for runtime in crun "$build/wharf-oci"; do
     program "$name-exec" "exec $call exec bench-exec /bin/true"
 done
 
+# What no runtime can do without: the config's system calls, by as many programs as are called.
+mkdir -p "$place/rootfs"/{proc,dev,sys}
+program bare-run "exec $build/bench/bench_bundle $place/bundle 1 >/dev/null"
+program bare-steps "$build/bench/bench_bundle $place/bundle 1 >/dev/null && /bin/true && exec /bin/true"
+
 echo "== run: create, start, wait, delete ($runs runs each, in turn)"
 "$build/bench/bench_command" "$runs" "crun run" "$place/crun-run" -- "wharf-oci run (goal 0.7x)" "$place/wharf-oci-run"
 echo "== create, start and delete, as podman and containerd call them"
 "$build/bench/bench_command" "$runs" "crun" "$place/crun-steps" -- "wharf-oci (goal 0.7x)" "$place/wharf-oci-steps"
-echo "== the bare kernel work: clone3, overlay, pivot_root, exec, wait (goal: wharf-oci run within 2x)"
-"$build/bench/bench_kernel" "$place/rootfs" "$runs" 1
+echo "== the bare kernel work of the same config, by itself and in a program"
+"$build/bench/bench_bundle" "$place/bundle" "$runs"
+"$build/bench/bench_command" "$runs" "bare" "$place/bare-run" -- "wharf-oci run (goal 2x)" "$place/wharf-oci-run"
+echo "== the same in three programs, two of which do nothing"
+"$build/bench/bench_command" "$runs" "bare" "$place/bare-steps" -- "wharf-oci create, start, delete (goal 2x)" "$place/wharf-oci-steps"
 
 echo "== exec"
 jq '.process.args = ["/bin/sleep", "1000"]' "$place/bundle/config.json" >"$place/config.json"
