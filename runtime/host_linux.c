@@ -464,7 +464,7 @@ static void run_remove(struct host_op *op)
         host_claim_exec(op->host, id);
     host_kill_container(op->host, id);
     auto_fd int dir_fd = host_container_dir(op->host, id, NULL);
-    if (dir_fd >= 0 && !host_lock_directory(op->host, dir_fd))
+    if (dir_fd >= 0 && host_lock_directory(op->host, dir_fd) == DIRECTORY_RUNS)
         host_kill_container(op->host, id); /* a start that was interrupted has gone on meanwhile */
     FAULT_POINT(REMOVE_KILLED);
     if (host_cgroup_destroy(op->host, id, &remove->err) < 0)

@@ -155,12 +155,15 @@ bool host_claim_exec(const struct host *host, const char *exec_id);
 /* Descriptor of the record's shim if its command runs, else -1. Waits for one that is just starting: its end
  * tells that nothing was started, and then it has taken its record back. */
 int host_open_shim(const struct shim_record *record);
+enum directory_use {
+    DIRECTORY_FREE, /* by no shim: it is locked by this descriptor now */
+    DIRECTORY_RUNS, /* by one that runs, and says so in its record */
+    DIRECTORY_HELD, /* by one that has no record, and does not come to an end */
+};
 /* A shim has its container's directory locked (flock(2)) as long as it lives, by the descriptor it was
  * started with: one whose runtime died in the middle of the start is known by nothing else until it has
- * written its record, or has given up. Waits for either. True if there is none, and then the directory is
- * locked by this descriptor; false if there is one that runs, or one that does not come to an end. For pool
- * threads. */
-bool host_lock_directory(const struct host *host, int dir_fd);
+ * written its record, or has given up. Waits a while for either. For pool threads. */
+enum directory_use host_lock_directory(const struct host *host, int dir_fd);
 bool host_read_shim_record(int dir_fd, struct shim_record *ret);
 bool host_read_exit_record(int dir_fd, int64_t incarnation, struct exit_record *ret);
 void host_exit_from_record(struct host_exit *ret, const struct host_container *container,

@@ -17,7 +17,8 @@
 #include "base/cleanup.h"
 #include "base/fault.h"
 
-#define START_TIMEOUT_MS 10000 /* a shim that takes longer to execute its command is taken to run */
+#define INTERRUPTED_TIMEOUT_MS 3000 /* who has to give up does it at once, if it gets a processor */
+#define START_TIMEOUT_MS 10000      /* a shim that takes longer to execute its command is taken to run */
 
 static ssize_t read_small(int dir_fd, const char *path, char *ret, size_t size)
 {
@@ -85,14 +86,16 @@ static bool is_running(const struct host *host, int dir_fd)
     return fd >= 0;
 }
 
-bool host_lock_directory(const struct host *host, int dir_fd)
+enum directory_use host_lock_directory(const struct host *host, int dir_fd)
 {
     for (int waited_ms = 0; flock(dir_fd, LOCK_EX | LOCK_NB) < 0; waited_ms++) {
-        if (waited_ms == START_TIMEOUT_MS || is_running(host, dir_fd))
-            return false;
+        if (is_running(host, dir_fd))
+            return DIRECTORY_RUNS;
+        if (waited_ms == INTERRUPTED_TIMEOUT_MS)
+            return DIRECTORY_HELD;
         poll(NULL, 0, 1);
     }
-    return true;
+    return DIRECTORY_FREE;
 }
 
 bool host_read_shim_record(int dir_fd, struct shim_record *ret)
@@ -157,7 +160,7 @@ static void run_cleanup(struct host_op *op)
 {
     auto_fd int dir_fd = host_container_dir(op->host, op->container->id, NULL);
     FAULT_POINT(CLEANUP_BEGUN);
-    if (dir_fd >= 0 && !host_lock_directory(op->host, dir_fd))
+    if (dir_fd >= 0 && host_lock_directory(op->host, dir_fd) == DIRECTORY_RUNS)
         return; /* what looked like an interrupted start has gone on */
     host_cgroup_destroy(op->host, op->container->id, NULL); /* host_remove and the next start try again */
 }

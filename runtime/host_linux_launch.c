@@ -37,15 +37,15 @@
 /* --- on the pool thread: files --- */
 
 /* What an interrupted start, or the incarnation before, left. */
-static int clear_directory(struct launch_op *launch, bool locked)
+static int clear_directory(struct launch_op *launch, enum directory_use use)
 {
     const char *id = launch->op.container->id;
     host_kill_container(launch->op.host, id);
-    if (!locked && !host_lock_directory(launch->op.host, launch->dir_fd))
-        return err_set(&launch->err, ERR_TIMEOUT,
-                       "an earlier start of the container, which was interrupted, does not come to an end");
     if (host_cgroup_destroy(launch->op.host, id, &launch->err) < 0)
         return -1;
+    if (use != DIRECTORY_FREE && host_lock_directory(launch->op.host, launch->dir_fd) != DIRECTORY_FREE)
+        return err_set(&launch->err, ERR_TIMEOUT,
+                       "an earlier start of the container, which was interrupted, does not come to an end");
     unlinkat(launch->dir_fd, "shim", 0);
     unlinkat(launch->dir_fd, "exit", 0);
     unlinkat(launch->dir_fd, "commit", 0); /* host_linux_commit.c */
@@ -80,11 +80,11 @@ static int make_directory(struct launch_op *launch)
     launch->dir_fd = openat(host->containers_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (launch->dir_fd < 0)
         return err_sys(&launch->err, errno, "cannot open the container's directory");
-    bool locked = host_lock_directory(host, launch->dir_fd);
+    enum directory_use use = host_lock_directory(host, launch->dir_fd);
     launch->already = !fresh && was_started_before(launch);
     if (launch->already)
         return 0;
-    if (!fresh && clear_directory(launch, locked) < 0)
+    if (!fresh && clear_directory(launch, use) < 0)
         return -1;
     FAULT_POINT(LAUNCH_DIRECTORY_MADE);
     if (host_cgroup_note(launch->dir_fd, &launch->spec, &launch->err) < 0)
