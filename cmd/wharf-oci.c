@@ -21,6 +21,7 @@
 #include "base/config.h"
 #include "base/say.h"
 #include "base/timestamp.h"
+#include "base/utf8.h"
 #include "base/version.h"
 #include "cmd/client/http.h"
 #include "cmd/client/options.h"
@@ -267,15 +268,11 @@ static int print_help(const struct verb *verb)
 /* What is named may have any bytes; JSON has UTF-8. */
 static json_t *text_of(const char *message)
 {
-    char ascii[1024];
-    size_t size = 0;
-    json_t *text = json_string(message);
-    if (text != NULL)
-        return text;
-    for (; message[size] != '\0' && size + 1 < sizeof(ascii); size++)
-        ascii[size] = (signed char)message[size] < 0 ? '?' : message[size];
-    ascii[size] = '\0';
-    return json_string(ascii);
+    auto_free char *text = strdup(message);
+    if (text == NULL)
+        return NULL;
+    utf8_or_ascii(text);
+    return json_string(text);
 }
 
 /* As runc writes it: podman and containerd read the JSON. */

@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/fault.h"
 #include "base/fs.h"
+#include "base/utf8.h"
 #include "runtime/host_linux_launch.h"
 #include "runtime/output/cri.h"
 #include "runtime/sandbox/oci_plan.h"
@@ -248,16 +249,6 @@ int host_exec(struct host *host, const struct host_exec *exec, host_launched_cb 
 
 /* --- what it wrote --- */
 
-/* The log carries UTF-8 only, and a piece may end within a character. */
-static void make_text(char *text)
-{
-    json_auto_t *valid = json_string(text);
-    for (char *at = text; valid == NULL && *at != '\0'; at++) {
-        if ((unsigned char)*at >= 0x80)
-            *at = '?';
-    }
-}
-
 void host_output_begins(const struct host *host, const char *id, char *ret, size_t size)
 {
     char data[OUTPUT_LOOKED_AT];
@@ -275,5 +266,5 @@ void host_output_begins(const struct host *host, const char *id, char *ret, size
         if (used >= size - 1)
             break;
     }
-    make_text(ret);
+    utf8_or_ascii(ret); /* a piece may end within a character */
 }

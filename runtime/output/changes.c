@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/utf8.h"
 
 #define DEPTH_MAX                                                                                            \
     200 /* beyond any path that a system call takes as a whole, so not beyond any that is used */
@@ -126,14 +127,10 @@ static int by_path(const void *a, const void *b)
     return strcmp((*(struct change *const *)a)->path, (*(struct change *const *)b)->path);
 }
 
-/* A path that is not UTF-8 cannot be in a document: its odd bytes are shown as '?'. */
 static json_t *path_text(char *path)
 {
-    json_t *text = json_string(path);
-    for (char *at = path; text == NULL && *at != '\0'; at++)
-        if ((unsigned char)*at >= 0x80)
-            *at = '?';
-    return text != NULL ? text : json_string(path);
+    utf8_or_ascii(path);
+    return json_string(path);
 }
 
 static json_t *to_json(struct walk *walk)
