@@ -18,8 +18,7 @@
 #define PROTOCOL "wharf-archive"
 
 struct archive_work {
-    struct output *output;
-    struct http_request *request; /* NULL once the client is gone */
+    struct output_work base;
     char container_id[CONTAINER_ID_SIZE];
     enum access_kind access;
     char *path;
@@ -29,13 +28,11 @@ struct archive_work {
 
 static void end_work(struct archive_work *work)
 {
-    struct output *output = work->output;
     if (work->control_fd >= 0)
         close(work->control_fd);
     free(work->path);
+    output_work_end(&work->base);
     free(work);
-    output->n_works--;
-    output_maybe_closed(output);
 }
 
 static void fail_work(struct archive_work *work, int status, const char *message)
@@ -45,16 +42,16 @@ static void fail_work(struct archive_work *work, int status, const char *message
                        : status == 400 ? "bad-value"
                        : status == 503 ? "not-ready"
                                        : "archive-failed";
-    if (work->request != NULL)
-        http_reply_problem(work->request, (unsigned)status, code, NULL, "%s", message);
+    if (work->base.request != NULL)
+        http_reply_problem(work->base.request, (unsigned)status, code, NULL, "%s", message);
     end_work(work);
 }
 
 static void on_durable(void *data)
 {
     struct archive_work *work = data;
-    if (work->request != NULL) {
-        http_reply_descriptor_take(work->request, PROTOCOL, work->control_fd);
+    if (work->base.request != NULL) {
+        http_reply_descriptor_take(work->base.request, PROTOCOL, work->control_fd);
         work->control_fd = -1;
     }
     end_work(work);
@@ -67,19 +64,12 @@ static void on_archive_ready(int control_fd, int status, const char *message, vo
     struct access access = {
         .container_id = work->container_id, .access = work->access, .path = work->path, .actor = work->actor};
     work->control_fd = control_fd;
-    if (control_fd < 0 || work->request == NULL)
+    if (control_fd < 0 || work->base.request == NULL)
         fail_work(work, status, message);
-    else if (work->output->worker == NULL)
+    else if (work->base.output->worker == NULL)
         fail_work(work, 503, "the runtime is ending");
-    else if (worker_access(work->output->worker, &access, on_durable, work, &err) < 0)
+    else if (worker_access(work->base.output->worker, &access, on_durable, work, &err) < 0)
         fail_work(work, err.code == ERR_NOT_FOUND ? 409 : 503, err.message);
-}
-
-static void on_cancel(struct http_request *request, void *data)
-{
-    struct archive_work *work = data;
-    (void)request;
-    work->request = NULL;
 }
 
 static bool is_set(const struct http_request *request, const char *name)
@@ -133,8 +123,7 @@ static void begin(struct output *output, struct http_request *request, const str
         http_reply_problem(request, 500, "out-of-memory", NULL, "out of memory while preparing an archive");
         return;
     }
-    *work = (struct archive_work){
-        .output = output, .request = request, .access = access, .path = copy, .control_fd = -1};
+    *work = (struct archive_work){.access = access, .path = copy, .control_fd = -1};
     memcpy(work->container_id, container->id, sizeof(work->container_id));
     snprintf(work->actor, sizeof(work->actor), "%s",
              actor_of(&output->actors, http_request_connection(request), http_request_peer(request))->text);
@@ -148,8 +137,7 @@ static void begin(struct output *output, struct http_request *request, const str
                                       .follow = is_set(request, "follow"),
                                       .keep_owner = is_set(request, "owner"),
                                       .any_archive = is_set(request, "any")};
-    http_request_set_data(request, work, on_cancel);
-    output->n_works++;
+    output_work_begin(&work->base, output, request);
     if (archive_open(output->host, &archive, on_archive_ready, work, &err) < 0)
         fail_work(work, 500, err.message);
 }

@@ -65,6 +65,16 @@ struct output {
     void *closed_data;
 };
 
+/* An answer that is still to be given, once a thread or the log is done. */
+struct output_work {
+    struct output *output;
+    struct http_request *request; /* NULL once the client is gone */
+};
+
+/* The output stays until the work's end; ending it may free the output. */
+void output_work_begin(struct output_work *work, struct output *output, struct http_request *request);
+void output_work_end(const struct output_work *work);
+
 /* Finds or makes. NULL when memory runs out. */
 struct attachment *attachment_get(struct output *output, const char *container_id);
 struct attachment *attachment_find(const struct output *output, const char *container_id);

@@ -10,8 +10,7 @@
 
 struct changes_work {
     uv_work_t work;
-    struct output *output;
-    struct http_request *request; /* NULL once the client is gone */
+    struct output_work base;
     int dir_fd;
     char image_digest[80];
     json_t *list;
@@ -27,26 +26,17 @@ static void run_changes(uv_work_t *work)
 static void done_changes(uv_work_t *work, int status)
 {
     struct changes_work *changes = work->data;
-    struct output *output = changes->output;
     (void)status; /* never cancelled */
     close(changes->dir_fd);
-    if (changes->request == NULL)
+    if (changes->base.request == NULL)
         json_decref(changes->list);
     else if (changes->list != NULL)
-        http_reply_json_take(changes->request, 200, json_pack("{s:o}", "changes", changes->list));
+        http_reply_json_take(changes->base.request, 200, json_pack("{s:o}", "changes", changes->list));
     else
-        http_reply_problem(changes->request, changes->err.code == ERR_NOT_FOUND ? 404 : 500, "no-changes",
-                           NULL, "%s", changes->err.message);
+        http_reply_problem(changes->base.request, changes->err.code == ERR_NOT_FOUND ? 404 : 500,
+                           "no-changes", NULL, "%s", changes->err.message);
+    output_work_end(&changes->base);
     free(changes);
-    output->n_works--;
-    output_maybe_closed(output);
-}
-
-static void on_cancel(struct http_request *request, void *data)
-{
-    struct changes_work *changes = data;
-    (void)request;
-    changes->request = NULL;
 }
 
 void handle_changes(struct http_request *request, void *data)
@@ -71,11 +61,10 @@ void handle_changes(struct http_request *request, void *data)
         http_reply_problem(request, 500, "out-of-memory", NULL, "out of memory while listing changes");
         return;
     }
-    *changes = (struct changes_work){.output = output, .request = request, .dir_fd = dir_fd};
+    *changes = (struct changes_work){.dir_fd = dir_fd};
     changes->work.data = changes;
     snprintf(changes->image_digest, sizeof(changes->image_digest), "%s", container->image_digest);
-    http_request_set_data(request, changes, on_cancel);
-    output->n_works++;
+    output_work_begin(&changes->base, output, request);
     uv_queue_work(output->loop, &changes->work, run_changes,
                   done_changes); /* fails only without a callback */
 }

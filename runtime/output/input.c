@@ -35,29 +35,19 @@ static int connect_shim(const struct output *output, const char *id, struct err 
 
 /* A client that is to get its connection when that it does is in the container's history for good. */
 struct input_work {
-    struct output *output;
-    struct http_request *request; /* NULL once the client is gone */
+    struct output_work base;
     int fd;
 };
 
 static void on_durable(void *data)
 {
     struct input_work *work = data;
-    struct output *output = work->output;
-    if (work->request != NULL)
-        http_reply_descriptor_take(work->request, PROTOCOL, work->fd);
+    if (work->base.request != NULL)
+        http_reply_descriptor_take(work->base.request, PROTOCOL, work->fd);
     else
         close(work->fd);
+    output_work_end(&work->base);
     free(work);
-    output->n_works--;
-    output_maybe_closed(output);
-}
-
-static void on_cancel(struct http_request *request, void *data)
-{
-    struct input_work *work = data;
-    (void)request;
-    work->request = NULL;
 }
 
 /* Of an exec its start has said who it is. */
@@ -73,13 +63,12 @@ static void attach_take(struct output *output, struct http_request *request, con
     if (work == NULL) {
         err_nomem(&err, "attaching a client");
     } else {
-        *work = (struct input_work){.output = output, .request = request, .fd = fd};
-        http_request_set_data(request, work, on_cancel);
-        output->n_works++;
+        work->fd = fd;
+        output_work_begin(&work->base, output, request);
         if (worker_access(output->worker, &access, on_durable, work, &err) == 0)
             return;
-        output->n_works--;
         http_request_set_data(request, NULL, NULL);
+        output_work_end(&work->base);
         free(work);
     }
     close(fd);

@@ -469,6 +469,27 @@ void output_maybe_closed(struct output *output)
         on_closed(data);
 }
 
+static void on_cancel(struct http_request *request, void *data)
+{
+    struct output_work *work = data;
+    (void)request;
+    work->request = NULL;
+}
+
+void output_work_begin(struct output_work *work, struct output *output, struct http_request *request)
+{
+    *work = (struct output_work){.output = output, .request = request};
+    http_request_set_data(request, work, on_cancel);
+    output->n_works++;
+}
+
+void output_work_end(const struct output_work *work)
+{
+    struct output *output = work->output;
+    output->n_works--;
+    output_maybe_closed(output);
+}
+
 static void on_server_closed(void *data)
 {
     struct output *output = data;

@@ -16,8 +16,7 @@ struct measured {
 
 struct sizes_work {
     uv_work_t work;
-    struct output *output;
-    struct http_request *request; /* NULL once the client is gone */
+    struct output_work base;
     size_t n;
     struct measured containers[];
 };
@@ -27,7 +26,7 @@ static void run_sizes(uv_work_t *work)
     struct sizes_work *sizes = work->data;
     for (size_t i = 0; i < sizes->n; i++) {
         struct measured *each = &sizes->containers[i];
-        auto_fd int dir_fd = host_container_dir(sizes->output->host, each->id, NULL);
+        auto_fd int dir_fd = host_container_dir(sizes->base.output->host, each->id, NULL);
         each->bytes = dir_fd < 0 ? 0 : layer_size(dir_fd); /* without a directory it was never started here */
     }
 }
@@ -55,23 +54,14 @@ static json_t *describe(const struct sizes_work *sizes)
 static void done_sizes(uv_work_t *work, int status)
 {
     struct sizes_work *sizes = work->data;
-    struct output *output = sizes->output;
     (void)status; /* never cancelled */
-    json_t *answer = sizes->request == NULL ? NULL : describe(sizes);
+    json_t *answer = sizes->base.request == NULL ? NULL : describe(sizes);
     if (answer != NULL)
-        http_reply_json_take(sizes->request, 200, answer);
-    else if (sizes->request != NULL)
-        http_reply_problem(sizes->request, 500, "out-of-memory", NULL, "out of memory while measuring");
+        http_reply_json_take(sizes->base.request, 200, answer);
+    else if (sizes->base.request != NULL)
+        http_reply_problem(sizes->base.request, 500, "out-of-memory", NULL, "out of memory while measuring");
+    output_work_end(&sizes->base);
     free(sizes);
-    output->n_works--;
-    output_maybe_closed(output);
-}
-
-static void on_cancel(struct http_request *request, void *data)
-{
-    struct sizes_work *sizes = data;
-    (void)request;
-    sizes->request = NULL;
 }
 
 static int64_t image_size(const struct node_state *state, const struct container *container)
@@ -94,15 +84,12 @@ void handle_sizes(struct http_request *request, void *data)
         http_reply_problem(request, 500, "out-of-memory", NULL, "out of memory while measuring");
         return;
     }
-    sizes->output = output;
-    sizes->request = request;
     sizes->work.data = sizes;
     for (const struct container *each = state->containers; each != NULL; each = each->hh.next) {
         struct measured *measured = &sizes->containers[sizes->n++];
         memcpy(measured->id, each->id, sizeof(measured->id));
         measured->image_bytes = image_size(state, each);
     }
-    http_request_set_data(request, sizes, on_cancel);
-    output->n_works++;
+    output_work_begin(&sizes->base, output, request);
     uv_queue_work(output->loop, &sizes->work, run_sizes, done_sizes); /* fails only without a callback */
 }
