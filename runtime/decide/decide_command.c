@@ -151,6 +151,26 @@ static void decide_start(struct deciding *d, const struct container *container)
         launch_now(d, container);
 }
 
+static void add_signal(struct deciding *d, const char *container_id, int64_t incarnation, int signal)
+{
+    struct effect *effect = add_effect(d->core, d->ret, EFFECT_SIGNAL, container_id);
+    if (effect == NULL)
+        return;
+    effect->incarnation = incarnation;
+    effect->signal = signal;
+    effect->thaws = true;
+}
+
+static void add_deadline(struct deciding *d, const char *container_id, int64_t incarnation, int64_t timeout_s)
+{
+    struct effect *effect = add_effect(d->core, d->ret, EFFECT_TIMER, container_id);
+    if (effect == NULL)
+        return;
+    effect->timer = TIMER_STOP_DEADLINE;
+    effect->incarnation = incarnation;
+    effect->due_ns = d->now_ns + timeout_s * 1000000000LL;
+}
+
 /* Asks a running container to end and waits for its exit. */
 static void begin_stop(struct deciding *d, const struct container *container, int signal, int64_t timeout_s,
                        enum operation_then then)
@@ -160,18 +180,9 @@ static void begin_stop(struct deciding *d, const struct container *container, in
     event.data.container_stopping.signal = core_signal_name(d->core, signal);
     event.data.container_stopping.timeout_s = timeout_s;
     emit_take(d->core, d->ret, &event, container->id, &d->cause, OUTCOME_NONE, d->now_ns);
-    struct effect *effect = add_effect(d->core, d->ret, EFFECT_SIGNAL, container->id);
-    if (effect != NULL) {
-        effect->incarnation = container->incarnation;
-        effect->signal = signal;
-        effect->thaws = true;
-    }
-    effect = signal != SIGKILL ? add_effect(d->core, d->ret, EFFECT_TIMER, container->id) : NULL;
-    if (effect != NULL) {
-        effect->timer = TIMER_STOP_DEADLINE;
-        effect->incarnation = container->incarnation;
-        effect->due_ns = d->now_ns + timeout_s * 1000000000LL;
-    }
+    add_signal(d, container->id, container->incarnation, signal);
+    if (signal != SIGKILL)
+        add_deadline(d, container->id, container->incarnation, timeout_s);
     struct operation *operation = operation_begin(d->core, container->id, OPERATION_STOP, &d->cause);
     if (operation != NULL) {
         operation->then = then;
@@ -326,17 +337,12 @@ static void hasten_stop(struct deciding *d, const struct container *container,
     int64_t seconds = patience_s(d, container);
     if (seconds < 0 || operation->then == THEN_REMOVE) /* that was SIGKILL */
         return;
-    if (seconds == 0)
-        emit_signaled(d->core, d->ret, container->id, SIGKILL, &d->cause, OUTCOME_NONE, d->now_ns);
-    struct effect *effect =
-        add_effect(d->core, d->ret, seconds == 0 ? EFFECT_SIGNAL : EFFECT_TIMER, container->id);
-    if (effect == NULL)
+    if (seconds > 0) {
+        add_deadline(d, container->id, operation->incarnation, seconds);
         return;
-    effect->incarnation = operation->incarnation;
-    effect->signal = SIGKILL;
-    effect->thaws = true;
-    effect->timer = TIMER_STOP_DEADLINE;
-    effect->due_ns = d->now_ns + seconds * 1000000000LL;
+    }
+    emit_signaled(d->core, d->ret, container->id, SIGKILL, &d->cause, OUTCOME_NONE, d->now_ns);
+    add_signal(d, container->id, operation->incarnation, SIGKILL);
 }
 
 /* After the stop, or by a command that waits for its end. */
