@@ -190,7 +190,6 @@ static bool take_body(struct http_request *request, const char *data, size_t siz
 static void reply_unknown_key(struct http_request *request, const char *key)
 {
     auto_buf struct buf known = BUF_INIT;
-    buf_add_string(&known, "");
     for (const char *at = strchr(request->match.route->pattern, '?') + 1; *at != '\0'; at++)
         buf_add(&known, at, *at != '*');
     http_reply_problem(request, MHD_HTTP_BAD_REQUEST, "unknown-parameter", NULL,

@@ -95,10 +95,11 @@ static int check_usage(const struct oci_cgroups *cgroups, const json_t *before, 
         return 0;
     if (fs_read_file(cgroups->items[0].fd, "memory.current", 64, &text, NULL, err) < 0)
         return -1;
-    if (strtoll(text, NULL, 10) <= limit)
+    long long used = strtoll(text, NULL, 10);
+    if (used <= limit)
         return 0;
     return err_set(err, ERR_CONFLICT, "'linux.resources.memory.limit': %lld bytes are in use, more than %lld",
-                   strtoll(text, NULL, 10), (long long)limit);
+                   used, (long long)limit);
 }
 
 static int change_cgroups(const struct oci_container *container, const json_t *config, const json_t *changed,
