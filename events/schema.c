@@ -247,6 +247,9 @@ static int decode_strings(const struct decoder *at, const struct schema_field *f
     if (!json_is_array(value))
         return refuse(at, "wrong-type", "must be an array of strings");
     size_t n = json_array_size(value);
+    /* an empty list is encoded as none, which the next decoder would not accept */
+    if (n == 0 && field->presence == REQUIRED)
+        return refuse(at, "bad-value", "must not be empty");
     if (n == 0)
         return 0;
     ret->items = calloc(n + 1, sizeof(*ret->items));

@@ -53,9 +53,8 @@ static void begin_exec(struct core *core, const struct container *container, con
 }
 
 /* True if it was refused. */
-static bool refuse_exec(struct core *core, const struct container *container,
-                        const struct container_exec_command *asked, const struct cause *cause, int64_t now_ns,
-                        struct decision *ret)
+static bool refuse_exec(struct core *core, const struct container *container, const struct cause *cause,
+                        int64_t now_ns, struct decision *ret)
 {
     const char *id = container->id, *name = container->name;
     if (!container_state_is_running(container->state))
@@ -64,9 +63,6 @@ static bool refuse_exec(struct core *core, const struct container *container,
         emit_refused(core, ret, id, cause, now_ns, "stopping", "container '%s' is being stopped", name);
     else if (container->state == CONTAINER_PAUSED)
         emit_refused(core, ret, id, cause, now_ns, "paused", "container '%s' is paused: unpause it", name);
-    else if (asked->command.n == 0)
-        emit_refused(core, ret, id, cause, now_ns, "no-command",
-                     "nothing to execute in container '%s': the command is empty", name);
     else
         return false;
     return true;
@@ -79,7 +75,7 @@ void decide_exec(struct core *core, const struct container *container, const str
     char exec_id[CONTAINER_ID_SIZE];
     container_id_from_command(exec_id, command->envelope.id);
     /* what was started has happened, whatever has become of the container */
-    if (exec_was_started(core, command) || !refuse_exec(core, container, asked, cause, now_ns, ret))
+    if (exec_was_started(core, command) || !refuse_exec(core, container, cause, now_ns, ret))
         begin_exec(core, container, exec_id, asked, cause, ret);
 }
 

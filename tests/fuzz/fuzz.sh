@@ -9,7 +9,7 @@ mkdir -p "$build/corpus/$name" "tests/fuzz/corpus/$name"
 status=0
 "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=16384 -verbosity=0 -print_final_stats=1 \
     -artifact_prefix="$build/$name-" "$build/corpus/$name" "tests/fuzz/corpus/$name" >"$log" 2>&1 || status=$?
-found=$(grep -E 'ERROR|SUMMARY|Test unit written' "$log" || true)
+found=$(grep -E 'ERROR|SUMMARY|Test unit written|^Base64' "$log" || true)
 echo "fuzz $name for $seconds s: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") runs${found:+
 $found}"
 [ "$status" -eq 0 ] && [ -z "$found" ]

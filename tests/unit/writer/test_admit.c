@@ -50,6 +50,8 @@ static const struct refusal_row refusals[] = {
     {RUN("{\"image\":\"b\",\"env\":[\"A=1\",\"=\"]}"), "bad-value", "/data/env/1", "'/data/env/1'"},
     {RUN("{\"image\":\"b\",\"labels\":{\"a\":1}}"), "wrong-type", "/data/labels/a", "'/data/labels/a'"},
     {RUN("{\"image\":\"b\",\"user\":\"\"}"), "bad-value", "/data/user", "'/data/user'"},
+    {"{\"type\":\"container.exec\",\"data\":{\"container\":\"web\",\"command\":[]}}", "bad-value",
+     "/data/command", "'/data/command' must not be empty"},
     {"{\"type\":\"container.run\",\"data\":{\"image\":\"b\"},\"x/y~z\":1}", "unknown-field", "/x~1y~0z",
      "is unknown"},
     {"{\"type\":\"container.run\",\"data\":{\"image\":\"b\"},\"actor\":\"root\"}", "unknown-field", "/actor",
