@@ -31,7 +31,7 @@ RUNTIME_SRC   := $(wildcard runtime/*.c runtime/decide/*.c runtime/effect/*.c ru
                  $(filter-out runtime/shim/main.c runtime/shim/init.c,$(wildcard runtime/shim/*.c)) # what both sides share, and for tests
 SHIM_SRC      := $(filter-out $(addprefix runtime/shim/,init.c hook.c filter.c scheduling.c),$(wildcard runtime/shim/*.c)) \
                  base/descriptor.c $(if $(FAULTS),$(FAULTS_SRC))
-INIT_SRC      := $(addprefix runtime/shim/,init.c hook.c join.c kernel.c mounts.c paths.c copy_up.c sources.c process.c scheduling.c filter.c \
+INIT_SRC      := $(addprefix runtime/shim/,init.c hook.c join.c kernel.c mounts.c filesystem.c paths.c copy_up.c sources.c process.c scheduling.c filter.c \
                  terminal.c plan_decode.c) base/descriptor.c $(if $(FAULTS),$(FAULTS_SRC))
 PROJECTOR_SRC := $(wildcard projector/*.c projector/query/*.c)
 CLIENT_SRC    := $(wildcard cmd/client/*.c)

@@ -123,7 +123,86 @@ static int make_root(struct mount_work *work, const struct plan_step *step)
     return step->op == PLAN_OP_OVERLAY_ROOT ? make_overlay_root(work, step) : make_bind_root(work, step);
 }
 
-/* --- below it --- */
+/* --- what is mounted on /proc, /sys and /dev --- */
+
+/* Whoever shares the root directory can rename what these are mounted on, and the mounts go along: looked up
+ * once more by its name, /proc would be an empty directory, with nothing in it to hide. What is mounted there
+ * is held open, and what is below is resolved from there. */
+static const char *const HELD[MOUNTS_HELD] = {"/proc", "/sys", "/dev"};
+
+static bool is_at(const struct plan_step *step, const char *path)
+{
+    size_t size = strlen(path);
+    return strncmp(step->path, path, size) == 0 && step->path[size + strspn(step->path + size, "/")] == '\0';
+}
+
+/* True if what is mounted on the descriptor will be what is seen there, instead of what is held. */
+static bool covers(const struct held_mount *held, int fd)
+{
+    struct mount_place place;
+    return held->fd >= 0 && mount_place_of(fd, &place) && memcmp(&place, &held->place, sizeof(place)) == 0;
+}
+
+static void let_go(struct held_mount *held)
+{
+    if (held->fd >= 0)
+        close(held->fd);
+    held->fd = -1;
+}
+
+/* The mount `fd` is going to be on `to_fd`: by the step's path or by a link that leads there. It is taken
+ * over, or -1, for what is known by its path only. A /dev that is not new has links of its own, which may
+ * lead out of it. */
+static void hold(struct mount_work *work, const struct plan_step *step, int fd, int to_fd)
+{
+    for (size_t i = 0; i < MOUNTS_HELD; i++) {
+        struct held_mount *held = &work->held[i];
+        if (!is_at(step, HELD[i]) && !covers(held, to_fd))
+            continue;
+        let_go(held);
+        bool is_new = step->op == PLAN_OP_MOUNT;
+        if (fd < 0 || !DEFENDED(HELD_MOUNTS) || (!is_new && strcmp(HELD[i], "/dev") == 0) ||
+            !mount_place_of(fd, &held->place))
+            break;
+        held->fd = fd;
+        return;
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Where the path is resolved from; `path` becomes what is left of it. */
+static int base_of(const struct mount_work *work, const char **path)
+{
+    for (size_t i = 0; i < MOUNTS_HELD; i++) {
+        size_t size = strlen(HELD[i]);
+        const char *rest = *path + size;
+        if (work->held[i].fd < 0 || strncmp(*path, HELD[i], size) != 0 || (*rest != '/' && *rest != '\0') ||
+            strstr(rest, "/..") != NULL)
+            continue;
+        *path = *rest == '\0' ? "/" : rest;
+        return work->held[i].fd;
+    }
+    return work->root_fd;
+}
+
+/* What is at the step's path. */
+static int open_place(const struct mount_work *work, const struct plan_step *step, uint64_t flags)
+{
+    const char *path = step->path;
+    int base_fd = base_of(work, &path);
+    return open_in_root(base_fd, path, flags);
+}
+
+/* A file to mount one on, made if missing. */
+static int open_file_place(const struct mount_work *work, const struct plan_step *step)
+{
+    const char *path = step->path;
+    int base_fd = base_of(work, &path);
+    return open_file_in_root(base_fd, path);
+}
+
+/* --- below the root --- */
 
 static int set_attributes(int fd, const struct plan_attributes *attributes)
 {
@@ -150,7 +229,7 @@ static int set_propagation(int fd, const struct plan_attributes *attributes)
 /* A mount point that is there: what is mounted on it last is opened. */
 static int change_mount(struct mount_work *work, const struct plan_step *step)
 {
-    int fd = open_in_root(work->root_fd, step->path, O_PATH);
+    int fd = open_place(work, step, O_PATH);
     if (fd < 0 || set_attributes(fd, &step->attributes) < 0 || set_propagation(fd, &step->attributes) < 0)
         return step_failed(work, PLAN_STAGE_MOUNT, step);
     close(fd);
@@ -163,56 +242,66 @@ static bool has_attributes(const struct plan_attributes *attributes)
             attributes->propagation[0]) != 0;
 }
 
-static bool is_at(const struct plan_step *step, const char *path)
-{
-    size_t size = strlen(path);
-    return strncmp(step->path, path, size) == 0 && step->path[size + strspn(step->path + size, "/")] == '\0';
-}
-
-/* What hides and protects files of /proc and /sys, and the devices of /dev, are put there later, and by name.
- * A link on the way, to a volume, could lead somewhere else by then: all of /proc would be left open where it
- * is (CVE-2019-19921), and devices be made in the volume. */
-static int open_mount_point(struct mount_work *work, const struct plan_step *step)
+/* What hides and protects files of /proc and /sys, and the devices of /dev, are put there later. A link on
+ * the way, to a volume, could lead somewhere else by then: all of /proc would be left open where it is
+ * (CVE-2019-19921), and devices be made in the volume. */
+static int open_mount_point(const struct mount_work *work, const struct plan_step *step)
 {
     bool is_plain =
         is_at(step, "/proc") || is_at(step, "/sys") || is_at(step, "/dev") ||
         (step->op == PLAN_OP_MOUNT && (strcmp(step->a, "proc") == 0 || strcmp(step->a, "sysfs") == 0));
-    int fd = open_directory_in_root(work->root_fd, step->path);
+    const char *path = step->path;
+    int base_fd = base_of(work, &path), fd = open_directory_in_root(base_fd, path);
     if (fd < 0 || !is_plain || !DEFENDED(PLAIN_MOUNTS))
         return fd;
     close(fd);
-    return open_plain_in_root(work->root_fd, step->path, O_PATH | O_DIRECTORY);
+    return open_plain_in_root(base_fd, path, O_PATH | O_DIRECTORY);
 }
 
-static int mount_filesystem(struct mount_work *work, const struct plan_step *step)
+/* What is mounted nowhere yet. Takes both descriptors over, of which either may be -1 with errno. */
+static int attach(struct mount_work *work, const struct plan_step *step, int from_fd, int to_fd)
+{
+    if (from_fd < 0 || to_fd < 0 || set_attributes(from_fd, &step->attributes) < 0 ||
+        mount_move(from_fd, to_fd) < 0 || set_propagation(from_fd, &step->attributes) < 0)
+        return step_failed(work, PLAN_STAGE_MOUNT, step);
+    hold(work, step, from_fd, to_fd);
+    close(to_fd);
+    return 0;
+}
+
+/* What is mounted there by then is changed, or what fsopen(2) might not know all of. */
+static int mount_by_path(struct mount_work *work, const struct plan_step *step)
 {
     int fd = open_mount_point(work, step);
     if (fd < 0 || fchdir(fd) < 0 ||
         mount(step->c, ".", step->a, step->flags, step->b[0] == '\0' ? NULL : step->b) < 0)
         return step_failed(work, PLAN_STAGE_MOUNT, step);
+    if ((step->flags & MS_REMOUNT) == 0)
+        hold(work, step, -1, fd);
     close(fd);
     return has_attributes(&step->attributes) ? change_mount(work, step) : 0;
 }
 
-/* What the mount hides is held open; what is mounted on it last is the new file system. */
+static int mount_filesystem(struct mount_work *work, const struct plan_step *step)
+{
+    if ((step->flags & MS_REMOUNT) != 0 || !filesystem_is_virtual(step->a))
+        return mount_by_path(work, step);
+    int from_fd = filesystem_open(step);
+    return attach(work, step, from_fd, from_fd < 0 ? -1 : open_mount_point(work, step));
+}
+
+/* A tmpfs that begins with what it hides; if that is nothing it is as it is by itself, for all to write. */
 static int mount_with_copy(struct mount_work *work, const struct plan_step *step)
 {
-    struct plan_step bare = *step;
-    bare.attributes = (struct plan_attributes){.set = 0};
-    int from_fd = open_in_root(work->root_fd, step->path, O_PATH | O_DIRECTORY);
-    /* Nothing is hidden: the new file system is as it is by itself, for all to write. */
-    if (from_fd < 0 && errno == ENOENT)
-        return mount_filesystem(work, step);
-    if (from_fd < 0)
+    int hidden_fd = open_place(work, step, O_PATH | O_DIRECTORY);
+    if (hidden_fd < 0 && errno != ENOENT)
         return step_failed(work, PLAN_STAGE_MOUNT, step);
-    if (mount_filesystem(work, &bare) < 0)
-        return -1;
-    int to_fd = open_in_root(work->root_fd, step->path, O_PATH | O_DIRECTORY);
-    if (to_fd < 0 || copy_up(from_fd, to_fd) < 0)
+    int from_fd = filesystem_open(step);
+    if (hidden_fd >= 0 && from_fd >= 0 && copy_up(hidden_fd, from_fd) < 0)
         return step_failed(work, PLAN_STAGE_COPY_UP, step);
-    close(from_fd);
-    close(to_fd);
-    return has_attributes(&step->attributes) ? change_mount(work, step) : 0;
+    if (hidden_fd >= 0)
+        close(hidden_fd);
+    return attach(work, step, from_fd, from_fd < 0 ? -1 : open_mount_point(work, step));
 }
 
 int mounts_open_source(const struct plan_step *step)
@@ -229,14 +318,8 @@ static int bind(struct mount_work *work, const struct plan_step *step)
     int from_fd = work->sources != NULL ? *work->sources++ : mounts_open_source(step);
     if (from_fd < 0 || fstat(from_fd, &st) < 0)
         return fail(work->failure, PLAN_STAGE_MOUNT, step->a);
-    int to_fd =
-        S_ISDIR(st.st_mode) ? open_mount_point(work, step) : open_file_in_root(work->root_fd, step->path);
-    if (to_fd < 0 || set_attributes(from_fd, &step->attributes) < 0 || mount_move(from_fd, to_fd) < 0 ||
-        set_propagation(from_fd, &step->attributes) < 0)
-        return step_failed(work, PLAN_STAGE_MOUNT, step);
-    close(from_fd);
-    close(to_fd);
-    return 0;
+    int to_fd = S_ISDIR(st.st_mode) ? open_mount_point(work, step) : open_file_place(work, step);
+    return attach(work, step, from_fd, to_fd);
 }
 
 static bool is_same_node(int dir_fd, const char *name, const struct plan_step *step)
@@ -259,7 +342,7 @@ static int bind_device(struct mount_work *work, const struct plan_step *step)
     errno = EPERM;
     if ((st.st_mode & S_IFMT) != (step->mode & S_IFMT) || st.st_rdev != (dev_t)step->dev)
         return -1;
-    int to_fd = open_file_in_root(work->root_fd, step->path);
+    int to_fd = open_file_place(work, step);
     if (to_fd < 0 || mount_move(from_fd, to_fd) < 0)
         return -1;
     close(from_fd);
@@ -271,8 +354,8 @@ static int bind_device(struct mount_work *work, const struct plan_step *step)
  * directory has already, and that is what is wanted, stays. */
 static int make_node(struct mount_work *work, const struct plan_step *step)
 {
-    const char *name;
-    int fd = make_parent_in_root(work->root_fd, step->path, &name);
+    const char *name, *path = step->path;
+    int base_fd = base_of(work, &path), fd = make_parent_in_root(base_fd, path, &name);
     if (fd < 0)
         return step_failed(work, PLAN_STAGE_DEVICE, step);
     int made = step->op == PLAN_OP_SYMLINK ? symlinkat(step->a, fd, name)
@@ -312,7 +395,7 @@ static int empty_directory(struct mount_work *work)
 /* Files are hidden by the host's /dev/null: the container's own could be anything by now. */
 static int mask(struct mount_work *work, const struct plan_step *step)
 {
-    int to_fd = open_in_root(work->root_fd, step->path, O_PATH);
+    int to_fd = open_place(work, step, O_PATH);
     if (to_fd < 0)
         return errno == ENOENT || errno == ENOTDIR ? 0 : step_failed(work, PLAN_STAGE_MASK, step);
     struct stat st;
@@ -335,7 +418,7 @@ static int mask(struct mount_work *work, const struct plan_step *step)
 
 static int make_read_only(struct mount_work *work, const struct plan_step *step)
 {
-    int to_fd = open_in_root(work->root_fd, step->path, O_PATH);
+    int to_fd = open_place(work, step, O_PATH);
     if (to_fd < 0)
         return errno == ENOENT || errno == ENOTDIR ? 0 : step_failed(work, PLAN_STAGE_MASK, step);
     int from_fd =
@@ -393,6 +476,8 @@ int mounts_make(struct mount_work *work)
     if (work->empty_fd >= 0)
         close(work->empty_fd);
     work->empty_fd = -1;
+    for (size_t i = 0; i < MOUNTS_HELD; i++)
+        let_go(&work->held[i]);
     return 0;
 }
 

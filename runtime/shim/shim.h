@@ -49,10 +49,23 @@ int fail(struct plan_failure *ret, enum plan_stage stage, const char *subject);
 
 /* --- mounts.c --- */
 
+/* A file in one of the mounts that show it. */
+struct mount_place {
+    uint64_t mount, inode;
+};
+
+struct held_mount {
+    int fd; /* -1: nothing is held */
+    struct mount_place place;
+};
+
+enum { MOUNTS_HELD = 3 };
+
 struct mount_work {
     const struct plan *plan;
     struct plan_failure *failure;
-    int root_fd;        /* the container's root; -1 before it is made */
+    int root_fd;                         /* the container's root; -1 before it is made */
+    struct held_mount held[MOUNTS_HELD]; /* what is mounted on /proc, /sys and /dev, if by its descriptor */
     int empty_fd;       /* an empty read-only directory that masks are cloned from; -1 until needed */
     const int *sources; /* detached mounts in the order of the steps that bind; NULL: they are looked up */
     int mapped_root_fd; /* the root, mounted already but detached; -1: it is to be mounted */
@@ -60,7 +73,8 @@ struct mount_work {
 
 #define MOUNT_WORK_INIT(plan_, failure_)                                                                     \
     {                                                                                                        \
-        .plan = plan_, .failure = failure_, .root_fd = -1, .empty_fd = -1, .mapped_root_fd = -1              \
+        .plan = plan_, .failure = failure_, .root_fd = -1, .held = {{.fd = -1}, {.fd = -1}, {.fd = -1}},     \
+        .empty_fd = -1, .mapped_root_fd = -1                                                                 \
     }
 
 /* Carries out all file system steps, in a mount namespace of its own. For an overlay the container's
@@ -113,6 +127,16 @@ int user_namespace_join_cgroups(const struct plan *plan, int pid, struct plan_fa
 int layers_mount(const struct plan *plan, struct plan_failure *failure);
 /* Whom the id is outside the namespace that has the map; -1 for nobody. */
 int64_t layers_outside(const char *map, uint32_t id);
+
+/* --- filesystem.c --- */
+
+/* True if filesystem_open knows all about the type. */
+bool filesystem_is_virtual(const char *type);
+/* What mount(2) would mount for the step, of such a type, mounted nowhere yet: a descriptor, or -1 with
+ * errno. */
+int filesystem_open(const struct plan_step *step);
+/* Where the descriptor's file is seen (statx(2), STATX_MNT_ID, Linux 5.8). False if that cannot be told. */
+bool mount_place_of(int fd, struct mount_place *ret);
 
 /* --- copy_up.c --- */
 

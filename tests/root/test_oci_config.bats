@@ -94,6 +94,34 @@ tmp" ]
     umount "$DIR/b/rootfs/tmp"
 }
 
+# What mountinfo(5) says of the newest mount on $1: its options and its file system's.
+mountinfo_of() { awk -v at="$1" '$5 == at { said = $6; sub(/.* - /, ""); said = said " " $0 } END { print said }' "${2:-/proc/self/mountinfo}"; }
+
+@test "a new file system has every option that mount(8) gives it" {
+    local options
+    mkdir "$DIR/b/rootfs/t" "$DIR/t"
+    while read -r options; do
+        expected=$(unshare -m bash -euc "$(declare -f mountinfo_of)"'
+            mount -n -t tmpfs -o "$1" from "$2"
+            mountinfo_of "$2"' - "$options" "$DIR/t")
+        [[ "$expected" == *" tmpfs from "* ]]
+        config --arg o "$options" '.mounts = [.mounts[] | select(.destination != "/t")] +
+            [{destination: "/t", type: "tmpfs", source: "from", options: ($o | split(","))}]'
+        command 'grep " /t " /proc/self/mountinfo'
+        run $OCI run --bundle "$DIR/b" "$ID"
+        [ "$(mountinfo_of /t - <<<"$output")" = "$expected" ] || (echo "$options: $output, not $expected" && false)
+    done <<'OPTIONS'
+size=64k
+ro,nosuid,nodev,noexec,strictatime,nodiratime,size=64k,mode=1750,uid=3
+rw,noatime,nosymfollow,sync,dirsync,lazytime,nr_inodes=50
+mpol=interleave:0,0,size=1m
+OPTIONS
+    config '.mounts[-1].options = ["size=64k", "colour=red"]'
+    run $OCI run --bundle "$DIR/b" "$ID"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"/t"*"Invalid argument"* ]]
+}
+
 @test "tmpcopyup: a tmpfs begins with what it hides" {
     mkdir -p "$DIR/b/rootfs/etc/deep/er"
     echo text >"$DIR/b/rootfs/etc/deep/file"

@@ -121,8 +121,25 @@ race_for() {
     race_for "cannot mount in the container '/proc'"
     [ "$ran" -eq 0 ]
     [ "$said" -eq 60 ]
-    undefended plain-mounts
+    undefended plain-mounts,held-mounts
     race_for "cannot mount in the container '/proc'"
+    kill "$neighbour"
+    [ "$ran" -gt 0 ]
+}
+
+@test "who shares the root directory moves no /proc away from what protects it (CVE-2019-19921)" {
+    setup_bundle
+    mkdir "$DIR/b/rootfs/moved"
+    config .
+    command 'attack write /moved/sys/kernel/core_pattern || attack write /proc/sys/kernel/core_pattern'
+    "$WHARF_BUILD/security/attack" swap "$DIR/b/rootfs/proc" "$DIR/b/rootfs/moved" &
+    local neighbour=$!
+    defended
+    race_for "held off"
+    [ "$ran" -eq 0 ]
+    [ "$said" -gt 0 ]
+    undefended held-mounts
+    race_for "held off"
     kill "$neighbour"
     [ "$ran" -gt 0 ]
 }
@@ -140,7 +157,7 @@ race_for() {
     race_for "cannot mount in the container '/dev'"
     [ "$said" -eq 60 ]
     [ -z "$(find "$DIR/volume" -type c)" ]
-    undefended plain-mounts
+    undefended plain-mounts,held-mounts
     race_for "cannot mount in the container '/dev'"
     kill "$neighbour"
     [ -n "$(find "$DIR/volume" -type c)" ]
