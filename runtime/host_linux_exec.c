@@ -120,6 +120,7 @@ static int make_plan(struct launch_op *launch, struct buf *ret)
         .process = process,
         .n_cgroup_fds = (uint32_t)launch->cgroup.layout->n,
         .flags = launch->exec.interactive ? PLAN_INPUT : 0,
+        .lower_limits = true, /* the container has been given what there was */
         .seccomp = &host->seccomp,
         .unconfined = launch->exec.privileged,
         .boot_id = host->boot_id,

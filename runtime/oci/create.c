@@ -100,6 +100,7 @@ static int compile(struct creation *creation, const char *id, struct err *err)
         .n_cgroups = creation->cgroups.n,
         .n_cgroup_fds = (uint32_t)creation->cgroups.n,
         .grant = {oci_host_capabilities(creation->config), creation->options->warn},
+        .lower_limits = true,
         .selinux = oci_host_has_selinux(),
         .flags = (creation->options->no_pivot ? PLAN_NO_PIVOT : 0u) |
                  (creation->options->no_new_keyring ? PLAN_KEEP_KEYRING : 0u),

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "base/fs.h"
 #include "runtime/sandbox/oci_ids.h"
 #include "runtime/sandbox/oci_json.h"
+#include "runtime/sandbox/oci_plan.h"
 
 bool oci_host_has_selinux(void)
 {
@@ -28,7 +30,35 @@ bool oci_host_has_apparmor(void)
            text[0] == 'Y';
 }
 
-int oci_host_check_process(const json_t *process, struct err *err)
+/* Tried, and undone, since it depends on more than a capability: "fs.nr_open" is above RLIMIT_NOFILE. */
+static bool may_raise(int resource, const struct rlimit *now, rlim_t hard)
+{
+    if (setrlimit(resource, &(struct rlimit){now->rlim_cur, hard}) < 0)
+        return false;
+    setrlimit(resource, now);
+    return true;
+}
+
+static void tell_lower_limits(const json_t *process, void (*warn)(const char *message))
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(process, "rlimits"), i, item)
+    {
+        struct rlimit now;
+        char text[192];
+        int resource = oci_rlimit(oci_text(item, "type"));
+        rlim_t hard = (rlim_t)json_integer_value(json_object_get(item, "hard"));
+        if (resource < 0 || getrlimit(resource, &now) < 0 || hard <= now.rlim_max ||
+            may_raise(resource, &now, hard))
+            continue;
+        snprintf(text, sizeof(text), "the limit %s is %ju instead of %ju: no more is allowed to this process",
+                 oci_text(item, "type"), (uintmax_t)now.rlim_max, (uintmax_t)hard);
+        warn(text);
+    }
+}
+
+int oci_host_check_process(const json_t *process, void (*warn)(const char *message), struct err *err)
 {
     const char *apparmor = oci_text(process, "apparmorProfile"), *selinux = oci_text(process, "selinuxLabel");
     if (apparmor[0] != '\0' && !oci_host_has_apparmor())
@@ -38,12 +68,13 @@ int oci_host_check_process(const json_t *process, struct err *err)
     if (selinux[0] != '\0' && !oci_host_has_selinux())
         return err_set(err, ERR_UNAVAILABLE,
                        "'process.selinuxLabel' is '%s', but SELinux is not enabled in this kernel", selinux);
+    tell_lower_limits(process, warn);
     return 0;
 }
 
 int oci_host_check(const json_t *config, void (*warn)(const char *message), struct err *err)
 {
-    if (oci_host_check_process(json_object_get(config, "process"), err) < 0)
+    if (oci_host_check_process(json_object_get(config, "process"), warn, err) < 0)
         return -1;
     if (oci_text(json_object_get(config, "linux"), "mountLabel")[0] != '\0' && !oci_host_has_selinux())
         warn("'linux.mountLabel' has no effect: SELinux is not enabled in this kernel");

@@ -334,6 +334,8 @@ static json_t *annotations(const struct oci_config_input *input)
     int result = 0;
     if (input->spec->seccomp == NULL && !input->spec->privileged)
         result |= json_object_set_new(object, "io.wharf.seccomp", json_string("default"));
+    if (oci_open_files_are_default(input->spec))
+        result |= json_object_set_new(object, "io.wharf.open-files", json_string("default"));
     if (input->spec->init)
         result |= json_object_set_new(object, "io.wharf.init", json_string("true"));
     if (result == 0)

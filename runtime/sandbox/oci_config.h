@@ -5,7 +5,9 @@
  * The only place where Wharf's own vocabulary meets the runtime-spec: oci_plan.c sees the config and nothing
  * else. What the runtime-spec has no word for goes into annotations: io.wharf.container, io.wharf.incarnation
  * whose it is; io.wharf.overlay, mount options of the overlayfs that makes the root; io.wharf.seccomp,
- * "default" for the built-in filter; io.wharf.init, "true" for a first process that only reaps and forwards.
+ * "default" for the built-in filter; io.wharf.init, "true" for a first process that only reaps and forwards;
+ * io.wharf.open-files, "default" for a limit of open files that is lower where the node does not allow so
+ * many.
  *
  * Pure.
  */

@@ -43,6 +43,15 @@ static const struct {
     {"RLIMIT_STACK", RLIMIT_STACK},
 };
 
+int oci_rlimit(const char *type)
+{
+    for (size_t i = 0; i < COUNT(RLIMITS); i++) {
+        if (strcmp(RLIMITS[i].name, type) == 0)
+            return (int)RLIMITS[i].resource;
+    }
+    return -1;
+}
+
 static void add_strings(struct buf *plan, enum plan_entry_type type, const json_t *array)
 {
     size_t i;
@@ -108,24 +117,32 @@ static int read_capabilities(const json_t *process, const struct oci_grant *gran
     return 0;
 }
 
-static int add_rlimits(struct buf *plan, const json_t *process, struct err *err)
+/* What nobody has asked for is as much as there can be. */
+static bool is_default_limit(const json_t *config, int resource)
+{
+    return resource == RLIMIT_NOFILE &&
+           strcmp(oci_text(json_object_get(config, "annotations"), "io.wharf.open-files"), "default") == 0;
+}
+
+static int add_rlimits(struct buf *plan, const json_t *config, const json_t *process, bool may_be_lower,
+                       struct err *err)
 {
     const json_t *list = json_object_get(process, "rlimits");
-    size_t i, at;
+    size_t i;
     json_t *item;
     json_array_foreach(list, i, item)
     {
         const char *type = oci_text(item, "type");
-        for (at = 0; at < COUNT(RLIMITS) && strcmp(RLIMITS[at].name, type) != 0; at++)
-            ;
-        if (at == COUNT(RLIMITS))
+        int resource = oci_rlimit(type);
+        if (resource < 0)
             return err_set(err, ERR_INVALID, "unknown resource limit '%s'", type);
         for (size_t j = 0; j < i; j++) {
             if (strcmp(oci_text(json_array_get(list, j), "type"), type) == 0)
                 return err_set(err, ERR_INVALID, "the resource limit '%s' comes twice", type);
         }
         struct plan_rlimit limit = {
-            .resource = RLIMITS[at].resource,
+            .resource = (uint32_t)resource,
+            .may_be_lower = may_be_lower || is_default_limit(config, resource),
             .soft = (uint64_t)json_integer_value(json_object_get(item, "soft")),
             .hard = (uint64_t)json_integer_value(json_object_get(item, "hard")),
         };
@@ -356,14 +373,15 @@ static int read_process(const json_t *process, const struct oci_grant *grant, st
     return read_capabilities(process, grant, header, err);
 }
 
-static int add_process(struct buf *plan, const json_t *process, struct err *err)
+static int add_process(struct buf *plan, const json_t *config, const json_t *process, bool lower_limits,
+                       struct err *err)
 {
     plan_add_string(plan, PLAN_WORKDIR, process == NULL ? "/" : oci_text(process, "cwd"));
     add_strings(plan, PLAN_ARG, json_object_get(process, "args"));
     add_strings(plan, PLAN_ENV, json_object_get(process, "env"));
     if (add_groups(plan, json_object_get(process, "user"), err) < 0)
         return -1;
-    return add_rlimits(plan, process, err);
+    return add_rlimits(plan, config, process, lower_limits, err);
 }
 
 static int make_header(const struct oci_plan_input *input, struct buf *plan, struct plan_header *header,
@@ -525,7 +543,8 @@ int oci_plan(const struct oci_plan_input *input, struct buf *ret_plan, struct cg
         (input->bundle == NULL ? add_for_shim(input, ret_plan, &header, err)
                                : add_for_init(input, ret_plan, &header, err)) < 0)
         return -1;
-    if (add_process(ret_plan, process, err) < 0 || add_names(ret_plan, input->config, own, err) < 0 ||
+    if (add_process(ret_plan, input->config, process, input->lower_limits, err) < 0 ||
+        add_names(ret_plan, input->config, own, err) < 0 ||
         add_sysctls(ret_plan, json_object_get(input->config, "linux"), own, err) < 0 ||
         oci_mounts(&mounts, ret_plan, err) < 0)
         return -1;
@@ -605,7 +624,7 @@ int oci_plan_process(const struct oci_process_input *input, struct buf *ret_plan
     if (read_process(input->process, &input->grant, &header, err) < 0 ||
         add_process_filter(input, ret_plan, &header, err) < 0 ||
         oci_scheduling(input->process, section, ret_plan, &header, err) < 0 ||
-        add_process(ret_plan, input->process, err) < 0)
+        add_process(ret_plan, input->config, input->process, input->lower_limits, err) < 0)
         return -1;
     return plan_finish(ret_plan, header, err);
 }

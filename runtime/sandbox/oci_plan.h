@@ -33,7 +33,8 @@ struct oci_plan_input {
     uint32_t n_cgroup_fds; /* directories to join */
     uint32_t flags;        /* PLAN_NO_PIVOT, PLAN_KEEP_KEYRING; for the shim PLAN_INPUT */
     struct oci_grant grant;
-    bool selinux; /* the kernel has it: mounts get 'linux.mountLabel' */
+    bool lower_limits; /* hard limits that may not be raised stay as they are */
+    bool selinux;      /* the kernel has it: mounts get 'linux.mountLabel' */
     /* for the shim: */
     int64_t incarnation;
     const char *boot_id;
@@ -43,6 +44,9 @@ struct oci_plan_input {
     uint64_t log_max_bytes;
     uint32_t log_files;
 };
+
+/* The number of RLIMIT_NOFILE and the others (getrlimit(2)), or -1. */
+int oci_rlimit(const char *type);
 
 /* The limits that a config's linux.resources says; to be released. */
 int oci_plan_limits(const json_t *linux_section, struct cgroup_limits *ret, struct err *err);
@@ -58,6 +62,7 @@ struct oci_process_input {
     uint32_t n_cgroup_fds; /* directories to join */
     uint32_t flags;        /* PLAN_KEEP_KEYRING; for the shim PLAN_INPUT */
     struct oci_grant grant;
+    bool lower_limits;         /* hard limits that may not be raised stay as they are */
     const struct buf *seccomp; /* the default program, for configs that are annotated with it; or NULL */
     bool unconfined;           /* no system call filter, whatever the config says */
     /* for the shim; with a NULL boot_id the plan is for wharf-init: */

@@ -74,20 +74,28 @@ static json_t *rlimit(const char *type, json_int_t soft, json_int_t hard)
     return json_pack("{s:s, s:I, s:I}", "type", type, "soft", soft, "hard", hard);
 }
 
+bool oci_open_files_are_default(const struct container_spec *spec)
+{
+    for (size_t i = 0; i < spec->ulimits.n; i++) {
+        const char *text = spec->ulimits.items[i];
+        if (strcmp(ulimit_by_name(text, strcspn(text, "=")), "RLIMIT_NOFILE") == 0)
+            return false;
+    }
+    return true;
+}
+
 json_t *oci_rlimits(const struct container_spec *spec)
 {
     json_t *array = json_array();
-    bool files = false;
     int result = array == NULL ? -1 : 0;
     for (size_t i = 0; i < spec->ulimits.n; i++) {
         const char *text = spec->ulimits.items[i];
         size_t size = strcspn(text, "=");
         const char *type = ulimit_by_name(text, size); /* check_ulimit has seen it */
-        files |= strcmp(type, "RLIMIT_NOFILE") == 0;
         result |= json_array_append_new(
             array, rlimit(type, limit_value(text + size + 1), limit_value(strchr(text, ':') + 1)));
     }
-    if (!files)
+    if (oci_open_files_are_default(spec))
         result |= json_array_append_new(array, rlimit("RLIMIT_NOFILE", OPEN_FILES_SOFT, OPEN_FILES_HARD));
     if (result == 0)
         return array;

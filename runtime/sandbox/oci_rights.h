@@ -31,6 +31,8 @@ uint64_t oci_capability_mask(const struct container_spec *spec, uint64_t availab
 
 json_t *oci_capability_names(uint64_t mask);
 json_t *oci_rlimits(const struct container_spec *spec);
+/* True if the spec has no limit of open files: the default is then as much as the node allows. */
+bool oci_open_files_are_default(const struct container_spec *spec);
 json_t *oci_sysctls(const struct container_spec *spec);
 json_t *oci_devices(const struct oci_device *devices, size_t n);
 

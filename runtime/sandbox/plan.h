@@ -133,8 +133,8 @@ struct plan_entry {
 };
 
 struct plan_rlimit {
-    uint32_t resource; /* RLIMIT_* */
-    uint32_t reserved;
+    uint32_t resource;     /* RLIMIT_* */
+    uint32_t may_be_lower; /* not 0: a hard limit that may not be raised stays as it is */
     uint64_t soft;
     uint64_t hard;
 };

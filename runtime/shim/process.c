@@ -98,13 +98,14 @@ struct limit {
     uint64_t soft, hard; /* as prlimit(2) has them in 64 bits everywhere */
 };
 
-/* Without CAP_SYS_RESOURCE a hard limit cannot be raised: as much as we have ourselves is given then. */
+/* A hard limit may only be raised with CAP_SYS_RESOURCE. */
 static int set_limit(const struct plan_rlimit *wanted)
 {
     struct limit now, value = {wanted->soft, wanted->hard};
     if (syscall(SYS_prlimit64, 0, wanted->resource, &value, NULL) == 0)
         return 0;
-    if (errno != EPERM || syscall(SYS_prlimit64, 0, wanted->resource, NULL, &now) < 0)
+    if (errno != EPERM || wanted->may_be_lower == 0 ||
+        syscall(SYS_prlimit64, 0, wanted->resource, NULL, &now) < 0)
         return -1;
     value.hard = now.hard;
     value.soft = wanted->soft < now.hard ? wanted->soft : now.hard;

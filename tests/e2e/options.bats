@@ -68,6 +68,8 @@ cgroup_file() { cat "$(find "/sys/fs/cgroup/$1" -name "$2" -type d | head -1)/$3
 @test "limits, kernel parameters and the OOM score" {
     run -0 in_container --ulimit nofile=100:200 --ulimit core=-1 busybox sh -c 'ulimit -n; ulimit -Hn; ulimit -c'
     [ "$output" = $'100\n200\nunlimited' ]
+    run -125 in_container --ulimit nofile=100:2000000000 busybox true # above fs.nr_open
+    [[ "$output" == *"cannot set a resource limit"* ]]
     run -0 in_container --sysctl net.ipv4.ip_forward=1 --sysctl kernel.shmmax=99999 --oom-score-adj 500 busybox \
         cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shmmax /proc/self/oom_score_adj
     [ "$output" = $'1\n99999\n500' ]

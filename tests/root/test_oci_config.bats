@@ -258,6 +258,16 @@ PY
     [[ "$output" == *"the capability 'CAP_NONSENSE' cannot be given: it is left out"* ]]
 }
 
+@test "a hard limit that may not be raised is told and stays" {
+    config '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 100, hard: 2000000000}]' # above fs.nr_open
+    command 'ulimit -n; ulimit -Hn'
+    run $OCI run --bundle "$DIR/b" "$ID"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"the limit RLIMIT_NOFILE is $(ulimit -Hn) instead of 2000000000: no more is allowed to this process"*"
+100
+$(ulimit -Hn)" ]]
+}
+
 @test "labels of security modules that the kernel lacks" {
     [ ! -e /sys/fs/selinux/enforce ]
     config '.linux.mountLabel = "a:b:c:s0" | .process.args = ["true"]'
