@@ -38,6 +38,20 @@ static const struct schema_field spec_fields[] = {
 const struct schema container_spec_schema = {"container spec", sizeof(struct container_spec), spec_fields,
                                              sizeof(spec_fields) / sizeof(spec_fields[0])};
 #undef owner
+#define owner struct image_config
+static const struct schema_field image_config_fields[] = {
+#include "events/image_config.def"
+};
+const struct schema image_config_schema = {"image configuration", sizeof(struct image_config), image_config_fields,
+                                           sizeof(image_config_fields) / sizeof(image_config_fields[0])};
+#undef owner
+#define owner struct health_config
+static const struct schema_field health_config_fields[] = {
+#include "events/health.def"
+};
+const struct schema health_config_schema = {"health check", sizeof(struct health_config), health_config_fields,
+                                            sizeof(health_config_fields) / sizeof(health_config_fields[0])};
+#undef owner
 
 #define COMMAND(ENUM, member, type, version, doc) SCHEMA_BEGIN(member, struct member##_command, type)
 #define END(member) SCHEMA_END

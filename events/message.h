@@ -42,6 +42,12 @@ struct container_mount {
 struct container_spec {
 #include "events/spec.def"
 };
+struct image_config {
+#include "events/image_config.def"
+};
+struct health_config {
+#include "events/health.def"
+};
 #define COMMAND(ENUM, member, type, version, doc) struct member##_command {
 #define END(member)                                                                                          \
     }                                                                                                        \
@@ -72,6 +78,8 @@ extern const struct message_type command_types[COMMAND_TYPES];
 extern const struct message_type event_types[EVENT_TYPES];
 extern const struct schema container_spec_schema;
 extern const struct schema container_mount_schema;
+extern const struct schema image_config_schema;
+extern const struct schema health_config_schema;
 
 /* The i-th of the spec's mounts. */
 static inline struct container_mount *container_spec_mount(const struct container_spec *spec, size_t i)

@@ -40,11 +40,7 @@ static void image_free(struct image *image)
         return;
     free(image->reference);
     free(image->digest);
-    strings_release(&image->entrypoint);
-    strings_release(&image->command);
-    strings_release(&image->env);
-    free(image->workdir);
-    free(image->user);
+    schema_release(&image_config_schema, &image->config);
     free(image);
 }
 
@@ -566,13 +562,6 @@ static enum apply_result apply_container(struct node_state *state, const struct 
     return APPLY_DONE;
 }
 
-static char *dup_optional(const char *text, bool *failed)
-{
-    char *copy = text != NULL ? strdup(text) : NULL;
-    *failed = *failed || (text != NULL && copy == NULL);
-    return copy;
-}
-
 static void forget_image(struct node_state *state, const char *reference)
 {
     struct image *image = NULL;
@@ -581,6 +570,22 @@ static void forget_image(struct node_state *state, const char *reference)
         HASH_DEL(state->images, image);
         image_free(image);
     }
+}
+
+struct image *image_new(const char *reference, const char *digest, const struct schema *schema,
+                        const void *data)
+{
+    struct image *image = calloc(1, sizeof(*image));
+    if (image == NULL)
+        return NULL;
+    schema_init(&image_config_schema, &image->config);
+    image->reference = strdup(reference);
+    image->digest = strdup(digest);
+    if (image->reference != NULL && image->digest != NULL &&
+        schema_copy_shared(&image_config_schema, &image->config, schema, data) == 0)
+        return image;
+    image_free(image);
+    return NULL;
 }
 
 int node_state_add_image_take(struct node_state *state, struct image *image)
@@ -596,22 +601,12 @@ int node_state_add_image_take(struct node_state *state, struct image *image)
 static enum apply_result apply_imported(struct node_state *state, const struct event *event)
 {
     const struct image_imported_event *data = &event->data.image_imported;
-    bool failed = false;
-    struct image *image = calloc(1, sizeof(*image));
+    struct image *image =
+        image_new(data->reference, data->digest, event_types[EVENT_IMAGE_IMPORTED].schema(), data);
     if (image == NULL)
         return APPLY_NOMEM;
-    image->reference = dup_optional(data->reference, &failed);
-    image->digest = dup_optional(data->digest, &failed);
-    image->workdir = dup_optional(data->workdir, &failed);
-    image->user = dup_optional(data->user, &failed);
-    failed = failed || strings_copy(&image->entrypoint, &data->entrypoint) < 0 ||
-             strings_copy(&image->command, &data->command) < 0 || strings_copy(&image->env, &data->env) < 0;
     image->size_bytes = data->size_bytes;
     image->imported_at_ns = event->envelope.time_ns;
-    if (failed) {
-        image_free(image);
-        return APPLY_NOMEM;
-    }
     forget_image(state, image->reference);
     return node_state_add_image_take(state, image) < 0 ? APPLY_NOMEM : APPLY_DONE;
 }

@@ -20,11 +20,7 @@
 struct image {
     char *reference; /* key */
     char *digest;
-    struct strings entrypoint;
-    struct strings command;
-    struct strings env;
-    char *workdir;
-    char *user;
+    struct image_config config;
     int64_t size_bytes;
     int64_t imported_at_ns;
     UT_hash_handle hh;
@@ -190,6 +186,10 @@ int node_state_skip_offset(struct node_state *state, int64_t command_offset);
 int node_state_add_container_take(struct node_state *state, struct container *container);
 int node_state_add_exec_take(struct node_state *state, struct exec *exec); /* its container is there */
 int node_state_add_image_take(struct node_state *state, struct image *image);
+/* An image that is in no state yet, with copies of all that `data`, a struct of `schema`, has of an
+ * image_config; NULL when memory runs out. */
+struct image *image_new(const char *reference, const char *digest, const struct schema *schema,
+                        const void *data);
 int node_state_add_volume_take(struct node_state *state, struct volume *volume);
 int node_state_add_answer(struct node_state *state, const char command_id[UUID_TEXT_SIZE],
                           int64_t command_offset);

@@ -73,19 +73,31 @@ int strings_copy(struct strings *ret, const struct strings *from)
     return 0;
 }
 
+static int string_map_add(struct string_map *ret, const struct string_pair *from)
+{
+    struct string_pair *grown = realloc(ret->items, (ret->n + 1) * sizeof(*grown));
+    if (grown == NULL)
+        return -1;
+    ret->items = grown;
+    struct string_pair *pair = &grown[ret->n++]; /* counted first, so that a half is released too */
+    pair->key = strdup(from->key);
+    pair->value = strdup(from->value);
+    return pair->key == NULL || pair->value == NULL ? -1 : 0;
+}
+
 int string_map_copy(struct string_map *ret, const struct string_map *from)
 {
-    for (size_t i = 0; i < from->n; i++) {
-        struct string_pair *grown = realloc(ret->items, (ret->n + 1) * sizeof(*grown));
-        if (grown == NULL)
+    for (size_t i = 0; i < from->n; i++)
+        if (string_map_add(ret, &from->items[i]) < 0)
             return -1;
-        ret->items = grown;
-        struct string_pair *pair = &grown[ret->n++]; /* counted first, so that a half is released too */
-        pair->key = strdup(from->items[i].key);
-        pair->value = strdup(from->items[i].value);
-        if (pair->key == NULL || pair->value == NULL)
+    return 0;
+}
+
+int string_map_add_missing(struct string_map *ret, const struct string_map *from)
+{
+    for (size_t i = 0; i < from->n; i++)
+        if (string_map_get(ret, from->items[i].key) == NULL && string_map_add(ret, &from->items[i]) < 0)
             return -1;
-    }
     return 0;
 }
 
@@ -513,6 +525,20 @@ int schema_copy(const struct schema *schema, void *ret, const void *from)
             schema_release(schema, ret);
             return -1;
         }
+    }
+    return 0;
+}
+
+int schema_copy_shared(const struct schema *schema, void *ret, const struct schema *from_schema,
+                       const void *from)
+{
+    for (size_t i = 0; i < from_schema->n_fields; i++) {
+        const struct schema_field *theirs = &from_schema->fields[i];
+        const struct schema_field *ours = find_field(schema, theirs->name);
+        const void *member = const_member_of(theirs, from);
+        if (ours != NULL && ours->kind == theirs->kind && !is_absent(theirs, member) &&
+            copy_member(ours, member_of(ours, ret), member) < 0)
+            return -1;
     }
     return 0;
 }

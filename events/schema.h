@@ -113,12 +113,18 @@ void schema_release(const struct schema *schema, void *data);
 /* A deep copy. -1 when memory runs out; nothing is left allocated then. */
 int schema_copy(const struct schema *schema, void *ret, const void *from);
 
+/* Deep copies of those members that both structs have, by name and kind; what is present in `from` has to be
+ * absent in `ret`. -1 when memory runs out: `ret` is still to be released then. */
+int schema_copy_shared(const struct schema *schema, void *ret, const struct schema *from_schema,
+                       const void *from);
+
 /* The two collections, zero-initialised when empty. Adding and copying append; -1 when memory runs out, and
  * what is there then is still to be released. */
 int strings_add(struct strings *strings, const char *text);
 int strings_copy(struct strings *ret, const struct strings *from);
 void strings_release(struct strings *strings);
 int string_map_copy(struct string_map *ret, const struct string_map *from);
+int string_map_add_missing(struct string_map *ret, const struct string_map *from); /* keys that it has not */
 void string_map_release(struct string_map *map);
 
 /* The value for a key, or NULL. */

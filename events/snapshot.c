@@ -140,18 +140,17 @@ static void add_exec(struct buf *buf, const struct exec *exec)
 
 static void add_image(struct buf *buf, const struct image *image)
 {
-    const struct snapshot_image record = {
-        .reference = image->reference,
-        .digest = image->digest,
-        .entrypoint = image->entrypoint,
-        .command = image->command,
-        .env = image->env,
-        .workdir = image->workdir,
-        .user = image->user,
-        .size_bytes = image->size_bytes,
-        .imported_at_ns = image->imported_at_ns,
-    };
+    struct snapshot_image record;
+    schema_init(image_schema(), &record);
+    if (schema_copy_shared(image_schema(), &record, &image_config_schema, &image->config) < 0)
+        buf->failed = true;
+    record.size_bytes = image->size_bytes;
+    record.imported_at_ns = image->imported_at_ns;
+    record.reference = image->reference;
+    record.digest = image->digest;
     add_record(buf, image_schema(), &record);
+    record.reference = record.digest = NULL; /* they are the image's */
+    schema_release(image_schema(), &record);
 }
 
 /* Ends a line of items when it is full, or when nothing follows. */
@@ -483,21 +482,17 @@ static int take_image(struct node_state *state, struct lines *lines, struct err 
     if (next_record(lines, image_schema(), &record, err) < 0)
         return -1;
     HASH_FIND_STR(state->images, record.reference, found);
-    struct image *image = found == NULL ? calloc(1, sizeof(*image)) : NULL;
-    if (image == NULL) {
-        schema_release(image_schema(), &record);
-        return found != NULL ? bad_line(lines, err, "a second image of that reference")
-                             : err_nomem(err, "reading a snapshot");
+    struct image *image =
+        found == NULL ? image_new(record.reference, record.digest, image_schema(), &record) : NULL;
+    if (image != NULL) {
+        image->size_bytes = record.size_bytes;
+        image->imported_at_ns = record.imported_at_ns;
     }
-    *image = (struct image){.reference = record.reference,
-                            .digest = record.digest,
-                            .entrypoint = record.entrypoint,
-                            .command = record.command,
-                            .env = record.env,
-                            .workdir = record.workdir,
-                            .user = record.user,
-                            .size_bytes = record.size_bytes,
-                            .imported_at_ns = record.imported_at_ns};
+    schema_release(image_schema(), &record);
+    if (found != NULL)
+        return bad_line(lines, err, "a second image of that reference");
+    if (image == NULL)
+        return err_nomem(err, "reading a snapshot");
     return node_state_add_image_take(state, image) < 0 ? err_nomem(err, "reading a snapshot") : 0;
 }
 

@@ -213,7 +213,7 @@ static json_t *make_config(struct launch_op *launch, int image_fd)
     __attribute__((cleanup(host_devices_release))) struct host_devices devices = {0};
     char overlay[256];
     const char *hex = strchr(launch->image.digest, ':');
-    const char *name = launch->spec.user != NULL ? launch->spec.user : launch->image.user;
+    const char *name = launch->spec.user != NULL ? launch->spec.user : launch->image.config.user;
     if (launch_find_user(launch, launch->dir_fd, image_fd, name, &user) < 0 ||
         host_find_devices(host, &launch->spec, &devices, &launch->err) < 0)
         return NULL;
@@ -346,19 +346,6 @@ static void run_launch(struct host_op *op)
 
 /* --- the caller's side --- */
 
-static int copy_strings(struct strings *ret, const struct strings *from)
-{
-    ret->items = calloc(from->n + 1, sizeof(char *));
-    if (ret->items == NULL)
-        return -1;
-    for (; ret->n < from->n; ret->n++) {
-        ret->items[ret->n] = strdup(from->items[ret->n]);
-        if (ret->items[ret->n] == NULL)
-            return -1;
-    }
-    return 0;
-}
-
 static int copy_string(char **ret, const char *from)
 {
     *ret = from == NULL ? NULL : strdup(from);
@@ -372,11 +359,7 @@ static int copy_inputs(struct launch_op *op, const struct host_launch *launch)
         return -1;
     if (copy_string(&op->image.reference, image->reference) < 0 ||
         copy_string(&op->image.digest, image->digest) < 0 ||
-        copy_string(&op->image.workdir, image->workdir) < 0 ||
-        copy_string(&op->image.user, image->user) < 0 ||
-        copy_strings(&op->image.entrypoint, &image->entrypoint) < 0 ||
-        copy_strings(&op->image.command, &image->command) < 0 ||
-        copy_strings(&op->image.env, &image->env) < 0)
+        schema_copy(&image_config_schema, &op->image.config, &image->config) < 0)
         return -1;
     return 0;
 }

@@ -226,14 +226,7 @@ void launch_free(struct launch_op *launch)
     schema_release(&container_spec_schema, &launch->spec);
     free(launch->image.reference);
     free(launch->image.digest);
-    free(launch->image.workdir);
-    free(launch->image.user);
-    struct strings *const lists[] = {&launch->image.entrypoint, &launch->image.command, &launch->image.env};
-    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        for (size_t j = 0; j < lists[i]->n; j++)
-            free(lists[i]->items[j]);
-        free(lists[i]->items);
-    }
+    schema_release(&image_config_schema, &launch->image.config);
     free(launch);
 }
 

@@ -4,7 +4,7 @@
 #include "base/cleanup.h"
 #include "base/say.h"
 #include "cmd/client/api.h"
-#include "cmd/client/commit_changes.h"
+#include "cmd/client/image_changes.h"
 
 struct commit_options {
     const char *author;
@@ -17,7 +17,8 @@ static const struct option_row rows[] = {
     OPTION_ROW(commit_options, author, 'a', "author", "WHO", OPTION_STRING, "who made the image"),
     OPTION_ROW(commit_options, message, 'm', "message", "TEXT", OPTION_STRING, "what it is"),
     OPTION_ROW(commit_options, changes, 'c', "change", "LINE", OPTION_LIST,
-               "a change to its configuration: CMD, ENTRYPOINT, ENV, USER or WORKDIR, as in a Dockerfile"),
+               "a change to its configuration: CMD, ENTRYPOINT, ENV, HEALTHCHECK, LABEL, STOPSIGNAL, USER or "
+               "WORKDIR, as in a Dockerfile"),
     OPTION_ROW(commit_options, no_pause, 'p', "pause", NULL, OPTION_ON,
                "pause the container meanwhile; on, unless =false"),
     OPTION_ROW(commit_options, no_pause, 0, "no-pause", NULL, OPTION_FLAG, "do not pause it"),
@@ -33,7 +34,7 @@ static int make_data(const struct commit_options *options, const char *container
     if (options->no_pause && json_object_set_new(data, "no_pause", json_true()) < 0)
         return err_nomem(err, "making a command");
     for (size_t i = 0; i < options->changes.n; i++)
-        if (commit_change(data, options->changes.items[i], err) < 0)
+        if (image_change(data, options->changes.items[i], err) < 0)
             return -1;
     *ret = json_incref(data);
     return 0;

@@ -10,12 +10,14 @@
 #include "base/cleanup.h"
 #include "base/say.h"
 #include "cmd/client/api.h"
+#include "cmd/client/image_changes.h"
 #include "cmd/client/values.h"
 
 struct import_options {
     const char *entrypoint;
     const char *command;
     struct option_list env;
+    struct option_list changes;
     const char *workdir;
     const char *user;
     const char *node;
@@ -27,6 +29,9 @@ static const struct option_row rows[] = {
     OPTION_ROW(import_options, command, 0, "cmd", "WORDS", OPTION_STRING,
                "default command: words, or a JSON array"),
     OPTION_ROW(import_options, env, 'e', "env", "KEY=VALUE", OPTION_LIST, "default environment variable"),
+    OPTION_ROW(import_options, changes, 'c', "change", "LINE", OPTION_LIST,
+               "part of its configuration: CMD, ENTRYPOINT, ENV, HEALTHCHECK, LABEL, STOPSIGNAL, USER or "
+               "WORKDIR, as in a Dockerfile"),
     OPTION_ROW(import_options, workdir, 'w', "workdir", "DIR", OPTION_STRING, "default working directory"),
     OPTION_ROW(import_options, user, 'u', "user", "USER[:GROUP]", OPTION_STRING, "default user"),
     OPTION_ROW(import_options, node, 0, "node", "NODE", OPTION_STRING, "node to import it on"),
@@ -102,6 +107,9 @@ static int make_data(const struct import_options *options, const char *source, c
             if (value_add_env(env, options->env.items[i], err) < 0)
                 return -1;
     }
+    for (size_t i = 0; i < options->changes.n; i++)
+        if (image_change(data, options->changes.items[i], err) < 0)
+            return -1;
     *ret = json_incref(data);
     return 0;
 }

@@ -312,8 +312,8 @@ static int set_health(json_t *spec, const struct spec_options *options, struct e
         options->no_healthcheck || (options->health_cmd != NULL && strcmp(options->health_cmd, "none") == 0);
     if (options->no_healthcheck && options->health_cmd != NULL)
         return err_set(err, ERR_INVALID, "'--no-healthcheck' and '--health-cmd' exclude each other");
-    if (none)
-        return 0;
+    if (none) /* whatever the image says */
+        return set(spec, "health_command", json_pack("[s]", ""), err);
     if (options->health_cmd != NULL &&
         set(spec, "health_command", json_pack("[s, s, s]", "/bin/sh", "-c", options->health_cmd), err) < 0)
         return -1;

@@ -300,6 +300,10 @@ void container_name_make(const struct node_state *state, const char *container_i
 
 /* resolve_spec.c: the variables of `base` with those of `asked` over them. -1 when memory runs out. */
 int merge_env(struct strings *ret, const struct strings *asked, const struct strings *base);
+/* One empty string means: none at all, whatever there is by default. */
+bool words_say_none(const struct strings *words);
+/* What both structs say of how health is checked; what `from` says is absent in `ret`. -1 as above. */
+int copy_health(const struct schema *schema, void *ret, const struct schema *from_schema, const void *from);
 
 /* resolve_spec.c: the spec with the image's defaults filled in, so that a container stays what it was created
  * as whatever happens to the reference later. -1 when memory runs out. */

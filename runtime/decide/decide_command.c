@@ -55,7 +55,7 @@ static bool says_what_to_run(const struct container_spec *spec, const struct ima
         return true;
     if (spec->entrypoint.n > 0)
         return spec->entrypoint.n > 1 || spec->entrypoint.items[0][0] != '\0';
-    return image->command.n > 0 || image->entrypoint.n > 0;
+    return image->config.command.n > 0 || image->config.entrypoint.n > 0;
 }
 
 /* Everything that can be wrong with a new container before it exists. True if it was refused. */

@@ -9,11 +9,9 @@
 
 #include "runtime/decide/core.h"
 
-/* One empty string means: none at all. */
 static int replace_words(struct strings *ret, const struct strings *words)
 {
-    bool none = words->n == 1 && words->items[0][0] == '\0';
-    return none ? 0 : strings_copy(ret, words);
+    return words_say_none(words) ? 0 : strings_copy(ret, words);
 }
 
 static int replace_text(char **ret, const char *asked, const char *before)
@@ -21,6 +19,17 @@ static int replace_text(char **ret, const char *asked, const char *before)
     const char *text = asked != NULL ? asked : before;
     *ret = text != NULL ? strdup(text) : NULL;
     return text != NULL && *ret == NULL ? -1 : 0;
+}
+
+/* A health check is replaced as a whole. */
+static int replace_health(struct image_import_command *ret, const struct container_spec *spec,
+                          const struct container_commit_command *asked)
+{
+    const struct schema *import = command_types[COMMAND_IMAGE_IMPORT].schema();
+    const struct schema *commit = command_types[COMMAND_CONTAINER_COMMIT].schema();
+    if (asked->health_command.n == 0)
+        return copy_health(import, ret, &container_spec_schema, spec);
+    return words_say_none(&asked->health_command) ? 0 : copy_health(import, ret, commit, asked);
 }
 
 /* The container's configuration with the changes, by docker's rule that an entrypoint drops the command that
@@ -36,7 +45,10 @@ static int configure(struct image_import_command *ret, const struct container_sp
     if (replace_words(&ret->entrypoint, own_entrypoint ? &asked->entrypoint : &spec->entrypoint) < 0 ||
         replace_words(&ret->command, command) < 0 || merge_env(&ret->env, &asked->env, &spec->env) < 0 ||
         replace_text(&ret->workdir, asked->workdir, spec->workdir) < 0 ||
-        replace_text(&ret->user, asked->user, spec->user) < 0)
+        replace_text(&ret->user, asked->user, spec->user) < 0 ||
+        replace_text(&ret->stop_signal, asked->stop_signal, spec->stop_signal) < 0 ||
+        string_map_copy(&ret->labels, &asked->labels) < 0 ||
+        string_map_add_missing(&ret->labels, &spec->labels) < 0 || replace_health(ret, spec, asked) < 0)
         return -1;
     return replace_text(&ret->reference, asked->reference, NULL);
 }

@@ -81,18 +81,13 @@ static void emit_imported(struct core *core, struct image_operation *operation,
     struct event event;
     event_init(&event, EVENT_IMAGE_IMPORTED);
     struct image_imported_event *data = &event.data.image_imported;
-    struct image_import_command *command = &operation->command;
+    if (schema_copy_shared(event_types[EVENT_IMAGE_IMPORTED].schema(), data,
+                           command_types[COMMAND_IMAGE_IMPORT].schema(), &operation->command) < 0)
+        core->failed = true;
+    free(data->reference); /* as it was asked for */
     data->reference = core_strdup(core, reference);
     data->digest = core_strdup(core, imported->digest);
     data->size_bytes = imported->size_bytes;
-    data->entrypoint = command->entrypoint;
-    data->command = command->command;
-    data->env = command->env;
-    data->workdir = command->workdir;
-    data->user = command->user;
-    /* moved, not copied: the operation ends here */
-    command->entrypoint = command->command = command->env = (struct strings){0};
-    command->workdir = command->user = NULL;
     emit_take(core, ret, &event, reference, &operation->cause, OUTCOME_OK, now_ns);
 }
 

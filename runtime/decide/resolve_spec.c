@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Filling the image's defaults into a spec, by docker's rules: an entrypoint given replaces the image's and
- * drops its command; the environment is the image's with the given variables over it. */
+ * drops its command; environment and labels are the image's with the given ones over them; how health is
+ * checked is either's. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,33 +32,55 @@ static int default_text(char **member, const char *of_image)
     return *member != NULL ? 0 : -1;
 }
 
-/* One empty string as entrypoint means: none at all. */
-static bool is_cleared(const struct strings *entrypoint)
+bool words_say_none(const struct strings *words)
 {
-    return entrypoint->n == 1 && entrypoint->items[0][0] == '\0';
+    return words->n == 1 && words->items[0][0] == '\0';
 }
 
-static int fill_in(struct container_spec *spec, const struct container_spec *asked, const struct image *image)
+int copy_health(const struct schema *schema, void *ret, const struct schema *from_schema, const void *from)
+{
+    struct health_config health;
+    schema_init(&health_config_schema, &health);
+    int result = schema_copy_shared(&health_config_schema, &health, from_schema, from);
+    if (result == 0)
+        result = schema_copy_shared(schema, ret, &health_config_schema, &health);
+    schema_release(&health_config_schema, &health);
+    return result;
+}
+
+static int fill_in_health(struct container_spec *spec, const struct image_config *image)
+{
+    if (words_say_none(&spec->health_command))
+        strings_release(&spec->health_command);
+    else if (spec->health_command.n == 0)
+        return copy_health(&container_spec_schema, spec, &image_config_schema, image);
+    return 0;
+}
+
+static int fill_in(struct container_spec *spec, const struct container_spec *asked,
+                   const struct image_config *image)
 {
     if (asked->entrypoint.n == 0) {
         if (strings_copy(&spec->entrypoint, &image->entrypoint) < 0 ||
             (asked->command.n == 0 && strings_copy(&spec->command, &image->command) < 0))
             return -1;
-    } else if (is_cleared(&asked->entrypoint)) {
+    } else if (words_say_none(&asked->entrypoint)) {
         strings_release(&spec->entrypoint);
     }
     strings_release(&spec->env);
-    if (merge_env(&spec->env, &asked->env, &image->env) < 0)
+    if (merge_env(&spec->env, &asked->env, &image->env) < 0 ||
+        string_map_add_missing(&spec->labels, &image->labels) < 0 || fill_in_health(spec, image) < 0 ||
+        default_text(&spec->stop_signal, image->stop_signal) < 0 ||
+        default_text(&spec->workdir, image->workdir) < 0)
         return -1;
-    return default_text(&spec->workdir, image->workdir) < 0 || default_text(&spec->user, image->user) < 0 ? -1
-                                                                                                          : 0;
+    return default_text(&spec->user, image->user);
 }
 
 int resolve_spec(struct container_spec *ret, const struct container_spec *asked, const struct image *image)
 {
     if (schema_copy(&container_spec_schema, ret, asked) < 0)
         return -1;
-    if (fill_in(ret, asked, image) == 0)
+    if (fill_in(ret, asked, &image->config) == 0)
         return 0;
     schema_release(&container_spec_schema, ret);
     return -1;

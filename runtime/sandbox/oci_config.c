@@ -90,9 +90,9 @@ static json_t *arguments(const struct container_spec *spec, const struct image *
     json_t *args = json_array();
     bool overridden = spec->entrypoint.n > 0;
     bool cleared = spec->entrypoint.n == 1 && spec->entrypoint.items[0][0] == '\0';
-    int result = cleared ? 0 : append_strings(args, overridden ? &spec->entrypoint : &image->entrypoint);
+    int result = cleared ? 0 : append_strings(args, overridden ? &spec->entrypoint : &image->config.entrypoint);
     if (result == 0 && (spec->command.n > 0 || !overridden))
-        result = append_strings(args, spec->command.n > 0 ? &spec->command : &image->command);
+        result = append_strings(args, spec->command.n > 0 ? &spec->command : &image->config.command);
     if (result < 0) {
         json_decref(args);
         return NULL;
@@ -112,7 +112,7 @@ static json_t *environment(const struct oci_config_input *input)
     if (result == 0 && input->spec->tty)
         result = oci_put_env(env, "TERM=xterm");
     snprintf(text, sizeof(text), "HOME=%s", input->user->home);
-    if (result < 0 || oci_put_env(env, text) < 0 || oci_put_env_list(env, &input->image->env) < 0 ||
+    if (result < 0 || oci_put_env(env, text) < 0 || oci_put_env_list(env, &input->image->config.env) < 0 ||
         oci_put_env_list(env, &input->spec->env) < 0) {
         json_decref(env);
         return NULL;
@@ -129,7 +129,7 @@ static json_t *process(const struct oci_config_input *input)
 {
     const struct container_spec *spec = input->spec;
     json_t *caps = oci_capability_names(oci_capability_mask(spec, input->capabilities));
-    const char *cwd = spec->workdir != NULL ? spec->workdir : input->image->workdir;
+    const char *cwd = spec->workdir != NULL ? spec->workdir : input->image->config.workdir;
     json_t *object = json_pack(
         "{s:b, s:o*, s:o, s:o, s:o, s:s, s:{s:O, s:O, s:o}, s:o, s:b}", "terminal", (int)spec->tty,
         "consoleSize", spec->tty ? oci_console_size(spec->terminal_rows, spec->terminal_columns) : NULL,

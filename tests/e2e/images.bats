@@ -24,6 +24,32 @@ load helper
     [ "$(wharf run --rm -e WHO=you settings 'echo $WHO')" = you ]
 }
 
+is_healthy() { [ "$(member "$1" health)" = healthy ]; }
+
+@test "an image carries labels, stop signal and health check, also as lines of a Dockerfile" {
+    wharf import "$E2E_DIR/rootfs" checked -c 'LABEL tier=web made="by hand"' -c 'STOPSIGNAL SIGQUIT' \
+        -c 'HEALTHCHECK --interval=50ms --retries=1 CMD test ! -e /bad' -c 'CMD trap "exit 7" QUIT; while :; do sleep 0.01; done'
+    wharf run -d --name by-image -l tier=other -l own=1 checked
+    eventually is_healthy by-image
+    [ "$(member by-image 'spec.labels | to_entries | map(.key + "=" + .value) | sort | join(",")')" = "made=by hand,own=1,tier=other" ]
+    [ "$(wharf ps -q -f 'label=made=by hand' | wc -l)" = 1 ]
+    wharf stop by-image
+    [ "$(member by-image exit_code)" = 7 ]
+    # What is committed has them, and what a change puts in their place.
+    wharf commit -c 'LABEL own=2' -c 'HEALTHCHECK NONE' by-image unchecked
+    wharf run -d --name by-commit unchecked
+    [ "$(member by-commit 'spec.labels | to_entries | map(.key + "=" + .value) | sort | join(",")')" = "made=by hand,own=2,tier=other" ]
+    [ "$(member by-commit spec.health_command)" = null ]
+    [ "$(member by-commit spec.stop_signal)" = SIGQUIT ]
+    wharf run -d --name not-checked --no-healthcheck checked
+    [ "$(member not-checked spec.health_command)" = null ]
+    run -1 wharf import "$E2E_DIR/rootfs" bad -c 'HEALTHCHECK test'
+    [[ "$output" == *"HEALTHCHECK test"*"must end with CMD and a command, or be NONE"* ]]
+    run -1 wharf import "$E2E_DIR/rootfs" bad -c 'STOPSIGNAL SIGNOTHING'
+    [[ "$output" == *"must be a signal"* ]]
+    wharf rm -f by-image by-commit not-checked
+}
+
 @test "images lists, rmi removes, and an image in use stays" {
     cp -a "$E2E_DIR/rootfs" "$BATS_TEST_TMPDIR/spare"
     touch "$BATS_TEST_TMPDIR/spare/makes-it-different"

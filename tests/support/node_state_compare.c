@@ -9,22 +9,14 @@ static bool same_text(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-static bool same_strings(const struct strings *a, const struct strings *b)
+static bool same(const struct schema *schema, const void *a, const void *b)
 {
-    bool same = a->n == b->n;
-    for (size_t i = 0; same && i < a->n; i++)
-        same = strcmp(a->items[i], b->items[i]) == 0;
-    return same;
-}
-
-static bool same_spec(const struct container_spec *a, const struct container_spec *b)
-{
-    json_t *left = schema_encode(&container_spec_schema, a);
-    json_t *right = schema_encode(&container_spec_schema, b);
-    bool same = left != NULL && right != NULL && json_equal(left, right);
+    json_t *left = schema_encode(schema, a);
+    json_t *right = schema_encode(schema, b);
+    bool equal = left != NULL && right != NULL && json_equal(left, right);
     json_decref(left);
     json_decref(right);
-    return same;
+    return equal;
 }
 
 #define SAME(member)                                                                                         \
@@ -60,21 +52,16 @@ static const char *container_difference(const struct container *a, const struct 
     SAME(boot)
     SAME(health)
     SAME(interrupted_by)
-    return same_spec(&a->spec, &b->spec) ? NULL : "spec";
+    return same(&container_spec_schema, &a->spec, &b->spec) ? NULL : "spec";
 }
 
 static const char *image_difference(const struct image *a, const struct image *b)
 {
     SAME_TEXT(reference)
     SAME_TEXT(digest)
-    SAME_TEXT(workdir)
-    SAME_TEXT(user)
     SAME(size_bytes)
     SAME(imported_at_ns)
-    if (!same_strings(&a->entrypoint, &b->entrypoint) || !same_strings(&a->command, &b->command) ||
-        !same_strings(&a->env, &b->env))
-        return "an image's entrypoint, command or env";
-    return NULL;
+    return same(&image_config_schema, &a->config, &b->config) ? NULL : "an image's configuration";
 }
 
 static const char *volume_difference(const struct volume *a, const struct volume *b)

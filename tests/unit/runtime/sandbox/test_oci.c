@@ -38,7 +38,7 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
     schema_init(&container_spec_schema, &f->spec);
-    f->image.command = (struct strings){command, 1};
+    f->image.config.command = (struct strings){command, 1};
     f->user = (struct user){.uid = 5, .gid = 6, .groups = {6}, .n_groups = 1, .home = "/h"};
     f->layout.n = 2;
     f->layout.hierarchies[1].controllers = CGROUP_MEMORY;
@@ -381,7 +381,7 @@ static void no_quota_below_the_kernels_least(void **state)
 static void no_command_is_an_error(void **state)
 {
     struct fixture *f = *state;
-    f->image.command.n = 0;
+    f->image.config.command.n = 0;
     assert_int_equal(make_config(f), -1);
     assert_int_equal(f->err.code, ERR_INVALID);
     assert_string_equal(f->err.message, "no command: neither the container nor its image names one");

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "cmd/client/commit_changes.h"
+#include "cmd/client/image_changes.h"
 
 static void a_change_is_a_line_of_a_dockerfile(void **state)
 {
@@ -25,6 +25,23 @@ static void a_change_is_a_line_of_a_dockerfile(void **state)
         {"ENV A the rest = all", "{\"env\":[\"A=the rest = all\"]}"},
         {"USER guest:guest", "{\"user\":\"guest:guest\"}"},
         {"\tworkdir /srv", "{\"workdir\":\"/srv\"}"},
+        {"STOPSIGNAL SIGQUIT", "{\"stop_signal\":\"SIGQUIT\"}"},
+        {"LABEL a=b \"c d\"=\"e f\"", "{\"labels\":{\"a\":\"b\",\"c d\":\"e f\"}}"},
+        {"LABEL a the rest", "{\"labels\":{\"a\":\"the rest\"}}"},
+        {"HEALTHCHECK CMD test -e /up", "{\"health_command\":[\"/bin/sh\",\"-c\",\"test -e /up\"]}"},
+        {"healthcheck --interval=1m30s --retries=2 --timeout=0s cmd [\"test\", \"-e\", \"/up\"]",
+         "{\"health_interval_ms\":90000,\"health_retries\":2,\"health_command\":[\"test\",\"-e\",\"/up\"]}"},
+        {"HEALTHCHECK none", "{\"health_command\":[\"\"]}"},
+        {"HEALTHCHECK", NULL},
+        {"HEALTHCHECK test", NULL},
+        {"HEALTHCHECK CMD", NULL},
+        {"HEALTHCHECK CMD []", NULL},
+        {"HEALTHCHECK --interval=soon CMD x", NULL},
+        {"HEALTHCHECK --colour=red CMD x", NULL},
+        {"HEALTHCHECK --interval=\"1s CMD x", NULL},
+        {"LABEL a", NULL},
+        {"LABEL =b", NULL},
+        {"LABEL a=\xff", NULL},
         {"ENV A", NULL},
         {"ENV =x", NULL},
         {"ENV A=1 B", NULL},
@@ -41,7 +58,7 @@ static void a_change_is_a_line_of_a_dockerfile(void **state)
     for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
         struct err err = ERR_INIT;
         json_auto_t *data = json_object();
-        int result = commit_change(data, ROWS[i].text, &err);
+        int result = image_change(data, ROWS[i].text, &err);
         if (ROWS[i].expected == NULL) {
             assert_int_equal(result, -1);
             assert_true(err.message[0] != '\0');
@@ -57,11 +74,16 @@ static void the_last_one_counts(void **state)
 {
     (void)state;
     json_auto_t *data = json_object();
-    static const char *const changes[] = {"USER a", "ENV A=1 B=2", "USER b", "ENV A=3"};
-    for (size_t i = 0; i < 4; i++)
-        assert_int_equal(commit_change(data, changes[i], NULL), 0);
+    static const char *const changes[] = {"USER a",        "ENV A=1 B=2",
+                                          "USER b",        "ENV A=3",
+                                          "LABEL a=1 b=2", "HEALTHCHECK --retries=9 CMD x",
+                                          "LABEL a=3",     "HEALTHCHECK CMD [\"y\"]"};
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
+        assert_int_equal(image_change(data, changes[i], NULL), 0);
     auto_free char *text = json_dumps(data, JSON_COMPACT | JSON_SORT_KEYS);
-    assert_string_equal(text, "{\"env\":[\"A=3\",\"B=2\"],\"user\":\"b\"}");
+    assert_string_equal(
+        text, "{\"env\":[\"A=3\",\"B=2\"],\"health_command\":[\"y\"],\"labels\":{\"a\":\"3\",\"b\":\"2\"},"
+              "\"user\":\"b\"}");
 }
 
 static void what_is_not_there_is_named(void **state)
@@ -69,8 +91,8 @@ static void what_is_not_there_is_named(void **state)
     (void)state;
     json_auto_t *data = json_object();
     struct err err = ERR_INIT;
-    assert_int_equal(commit_change(data, "LABEL a=b", &err), -1);
-    assert_non_null(strstr(err.message, "'LABEL'"));
+    assert_int_equal(image_change(data, "VOLUME /x", &err), -1);
+    assert_non_null(strstr(err.message, "'VOLUME'"));
 }
 
 int main(void)
