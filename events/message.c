@@ -42,14 +42,16 @@ const struct schema container_spec_schema = {"container spec", sizeof(struct con
 static const struct schema_field image_config_fields[] = {
 #include "events/image_config.def"
 };
-const struct schema image_config_schema = {"image configuration", sizeof(struct image_config), image_config_fields,
+const struct schema image_config_schema = {"image configuration", sizeof(struct image_config),
+                                           image_config_fields,
                                            sizeof(image_config_fields) / sizeof(image_config_fields[0])};
 #undef owner
 #define owner struct health_config
 static const struct schema_field health_config_fields[] = {
 #include "events/health.def"
 };
-const struct schema health_config_schema = {"health check", sizeof(struct health_config), health_config_fields,
+const struct schema health_config_schema = {"health check", sizeof(struct health_config),
+                                            health_config_fields,
                                             sizeof(health_config_fields) / sizeof(health_config_fields[0])};
 #undef owner
 

@@ -90,7 +90,8 @@ static json_t *arguments(const struct container_spec *spec, const struct image *
     json_t *args = json_array();
     bool overridden = spec->entrypoint.n > 0;
     bool cleared = spec->entrypoint.n == 1 && spec->entrypoint.items[0][0] == '\0';
-    int result = cleared ? 0 : append_strings(args, overridden ? &spec->entrypoint : &image->config.entrypoint);
+    int result =
+        cleared ? 0 : append_strings(args, overridden ? &spec->entrypoint : &image->config.entrypoint);
     if (result == 0 && (spec->command.n > 0 || !overridden))
         result = append_strings(args, spec->command.n > 0 ? &spec->command : &image->config.command);
     if (result < 0) {
