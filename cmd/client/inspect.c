@@ -8,35 +8,26 @@ struct inspect_options {
     const char *format;
 };
 
-static const struct option_row rows[] = {{.name = "format",
-                                          .argument = "FORMAT",
-                                          .kind = OPTION_STRING,
-                                          .offset = offsetof(struct inspect_options, format),
-                                          .help = "json: one object a line instead of an indented array",
-                                          .words = "json"},
-                                         OPTION_END};
-
-static int print(const json_t *found, bool lines, struct err *err)
-{
-    size_t i;
-    const json_t *container;
-    if (!lines && json_dumpf(found, stdout, JSON_INDENT(4)) < 0)
-        return err_set(err, ERR_SYSTEM, "cannot write");
-    if (!lines)
-        putchar('\n');
-    if (lines)
-        json_array_foreach(found, i, container) if (listing_print_json(container, err) < 0) return -1;
-    return 0;
-}
+static const struct option_row rows[] = {
+    {.name = "format",
+     .letter = 'f',
+     .argument = "FORMAT",
+     .kind = OPTION_STRING,
+     .offset = offsetof(struct inspect_options, format),
+     .help =
+         "json: one object a line instead of an indented array; or a template of its members: '{{.state}}', "
+         "'{{.spec.image}}', '{{json .spec.labels}}', '{{index .spec.labels \"KEY\"}}'",
+     .words = "json"},
+    OPTION_END};
 
 static int inspect(struct client *client, const void *values, int argc, char **argv)
 {
     const struct inspect_options *options = values;
     struct err err = ERR_INIT;
-    enum listing_format format;
+    struct listing_output output;
     json_auto_t *found = json_array();
     int code = 0;
-    if (listing_format(options->format, LISTING_TABLE, &format, &err) < 0) {
+    if (listing_output_init(&output, options->format, NULL, &err) < 0) {
         say_error("%s", err.message);
         return 1;
     }
@@ -51,10 +42,11 @@ static int inspect(struct client *client, const void *values, int argc, char **a
             code = 1;
         }
     }
-    if (print(found, format == LISTING_JSON, &err) < 0) {
+    if (listing_print_inspected(found, &output, &err) < 0) {
         say_error("%s", err.message);
-        return 1;
+        code = 1;
     }
+    listing_output_release(&output);
     return code;
 }
 

@@ -40,7 +40,7 @@ int listing_output_init(struct listing_output *ret, const char *text, const stru
         return 0;
     return err_set(err, ERR_INVALID,
                    "'%s' is no format: give table, wide, json, or a template such as '{{.%s}}'", text,
-                   fields[0].name);
+                   fields != NULL ? fields[0].name : "state");
 }
 
 void listing_output_release(struct listing_output *output)
@@ -81,6 +81,21 @@ int listing_print_json(const json_t *value, struct err *err)
 {
     if (json_dumpf(value, stdout, JSON_COMPACT) < 0 || putchar('\n') == EOF)
         return err_sys(err, errno, "cannot write");
+    return 0;
+}
+
+int listing_print_inspected(const json_t *found, const struct listing_output *output, struct err *err)
+{
+    size_t i;
+    const json_t *each;
+    if (output->format == LISTING_TEMPLATE)
+        return template_print(&output->template, found, &(struct template_look){.now_ns = 0}, stdout, err);
+    if (output->format == LISTING_JSON) {
+        json_array_foreach(found, i, each) if (listing_print_json(each, err) < 0) return -1;
+        return 0;
+    }
+    if (json_dumpf(found, stdout, JSON_INDENT(4)) < 0 || putchar('\n') == EOF)
+        return err_set(err, ERR_SYSTEM, "cannot write");
     return 0;
 }
 

@@ -45,6 +45,9 @@ int listing_add_filters(struct buf *target, const struct option_list *list,
 
 /* One line of JSON on stdout. */
 int listing_print_json(const json_t *value, struct err *err);
+/* All that is known of some things: an indented array, a line of JSON each, or the template of their members.
+ */
+int listing_print_inspected(const json_t *found, const struct listing_output *output, struct err *err);
 
 /* "Up 5 minutes", "Exited (0) 3 hours ago", ... of a container's row. */
 void listing_status(char *ret, size_t size, const json_t *container, int64_t now_ns);

@@ -16,12 +16,15 @@ enum part_kind {
     PART_FIELD,
     PART_JSON,     /* of a field */
     PART_JSON_ROW, /* of all there is */
+    PART_PATH,
+    PART_JSON_PATH,
 };
 
 struct template_part {
     enum part_kind kind;
     const struct template_field *field;
-    char *text; /* the text; of a field its argument, or NULL; owned */
+    char *text;   /* the text; of a field its argument, or NULL; owned */
+    json_t *path; /* names of members, each of the one before it; owned */
 };
 
 bool template_is(const char *format)
@@ -29,10 +32,16 @@ bool template_is(const char *format)
     return format != NULL && strstr(format, "{{") != NULL;
 }
 
+static void part_release(struct template_part *part)
+{
+    free(part->text);
+    json_decref(part->path);
+}
+
 void template_release(struct template *template)
 {
     for (size_t i = 0; i < template->n; i++)
-        free(template->parts[i].text);
+        part_release(&template->parts[i]);
     free(template->parts);
     *template = (struct template){.parts = NULL};
 }
@@ -47,11 +56,11 @@ bool template_has(const struct template *template, const char *field)
 
 /* --- parsing --- */
 
-static int add_part(struct template *template, const struct template_part *part_take, struct err *err)
+static int add_part(struct template *template, struct template_part *part_take, struct err *err)
 {
     struct template_part *grown = realloc(template->parts, (template->n + 1) * sizeof(*grown));
     if (grown == NULL) {
-        free(part_take->text);
+        part_release(part_take);
         return err_nomem(err, "reading a format");
     }
     template->parts = grown;
@@ -91,19 +100,30 @@ static const char *skip_blanks(const char *at, const char *end)
     return at;
 }
 
-/* `"KEY"` behind a field that takes one; moves *at behind it. */
-static int read_argument(struct template_part *part, const char **at, const char *end, struct err *err)
+/* What is in quotes next; moves *at behind it. False if there is nothing such. */
+static bool find_quoted(const char **at, const char *end, const char **ret, size_t *ret_size)
 {
     const char *quote = skip_blanks(*at, end);
     const char *close =
         quote < end && *quote == '"' ? memchr(quote + 1, '"', (size_t)(end - quote - 1)) : NULL;
-    const char *name = part->field->name;
+    if (close == NULL)
+        return false;
+    *ret = quote + 1;
+    *ret_size = (size_t)(close - quote - 1);
+    *at = close + 1;
+    return true;
+}
+
+/* `"KEY"` behind a field that takes one; moves *at behind it. */
+static int read_argument(struct template_part *part, const char **at, const char *end, struct err *err)
+{
+    const char *key, *name = part->field->name;
+    size_t size;
     if (!part->field->takes_argument)
         return 0;
-    if (close == NULL)
+    if (!find_quoted(at, end, &key, &size))
         return err_set(err, ERR_INVALID, "'.%s' takes a key in quotes: {{.%s \"KEY\"}}", name, name);
-    part->text = strndup(quote + 1, (size_t)(close - quote - 1));
-    *at = close + 1;
+    part->text = strndup(key, size);
     return part->text != NULL ? 0 : err_nomem(err, "reading a format");
 }
 
@@ -124,16 +144,81 @@ static int not_understood(const char *from, const char *end, struct err *err)
                    size > 64 ? 64 : (int)size, from);
 }
 
+/* --- paths of members --- */
+
+static bool takes_word(const char **at, const char *end, const char *word)
+{
+    size_t size = strlen(word);
+    if ((size_t)(end - *at) <= size || strncmp(*at, word, size) != 0 || !isspace((unsigned char)(*at)[size]))
+        return false;
+    *at = skip_blanks(*at + size, end);
+    return true;
+}
+
+/* ".spec.labels"; "." alone is the row. */
+static bool read_path(json_t *path, const char **at, const char *end)
+{
+    if (*at == end || **at != '.')
+        return false;
+    do {
+        size_t size = 0;
+        const char *name = *at + 1;
+        while (name + size < end && (isalnum((unsigned char)name[size]) || name[size] == '_'))
+            size++;
+        *at = name + size;
+        if (size == 0)
+            return json_array_size(path) == 0 && (*at == end || **at != '.');
+        if (json_array_append_new(path, json_stringn(name, size)) < 0)
+            return false;
+    } while (*at < end && **at == '.');
+    return true;
+}
+
+/* The keys of "index .PATH KEY...". */
+static bool read_keys(json_t *path, const char **at, const char *end)
+{
+    const char *key;
+    size_t size;
+    if (!find_quoted(at, end, &key, &size))
+        return false;
+    do {
+        if (json_array_append_new(path, json_stringn(key, size)) < 0)
+            return false;
+    } while (find_quoted(at, end, &key, &size));
+    return true;
+}
+
+static int add_path_action(struct template *template, const char *from, const char *end, struct err *err)
+{
+    struct template_part part = {.kind = PART_PATH, .path = json_array()};
+    const char *at = skip_blanks(from, end);
+    if (part.path == NULL)
+        return err_nomem(err, "reading a format");
+    bool keyed = takes_word(&at, end, "index");
+    if (!keyed && takes_word(&at, end, "json"))
+        part.kind = PART_JSON_PATH;
+    bool understood = read_path(part.path, &at, end) && (!keyed || read_keys(part.path, &at, end)) &&
+                      skip_blanks(at, end) == end &&
+                      (json_array_size(part.path) > 0 || part.kind == PART_JSON_PATH);
+    if (understood)
+        return add_part(template, &part, err);
+    part_release(&part);
+    return err_set(err, ERR_INVALID,
+                   "'{{%.*s}}' is not understood: give {{.MEMBER}}, {{.MEMBER.MEMBER}}, {{json .MEMBER}} or "
+                   "{{index .MEMBER \"KEY\"}}",
+                   end - from > 64 ? 64 : (int)(end - from), from);
+}
+
 /* What is between "{{" and "}}". */
 static int add_action(struct template *template, const char *from, const char *end,
                       const struct template_field *fields, struct err *err)
 {
     struct template_part part = {.kind = PART_FIELD};
     const char *at = skip_blanks(from, end);
-    if (end - at > 4 && strncmp(at, "json", 4) == 0 && isspace((unsigned char)at[4])) {
+    if (fields == NULL)
+        return add_path_action(template, from, end, err);
+    if (takes_word(&at, end, "json"))
         part.kind = PART_JSON;
-        at = skip_blanks(at + 4, end);
-    }
     if (at == end || *at != '.')
         return not_understood(from, end, err);
     at++;
@@ -149,7 +234,7 @@ static int add_action(struct template *template, const char *from, const char *e
         return -1;
     if (skip_blanks(at, end) == end)
         return add_part(template, &part, err);
-    free(part.text);
+    part_release(&part);
     return not_understood(from, end, err);
 }
 
@@ -215,9 +300,33 @@ static void add_value(struct buf *ret, const struct template_part *part, const j
         add_printable(ret, value.data);
 }
 
+static const json_t *follow(const json_t *value, const json_t *path)
+{
+    size_t i;
+    json_t *name;
+    json_array_foreach(path, i, name) value = json_object_get(value, json_string_value(name));
+    return value;
+}
+
+/* Texts as they are; what is not there as Go's templates say it. */
+static void add_followed(struct buf *ret, const json_t *value)
+{
+    auto_buf struct buf text = BUF_INIT;
+    if (value == NULL || json_is_null(value))
+        buf_add_string(&text, "<no value>");
+    else if (json_is_string(value))
+        buf_add_string(&text, json_string_value(value));
+    else
+        add_json(&text, json_incref((json_t *)(uintptr_t)value)); /* not changed */
+    ret->failed |= text.failed;
+    if (!text.failed)
+        add_printable(ret, text.data);
+}
+
 static void add_part_of_row(struct buf *ret, const struct template_part *part, const json_t *row,
                             const struct template_look *look)
 {
+    const json_t *value;
     switch (part->kind) {
     case PART_TEXT:
         buf_add_string(ret, part->text);
@@ -228,6 +337,13 @@ static void add_part_of_row(struct buf *ret, const struct template_part *part, c
         break;
     case PART_JSON_ROW:
         add_json(ret, json_incref((json_t *)(uintptr_t)row)); /* not changed */
+        break;
+    case PART_PATH:
+        add_followed(ret, follow(row, part->path));
+        break;
+    case PART_JSON_PATH:
+        value = follow(row, part->path);
+        add_json(ret, value != NULL ? json_incref((json_t *)(uintptr_t)value) : json_null());
         break;
     }
 }
@@ -263,6 +379,9 @@ static void add_titles(const struct template *template, struct buf *ret)
             buf_add_string(ret, part->text);
         else if (part->text != NULL)
             add_printable(ret, part->text); /* a label's column is called as the label */
+        else if (json_array_size(part->path) > 0)
+            add_printable(ret,
+                          json_string_value(json_array_get(part->path, json_array_size(part->path) - 1)));
         else
             buf_add_string(ret, part->field != NULL ? part->field->title : "");
     }

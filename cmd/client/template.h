@@ -5,8 +5,12 @@
  *     {{.FIELD}}  {{.Label "KEY"}}  {{json .FIELD}}  {{json .}}  text, with \t and \n in it
  *
  * and "table TEMPLATE" for aligned columns under titles, which are divided by \t. A listing names its fields;
- * what is not among them, and what else Go's templates have, is refused. Control characters in values are
- * shown as '?', as in table.h.
+ * what is not among them, and what else Go's templates have, is refused. Without a list of fields the names
+ * are those of the row's members, also of members below, and by a key in quotes:
+ *
+ *     {{.state}}  {{.spec.image}}  {{json .spec.labels}}  {{index .spec.labels "KEY"}}
+ *
+ * Control characters in values are shown as '?', as in table.h.
  *
  * Pure apart from memory and template_print.
  */
@@ -51,7 +55,7 @@ struct template
 /* True for what is to be a template, and not a format's name. */
 bool template_is(const char *format);
 
-/* `fields` must outlive the template. ERR_INVALID says what is not understood. */
+/* `fields` must outlive the template; NULL: the row's members. ERR_INVALID says what is not understood. */
 int template_parse(struct template *ret, const char *text, const struct template_field *fields,
                    struct err *err);
 void template_release(struct template *template);

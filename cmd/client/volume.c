@@ -29,7 +29,9 @@ static const struct option_row rows[] = {
      .argument = "FORMAT",
      .kind = OPTION_STRING,
      .offset = offsetof(struct volume_options, format),
-     .help = "ls: table, wide, json (one object a line), or a template such as '{{.Name}}'",
+     .help =
+         "ls: table, wide, json (one object a line), or a template such as '{{.Name}}'; inspect: json, or a "
+         "template of its members such as '{{.labels}}'",
      .words = "table wide json"},
     OPTION_ROW(volume_options, filters, 0, "filter", "KEY=VALUE", OPTION_LIST,
                "ls: name containing VALUE, or label=KEY[=VALUE]"),
@@ -239,27 +241,30 @@ static int ls(struct client *client, const struct volume_options *options, int a
 static int inspect(struct client *client, const struct volume_options *options, int argc, char **argv)
 {
     struct err err = ERR_INIT;
-    json_auto_t *volumes = fetch(client, options->node, &err);
-    json_auto_t *found = json_array();
+    struct listing_output output;
+    json_auto_t *volumes = NULL, *found = json_array();
     int code = 0;
-    if (volumes == NULL)
+    if (listing_output_init(&output, options->format, NULL, &err) < 0 ||
+        (volumes = fetch(client, options->node, &err)) == NULL) {
+        listing_output_release(&output);
         return fail(&err);
+    }
     for (int i = 0; i < argc; i++) {
         size_t at, before = json_array_size(found);
         json_t *volume;
         json_array_foreach(volumes, at, volume)
         {
             if (strcmp(json_text(volume, "name", ""), argv[i]) == 0 && json_array_append(found, volume) < 0)
-                return 1;
+                code = 1;
         }
         if (json_array_size(found) == before) {
             say_error("no volume '%s'", argv[i]);
             code = 1;
         }
     }
-    json_dumpf(found, stdout, JSON_INDENT(4));
-    putchar('\n');
-    return code;
+    int rc = listing_print_inspected(found, &output, &err);
+    listing_output_release(&output);
+    return rc < 0 ? fail(&err) : code;
 }
 
 /* --- rm, prune --- */
@@ -349,12 +354,12 @@ static int prune(struct client *client, const struct volume_options *options, in
 static const struct action {
     const char *name;
     int min_operands, max_operands;
-    bool labels, listing, force;
+    bool labels, listing, format, force;
     int (*execute)(struct client *client, const struct volume_options *options, int argc, char **argv);
 } actions[] = {
-    {"create", 0, 1, true, false, false, create},     {"ls", 0, 0, false, true, false, ls},
-    {"inspect", 1, -1, false, false, false, inspect}, {"rm", 1, -1, false, false, true, rm},
-    {"prune", 0, 0, false, false, false, prune},
+    {"create", 0, 1, true, false, false, false, create},    {"ls", 0, 0, false, true, true, false, ls},
+    {"inspect", 1, -1, false, false, true, false, inspect}, {"rm", 1, -1, false, false, false, true, rm},
+    {"prune", 0, 0, false, false, false, false, prune},
 };
 
 /* An option of another action is a mistake, not a wish. */
@@ -362,8 +367,10 @@ static const char *stray_option(const struct action *action, const struct volume
 {
     if (options->labels.n > 0 && !action->labels)
         return "--label";
-    if ((options->quiet || options->format != NULL) && !action->listing)
-        return options->quiet ? "--quiet" : "--format";
+    if (options->format != NULL && !action->format)
+        return "--format";
+    if (options->quiet && !action->listing)
+        return "--quiet";
     if (options->filters.n > 0 && !action->listing)
         return "--filter";
     return options->force && !action->force ? "--force" : NULL;

@@ -222,6 +222,10 @@ has_processes() { [ "$(wharf top --format json "$1" | wc -l)" -eq "$2" ]; }
     id=$(wharf run -d --name facts busybox sleep 1000)
     [ "$(wharf inspect facts | jq -r '.[0].id')" = "$id" ]
     [ "$(wharf inspect "${id:0:12}" e2e/facts | jq length)" = 2 ]
+    [ "$(wharf inspect -f '{{.name}} {{.state}} {{.spec.image}} {{.nothing}}' facts)" = 'facts running busybox <no value>' ]
+    [ "$(wharf inspect --format '{{json .spec.command}}' facts facts)" = $'["sleep","1000"]\n["sleep","1000"]' ]
+    run -1 wharf inspect -f '{{range .state}}' facts
+    [[ "$output" == *"'{{range .state}}' is not understood"* ]]
     wharf rm -f facts
     [ "$(history_types "$id" | tr '\n' ' ')" = "$(wharf events --filter container="$id" |
         jq -r '.type | sub("^wharf\\."; "") | sub("\\.v[0-9]+$"; "")' | tr '\n' ' ')" ]

@@ -97,6 +97,7 @@ tmpfs /w tmpfs rw,nosuid,nodev,noexec,relatime,size=2048k,mode=755 0 0' ]
     [ "$(wharf volume create -l tier=back kept)" = kept ]
     [ "$(wharf volume create kept)" = kept ]
     [ "$(wharf volume inspect kept | jq -r '.[0].labels.tier')" = back ]
+    [ "$(wharf volume inspect --format '{{.name}} {{index .labels "tier"}}' kept)" = 'kept back' ]
     [[ "$(wharf volume create)" =~ ^[0-9a-f]{64}$ ]]
     wharf create --name user -v kept:/x busybox true
     run -1 wharf volume rm kept

@@ -53,6 +53,8 @@ static json_t *rows(void)
                       0, NULL);
 }
 
+static const struct template_field *known = fields;
+
 static void expect(const char *text, const char *expected)
 {
     struct err err = ERR_INIT;
@@ -62,7 +64,7 @@ static void expect(const char *text, const char *expected)
     size_t size = 0;
     const struct template_look look = {.whole = true};
     FILE *out = open_memstream(&printed, &size);
-    if (template_parse(&template, text, fields, &err) < 0)
+    if (template_parse(&template, text, known, &err) < 0)
         fail_msg("'%s': %s", text, err.message);
     assert_int_equal(template_print(&template, all, &look, out, &err), 0);
     fclose(out);
@@ -76,7 +78,7 @@ static void refuse(const char *text, const char *why)
 {
     struct err err = ERR_INIT;
     struct template template;
-    assert_int_equal(template_parse(&template, text, fields, &err), -1);
+    assert_int_equal(template_parse(&template, text, known, &err), -1);
     if (strstr(err.message, why) == NULL)
         fail_msg("'%s': %s", text, err.message);
 }
@@ -102,6 +104,32 @@ static void tables(void **state)
     expect("table {{.Name}}\\t{{.Size}}", "NAME        SIZE\nweb         7\ntab?here?   \n");
     expect("table {{.Label \"c\"}}: {{.Name}}", "c: NAME\nx,y: web\n: tab?here?\n");
     expect("table {{.Size}}\t{{json .Size}}", "SIZE   SIZE\n7      \"7\"\n       \"\"\n");
+}
+
+static void paths_of_members(void **state)
+{
+    (void)state;
+    known = NULL;
+    expect("{{.name}}: {{ .size }}", "web: 7\ntab?here?: <no value>\n");
+    expect("{{.labels.c}} {{.nope.nope}}", "x,y <no value>\n<no value> <no value>\n");
+    expect("{{index .labels \"a b\"}}{{index . \"name\"}}", "1web\n<no value>tab?here?\n");
+    expect("{{.labels}}", "{\"a b\":\"1\",\"c\":\"x,y\"}\n<no value>\n");
+    expect("{{json .labels}} {{json .size}} {{json .nope}}",
+           "{\"a b\":\"1\",\"c\":\"x,y\"} 7 null\nnull null null\n");
+    expect("{{json .}}", "{\"name\":\"web\",\"size\":7,\"at\":\"2026-01-02T03:04:05.000000006Z\",\"labels\":"
+                         "{\"a b\":\"1\",\"c\":\"x,y\"}}\n"
+                         "{\"name\":\"tab\\there\\u001B\",\"size\":null,\"at\":\"x\"}\n");
+    expect("table {{.name}}\\t{{.labels.c}}", "name        c\nweb         x,y\ntab?here?   <no value>\n");
+    refuse("{{json index .labels \"c\"}}", "is not understood");
+    refuse("{{.}}", "is not understood");
+    refuse("{{.labels.}}", "is not understood");
+    refuse("{{..name}}", "is not understood");
+    refuse("{{.name x}}", "is not understood");
+    refuse("{{index .labels}}", "{{index .MEMBER \"KEY\"}}");
+    refuse("{{index .labels \"a}}", "is not understood");
+    refuse("{{range .labels}}", "is not understood");
+    refuse("{{.name", "has no '}}'");
+    known = fields;
 }
 
 static void what_is_not_understood(void **state)
@@ -135,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_and_text),
         cmocka_unit_test(tables),
+        cmocka_unit_test(paths_of_members),
         cmocka_unit_test(what_is_not_understood),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
