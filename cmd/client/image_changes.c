@@ -161,7 +161,7 @@ static int set_health(json_t *data, const char *member, const char *text, struct
         text = next_word(text, &word, err);
         if (text == NULL || word.failed)
             return text == NULL ? -1 : err_nomem(err, "reading changes");
-        if (set_health_option(data, word.data, err) < 0)
+        if (set_health_option(data, word.data != NULL ? word.data : "", err) < 0)
             return -1;
     }
     size_t size = strcspn(text, BLANKS);

@@ -31,7 +31,7 @@ bool oci_host_has_apparmor(void)
 }
 
 /* Tried, and undone, since it depends on more than a capability: "fs.nr_open" is above RLIMIT_NOFILE. */
-static bool may_raise(int resource, const struct rlimit *now, rlim_t hard)
+static bool may_raise(unsigned resource, const struct rlimit *now, rlim_t hard)
 {
     if (setrlimit(resource, &(struct rlimit){now->rlim_cur, hard}) < 0)
         return false;
@@ -47,9 +47,10 @@ static void tell_lower_limits(const json_t *process, void (*warn)(const char *me
     {
         struct rlimit now;
         char text[192];
-        int resource = oci_rlimit(oci_text(item, "type"));
+        int number = oci_rlimit(oci_text(item, "type"));
+        unsigned resource = (unsigned)number;
         rlim_t hard = (rlim_t)json_integer_value(json_object_get(item, "hard"));
-        if (resource < 0 || getrlimit(resource, &now) < 0 || hard <= now.rlim_max ||
+        if (number < 0 || getrlimit(resource, &now) < 0 || hard <= now.rlim_max ||
             may_raise(resource, &now, hard))
             continue;
         snprintf(text, sizeof(text), "the limit %s is %ju instead of %ju: no more is allowed to this process",
