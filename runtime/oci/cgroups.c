@@ -13,31 +13,11 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "runtime/sandbox/cgroup.h"
 #include "runtime/sandbox/cgroup_dir.h"
 #include "runtime/sandbox/device_filter.h"
 
 #define PROCS_LIMIT (16u << 20)
-
-static const char *const CONTROLLERS[] = {
-    "cpu",     "cpuacct", "cpuset",   "memory",     "devices", "freezer", "blkio",
-    "hugetlb", "net_cls", "net_prio", "perf_event", "pids",    "rdma",    "misc",
-};
-
-/* Those words of the mount options that are controllers. */
-static void find_names(struct oci_cgroup *cgroup, const char *options)
-{
-    size_t used = 0;
-    cgroup->names[0] = '\0';
-    for (size_t i = 0; i < sizeof(CONTROLLERS) / sizeof(CONTROLLERS[0]); i++) {
-        size_t size = strlen(CONTROLLERS[i]);
-        for (const char *at = options; at != NULL; at = strchr(at, ',')) {
-            at += *at == ',';
-            if (strncmp(at, CONTROLLERS[i], size) == 0 && (at[size] == ',' || at[size] == '\0') &&
-                used + size + 2 < sizeof(cgroup->names))
-                used += (size_t)sprintf(cgroup->names + used, "%s%s", used > 0 ? "," : "", CONTROLLERS[i]);
-        }
-    }
-}
 
 static bool has_name(const struct oci_cgroup *cgroup, const char *name)
 {
@@ -75,7 +55,7 @@ static void take_v1(struct oci_cgroups *cgroups, const struct mntent *entry)
         return;
     snprintf(cgroup->mount, sizeof(cgroup->mount), "%s", entry->mnt_dir);
     snprintf(cgroup->name, sizeof(cgroup->name), "%s", slash + 1);
-    find_names(cgroup, entry->mnt_opts);
+    cgroup_names(entry->mnt_opts, cgroup->names, sizeof(cgroup->names));
     cgroup->fd = -1;
     if (!is_known(cgroups, cgroup)) /* mounted twice: the first place will do */
         cgroups->n++;

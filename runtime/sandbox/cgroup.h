@@ -33,6 +33,7 @@ enum cgroup_controller {
 
 struct cgroup_hierarchy {
     char path[256];       /* mount point */
+    char names[128];      /* v1: all of its controllers, as mount options: "cpu,cpuacct" */
     unsigned controllers; /* of enum cgroup_controller; those that matter */
     int parent_fd;        /* PATH/PARENT; -1 before cgroup_layout_open */
 };
@@ -69,6 +70,9 @@ void cgroup_limits_release(struct cgroup_limits *limits);
  * text of its cgroup.controllers ("" if unknown). ERR_NOT_FOUND when memory, cpu or pids is nowhere. */
 int cgroup_layout_parse(struct cgroup_layout *ret, const char *mountinfo, const char *v2_controllers,
                         struct err *err);
+
+/* Those words of a v1 mount's options that are controllers, with commas. */
+void cgroup_names(const char *options, char *ret, size_t size);
 
 /* The v2 mount point in the mountinfo text, or false. */
 bool cgroup_v2_mount(const char *mountinfo, char *ret, size_t size);

@@ -83,6 +83,25 @@ static void each_mount(const char *mountinfo, bool (*see)(const struct mount_lin
     }
 }
 
+void cgroup_names(const char *options, char *ret, size_t size)
+{
+    static const char *const NAMES[] = {
+        "cpu",     "cpuacct", "cpuset",   "memory",     "devices", "freezer", "blkio",
+        "hugetlb", "net_cls", "net_prio", "perf_event", "pids",    "rdma",    "misc",
+    };
+    size_t used = 0;
+    ret[0] = '\0';
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+        size_t length = strlen(NAMES[i]);
+        for (const char *at = options; at != NULL; at = strchr(at, ',')) {
+            at += *at == ',';
+            if (strncmp(at, NAMES[i], length) == 0 && (at[length] == ',' || at[length] == '\0') &&
+                used + length + 2 < size)
+                used += (size_t)sprintf(ret + used, "%s%s", used > 0 ? "," : "", NAMES[i]);
+        }
+    }
+}
+
 struct v2_search {
     char *ret;
     size_t size;
@@ -118,6 +137,7 @@ static bool see_v1(const struct mount_line *mount, void *data)
         return true;
     struct cgroup_hierarchy *hierarchy = &layout->hierarchies[layout->n++];
     snprintf(hierarchy->path, sizeof(hierarchy->path), "%s", mount->point);
+    cgroup_names(mount->super_options, hierarchy->names, sizeof(hierarchy->names));
     hierarchy->controllers = controllers;
     hierarchy->parent_fd = -1;
     return true;

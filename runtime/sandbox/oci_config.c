@@ -190,9 +190,9 @@ static json_t *mounts(const struct oci_config_input *input)
     if (result == 0 && !oci_mounts_replace(spec, "/sys"))
         result = json_array_append_new(
             array, mount_object("/sys", "sysfs", "sysfs", read_only_or_not(spec, "ro,nosuid,noexec,nodev")));
-    if (input->cgroup2 && result == 0 && !oci_mounts_replace(spec, "/sys/fs/cgroup"))
+    if (result == 0 && !oci_mounts_replace(spec, "/sys/fs/cgroup"))
         result = json_array_append_new(
-            array, mount_object("/sys/fs/cgroup", "cgroup2", "cgroup",
+            array, mount_object("/sys/fs/cgroup", input->cgroup2 ? "cgroup2" : "cgroup", "cgroup",
                                 read_only_or_not(spec, "ro,nosuid,noexec,nodev,relatime")));
     if (result == 0 && container_spec_maps_ids(spec))
         result = oci_add_device_mounts(array, input->devices, input->n_devices);

@@ -262,9 +262,9 @@ static int add_bind(const struct oci_mounts_input *input, struct buf *plan, cons
 }
 
 /* v1: a small file system with a directory for each hierarchy, and links for the controllers that share one;
- * v2: the hierarchy itself. In each the container's own cgroup is the root. (A process that is cloned into
- * its cgroup and mounts from a cgroup namespace of its own just mounts cgroup2: there is nothing to add
- * then.) */
+ * v2: the hierarchy itself. In each the container's own cgroup is the root: it is bound, or mounted from a
+ * cgroup namespace of the container's own. (A process that is cloned into its cgroup just mounts cgroup2:
+ * there is nothing to add then.) */
 static int add_cgroups(const struct oci_mounts_input *input, struct buf *plan, const char *destination,
                        const struct options *options, struct err *err)
 {
@@ -284,9 +284,18 @@ static int add_cgroups(const struct oci_mounts_input *input, struct buf *plan, c
     for (size_t i = 0; i < input->n_cgroups; i++) {
         const struct oci_cgroup_dir *dir = &input->cgroups[i];
         snprintf(path, sizeof(path), "%s%s%s", destination, several ? "/" : "", dir->name);
-        plan_add_step(
-            plan, &(struct plan_step){
-                      .op = PLAN_OP_BIND, .attributes = options->attributes, .path = path, .a = dir->path});
+        if (dir->path == NULL)
+            plan_add_step(plan, &(struct plan_step){.op = PLAN_OP_CGROUP,
+                                                    .flags = options->flags,
+                                                    .path = path,
+                                                    .a = "cgroup",
+                                                    .b = dir->names,
+                                                    .c = "cgroup"});
+        else
+            plan_add_step(plan, &(struct plan_step){.op = PLAN_OP_BIND,
+                                                    .attributes = options->attributes,
+                                                    .path = path,
+                                                    .a = dir->path});
         for (const char *at = dir->names; strchr(dir->names, ',') != NULL && *at != '\0';) {
             size_t size = strcspn(at, ",");
             snprintf(path, sizeof(path), "%s/%.*s", destination, (int)size, at);

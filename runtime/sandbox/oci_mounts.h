@@ -19,7 +19,7 @@
 struct oci_cgroup_dir {
     const char *name;  /* of its directory in the container: "memory"; "" for a lone v2 hierarchy */
     const char *names; /* controllers that share it, with commas: "cpu,cpuacct" */
-    const char *path;
+    const char *path;  /* NULL: it is mounted from within, once the cgroups are joined */
 };
 
 struct oci_mounts_input {

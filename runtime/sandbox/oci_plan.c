@@ -527,6 +527,19 @@ static int add_for_init(const struct oci_plan_input *input, struct buf *plan, st
     return add_hooks(plan, json_object_get(hooks, "startContainer"), PLAN_HOOK_START_CONTAINER, err);
 }
 
+/* The shim's container mounts those of v1 itself. Returns how many there are. */
+static size_t shim_cgroups(const struct cgroup_layout *layout, struct oci_cgroup_dir *ret)
+{
+    if (layout == NULL || layout->v2)
+        return 0;
+    for (size_t i = 0; i < layout->n; i++) {
+        const struct cgroup_hierarchy *hierarchy = &layout->hierarchies[i];
+        const char *slash = strrchr(hierarchy->path, '/');
+        ret[i] = (struct oci_cgroup_dir){slash != NULL ? slash + 1 : hierarchy->path, hierarchy->names, NULL};
+    }
+    return layout->n;
+}
+
 int oci_plan(const struct oci_plan_input *input, struct buf *ret_plan, struct cgroup_limits *ret_limits,
              struct err *err)
 {
@@ -534,10 +547,15 @@ int oci_plan(const struct oci_plan_input *input, struct buf *ret_plan, struct cg
     bool early = false;
     struct oci_mounts_input mounts = {input->config,    input->bundle,  input->cgroups,
                                       input->n_cgroups, input->selinux, &early};
+    struct oci_cgroup_dir own_cgroups[CGROUP_MAX_HIERARCHIES];
     struct plan_header header = {0};
     uint64_t own = 0;
     if (oci_check(input->config, err) < 0)
         return -1;
+    if (input->bundle == NULL) {
+        mounts.cgroups = own_cgroups;
+        mounts.n_cgroups = shim_cgroups(input->layout, own_cgroups);
+    }
     plan_begin(ret_plan);
     if (make_header(input, ret_plan, &header, &own, err) < 0 ||
         (input->bundle == NULL ? add_for_shim(input, ret_plan, &header, err)

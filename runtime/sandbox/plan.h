@@ -179,6 +179,8 @@ enum plan_op {
     PLAN_OP_MASK,       /* path: hidden by /dev/null or an empty directory; missing is fine */
     PLAN_OP_READ_ONLY,  /* path: made read-only; missing is fine */
     PLAN_OP_ATTRIBUTES, /* path, a mount point: attributes only */
+    PLAN_OP_CGROUP, /* the same as PLAN_OP_MOUNT, but mounted when the cgroups are joined: until then there
+                       is a directory */
     PLAN_OPS,
 };
 

@@ -5,7 +5,7 @@
  * dead shim reads as end of file;
  *   - the file system between the two waits, so that it overlaps with the runtime's work on the cgroups;
  *   - cgroups before the command, and the cgroup namespace after joining, since its root is where the process
- * is then;
+ * is then, and what is mounted of them shows that root;
  *   - limits and credentials after everything that needs root, PDEATHSIG again since a change of credentials
  * clears it (prctl(2)), the system call filter last, since it would forbid much of the above.
  */
@@ -101,7 +101,8 @@ static int set_up(const struct plan *plan, const struct container_fds *fds, stru
         return -1;
     if (wait_for_go(fds) < 0)
         _exit(1);
-    if ((plan->header.flags & PLAN_CGROUP2) == 0 && enter_cgroup(plan, failure) < 0)
+    if ((plan->header.flags & PLAN_CGROUP2) == 0 &&
+        (enter_cgroup(plan, failure) < 0 || mounts_show_cgroups(&work) < 0))
         return -1;
     if (give_up_rights(plan, failure) < 0)
         return -1;

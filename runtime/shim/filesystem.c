@@ -21,7 +21,7 @@ enum { OPTION_SIZE = 256 }; /* as long as fsconfig(2) takes a key and a value */
 
 bool filesystem_is_virtual(const char *type)
 {
-    static const char *const TYPES[] = {"proc", "sysfs", "tmpfs", "devpts", "mqueue"};
+    static const char *const TYPES[] = {"proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup"};
     for (size_t i = 0; i < COUNT(TYPES); i++) {
         if (strcmp(type, TYPES[i]) == 0)
             return true;

@@ -430,6 +430,32 @@ static int make_read_only(struct mount_work *work, const struct plan_step *step)
     return 0;
 }
 
+static int make_cgroup_directory(struct mount_work *work, const struct plan_step *step)
+{
+    errno = E2BIG;
+    int fd = work->n_cgroups < MOUNTS_MAX_CGROUPS ? open_mount_point(work, step) : -1;
+    if (fd < 0)
+        return step_failed(work, PLAN_STAGE_MOUNT, step);
+    work->cgroup_fds[work->n_cgroups++] = fd;
+    return 0;
+}
+
+int mounts_show_cgroups(struct mount_work *work)
+{
+    struct plan_step step;
+    size_t cursor = 0, i = 0;
+    while (plan_next_step(work->plan, &cursor, &step)) {
+        if (step.op != PLAN_OP_CGROUP)
+            continue;
+        int from_fd = filesystem_open(&step);
+        if (from_fd < 0 || mount_move(from_fd, work->cgroup_fds[i]) < 0)
+            return step_failed(work, PLAN_STAGE_MOUNT, &step);
+        close(from_fd);
+        close(work->cgroup_fds[i++]);
+    }
+    return 0;
+}
+
 static int apply_step(struct mount_work *work, const struct plan_step *step)
 {
     switch (step->op) {
@@ -447,6 +473,8 @@ static int apply_step(struct mount_work *work, const struct plan_step *step)
     case PLAN_OP_MKNOD:
     case PLAN_OP_SYMLINK:
         return make_node(work, step);
+    case PLAN_OP_CGROUP:
+        return make_cgroup_directory(work, step);
     case PLAN_OP_MASK:
         return mask(work, step);
     case PLAN_OP_READ_ONLY:

@@ -59,14 +59,16 @@ struct held_mount {
     struct mount_place place;
 };
 
-enum { MOUNTS_HELD = 3 };
+enum { MOUNTS_HELD = 3, MOUNTS_MAX_CGROUPS = 16 };
 
 struct mount_work {
     const struct plan *plan;
     struct plan_failure *failure;
     int root_fd;                         /* the container's root; -1 before it is made */
     struct held_mount held[MOUNTS_HELD]; /* what is mounted on /proc, /sys and /dev, if by its descriptor */
-    int empty_fd;       /* an empty read-only directory that masks are cloned from; -1 until needed */
+    int empty_fd; /* an empty read-only directory that masks are cloned from; -1 until needed */
+    int cgroup_fds[MOUNTS_MAX_CGROUPS]; /* directories that the steps for cgroups have made, in their order */
+    size_t n_cgroups;
     const int *sources; /* detached mounts in the order of the steps that bind; NULL: they are looked up */
     int mapped_root_fd; /* the root, mounted already but detached; -1: it is to be mounted */
 };
@@ -83,6 +85,10 @@ int mounts_make(struct mount_work *work);
 
 /* open_tree(2) of what a step binds, and with the step's mapping of ids if it has one (sources.c). */
 int mounts_open_source(const struct plan_step *step);
+
+/* Mounts the cgroups, as a cgroup namespace shows them that the process has made in its cgroups. After
+ * mounts_make, also when the root has been entered since. */
+int mounts_show_cgroups(struct mount_work *work);
 
 /* Makes what was mounted the root, and enters the working directory. */
 int mounts_enter(struct mount_work *work);

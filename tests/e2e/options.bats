@@ -90,11 +90,18 @@ cgroup_file() { cat "$(find "/sys/fs/cgroup/$1" -name "$2" -type d | head -1)/$3
         [ "$(cgroup_file . "$id" memory.low)" = 33554432 ]
         [ "$(cgroup_file . "$id" memory.swap.max)" = max ]
         [ "$(cgroup_file . "$id" cpu.weight)" = 4 ]
+        run -0 in_container -m 64m busybox cat /sys/fs/cgroup/memory.max
     else
         [ "$(cgroup_file memory "$id" memory.soft_limit_in_bytes)" = 33554432 ]
         [ "$(cgroup_file memory "$id" memory.memsw.limit_in_bytes)" -gt 1000000000000 ]
         [ "$(cgroup_file cpu "$id" cpu.shares)" = 100 ]
+        run -0 in_container -m 64m --userns auto busybox cat /sys/fs/cgroup/memory/memory.limit_in_bytes
+        [ "$output" = 67108864 ]
+        run -0 in_container -m 64m busybox cat /sys/fs/cgroup/memory/memory.limit_in_bytes
     fi
+    [ "$output" = 67108864 ] # which is what it can see of itself
+    run -1 in_container busybox mkdir /sys/fs/cgroup/x
+    [[ "$output" == *"Read-only file system"* ]]
     wharf rm -f "$id"
 }
 

@@ -44,7 +44,9 @@ static void hybrid_uses_v1(void **state)
     assert_false(layout.v2);
     assert_int_equal(layout.n, 5);
     assert_string_equal(layout.hierarchies[0].path, "/sys/fs/cgroup/cpu,cpuacct");
+    assert_string_equal(layout.hierarchies[0].names, "cpu,cpuacct");
     assert_string_equal(layout.hierarchies[1].path, "/sys/fs/cgroup/mem ory");
+    assert_string_equal(layout.hierarchies[1].names, "memory");
     assert_int_equal(cgroup_oom_index(&layout), 1);
     char v2[64];
     assert_true(cgroup_v2_mount(HYBRID, v2, sizeof(v2)));

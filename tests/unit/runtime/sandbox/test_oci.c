@@ -40,8 +40,10 @@ static int setup(void **state)
     schema_init(&container_spec_schema, &f->spec);
     f->image.config.command = (struct strings){command, 1};
     f->user = (struct user){.uid = 5, .gid = 6, .groups = {6}, .n_groups = 1, .home = "/h"};
-    f->layout.n = 2;
-    f->layout.hierarchies[1].controllers = CGROUP_MEMORY;
+    f->layout = (struct cgroup_layout){
+        .n = 2,
+        .hierarchies = {{.path = "/host/cpu,cpuacct", .names = "cpu,cpuacct", .controllers = CGROUP_CPU},
+                        {.path = "/host/memory", .names = "memory", .controllers = CGROUP_MEMORY}}};
     *state = f;
     return 0;
 }
@@ -116,6 +118,37 @@ static void defaults(void **state)
     assert_int_equal(f->plan.n_seccomp, 1);
     assert_int_equal(f->limits.memory_bytes, 0);
     assert_int_equal(f->limits.pids, 0);
+}
+
+static void cgroups_of_v1_have_a_directory_each(void **state)
+{
+    static const struct {
+        enum plan_op op;
+        const char *path, *a, *b;
+    } EXPECTED[] = {
+        {PLAN_OP_MOUNT, "/sys/fs/cgroup", "tmpfs", "mode=755"},
+        {PLAN_OP_CGROUP, "/sys/fs/cgroup/cpu,cpuacct", "cgroup", "cpu,cpuacct"},
+        {PLAN_OP_SYMLINK, "/sys/fs/cgroup/cpu", "cpu,cpuacct", ""},
+        {PLAN_OP_SYMLINK, "/sys/fs/cgroup/cpuacct", "cpu,cpuacct", ""},
+        {PLAN_OP_CGROUP, "/sys/fs/cgroup/memory", "cgroup", "memory"},
+        {PLAN_OP_ATTRIBUTES, "/sys/fs/cgroup", "", ""},
+    };
+    struct fixture *f = *state;
+    struct plan_step step;
+    size_t n = 0;
+    assert_int_equal(make_config(f), 0);
+    assert_int_equal(make_plan(f), 0);
+    for (size_t cursor = 0; plan_next_step(&f->plan, &cursor, &step);) {
+        if (strncmp(step.path, "/sys/fs/cgroup", strlen("/sys/fs/cgroup")) != 0)
+            continue;
+        assert_true(n < sizeof(EXPECTED) / sizeof(EXPECTED[0]) && step.op == EXPECTED[n].op);
+        assert_string_equal(step.path, EXPECTED[n].path);
+        assert_string_equal(step.a, EXPECTED[n].a);
+        assert_string_equal(step.b, EXPECTED[n].b);
+        assert_true(step.op != PLAN_OP_CGROUP || (step.flags & MS_RDONLY) != 0);
+        n++;
+    }
+    assert_int_equal(n, sizeof(EXPECTED) / sizeof(EXPECTED[0]));
 }
 
 static void everything_asked_for(void **state)
@@ -423,6 +456,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(defaults),
+        TEST(cgroups_of_v1_have_a_directory_each),
         TEST(everything_asked_for),
         TEST(capabilities_added_and_dropped),
         TEST(a_privileged_container_is_not_confined),
