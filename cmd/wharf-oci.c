@@ -3,6 +3,7 @@
  * wharf-oci: the OCI runtime. Finds the verb, reads its options, and prints what went wrong; everything else
  * is in runtime/oci.
  */
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
 #include <stdio.h>
@@ -377,6 +378,12 @@ static int check(struct arguments *arguments, struct err *err)
             return err_set(err, ERR_INVALID, "--preserve-fds is a number up to 1000, not '%s'",
                            arguments->preserve_fds);
         arguments->options.preserve_fds = (int)n;
+    }
+    /* Before anything is opened: descriptors of our own would be taken for the caller's. */
+    for (int fd = 3; fd < 3 + arguments->options.preserve_fds; fd++) {
+        if (fcntl(fd, F_GETFD) < 0)
+            return err_set(err, ERR_INVALID, "--preserve-fds %s: the descriptor %d is not open",
+                           arguments->preserve_fds, fd);
     }
     return 0;
 }

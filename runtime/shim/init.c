@@ -162,7 +162,9 @@ static int run_hooks(struct init *init, enum plan_hook_stage stage)
     while (plan_next_hook(&init->plan, &cursor, &hook)) {
         if (hook.stage != stage || hook_run(&hook, init->state, init->state_size, why) == 0)
             continue;
-        snprintf(text, sizeof(text), "%.180s%s%s", hook.path, why[0] == '\0' ? "" : "': '", why);
+        snprintf(text, sizeof(text), "%s': '%.160s%s%s",
+                 stage == PLAN_HOOK_CREATE_CONTAINER ? "createContainer" : "startContainer", hook.path,
+                 why[0] == '\0' ? "" : "': '", why);
         return fail(&init->failure, PLAN_STAGE_HOOK, text);
     }
     return 0;

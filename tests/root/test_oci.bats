@@ -253,7 +253,7 @@ poststop stopped $ID" ]
         config --arg s $stage '.hooks = {($s): [{path: "/bin/sh", args: ["sh", "-c", "exit 3"]}]}'
         run $OCI run --bundle "$DIR/b" "$ID"
         [ "$status" -eq 1 ]
-        [[ "$output" == *"/bin/sh"*"exit status 3"* ]]
+        [[ "$output" == *"$stage"*"/bin/sh"*"exit status 3"* ]]
         [[ "$output" != *never* ]]
         [ -z "$(ls -A "$DIR/root")" ]
     done
@@ -297,6 +297,9 @@ poststop stopped $ID" ]
     echo preserved >"$DIR/three"
     run bash -c "exec 9<'$DIR/hostdir' 3<'$DIR/three'; $OCI run --preserve-fds 1 --bundle '$DIR/b' '$ID'"
     [ "$output" = preserved ]
+    run bash -c "exec 3<'$DIR/three' 4<&-; $OCI run --preserve-fds 2 --bundle '$DIR/b' '$ID'"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"--preserve-fds 2: the descriptor 4 is not open"* ]]
 }
 
 @test "a terminal is the container's own, and its other end arrives at the socket" {
