@@ -52,6 +52,15 @@ const char *check_image_reference(const char *text)
     return NULL;
 }
 
+int image_reference_normalize(const char *reference, char *ret, size_t size)
+{
+    const char *slash = strrchr(reference, '/');
+    const char *last = slash != NULL ? slash + 1 : reference;
+    bool tagged = strpbrk(last, ":@") != NULL;
+    int needed = snprintf(ret, size, "%s%s", reference, tagged ? "" : ":latest");
+    return needed >= 0 && (size_t)needed < size ? 0 : -1;
+}
+
 const char *check_uuid(const char *text)
 {
     return uuid_is_valid(text) ? NULL : "must be a UUID in lower case";

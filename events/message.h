@@ -180,6 +180,8 @@ char *event_encode(const struct event *event, size_t *ret_size, struct err *err)
 const char *check_container_name(const char *text);
 const char *check_container_ref(const char *text);
 const char *check_image_reference(const char *text);
+/* The same with ":latest" where there is no tag. -1 if it does not fit into `size` bytes. */
+int image_reference_normalize(const char *reference, char *ret, size_t size);
 const char *check_uuid(const char *text);
 const char *check_sha256(const char *text);
 const char *check_digest(const char *text);

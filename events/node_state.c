@@ -140,15 +140,6 @@ struct container *node_state_resolve(const struct node_state *state, const char 
     return found;
 }
 
-int image_reference_normalize(const char *reference, char *ret, size_t size)
-{
-    const char *slash = strrchr(reference, '/');
-    const char *last = slash != NULL ? slash + 1 : reference;
-    bool tagged = strpbrk(last, ":@") != NULL;
-    int needed = snprintf(ret, size, "%s%s", reference, tagged ? "" : ":latest");
-    return needed >= 0 && (size_t)needed < size ? 0 : -1;
-}
-
 struct image *node_state_image(const struct node_state *state, const char *reference)
 {
     struct image *found = NULL;

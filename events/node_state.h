@@ -202,7 +202,4 @@ enum apply_result apply_exec_exited(struct node_state *state, struct container *
 /* The container is gone, or everything is (NULL). */
 void execs_release(struct node_state *state, const struct container *container);
 
-/* Normalises an image reference into `ret`: adds ":latest" where there is no tag. */
-int image_reference_normalize(const char *reference, char *ret, size_t size);
-
 #endif

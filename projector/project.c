@@ -334,6 +334,19 @@ static enum project_result project_container(struct view *view, const struct eve
     return PROJECT_DONE;
 }
 
+/* What the image says of its containers; a new reference. */
+static json_t *image_config_object(const struct image_imported_event *data)
+{
+    struct image_config config;
+    schema_init(&image_config_schema, &config);
+    json_t *object = NULL;
+    if (schema_copy_shared(&image_config_schema, &config, event_types[EVENT_IMAGE_IMPORTED].schema(), data) ==
+        0)
+        object = schema_encode(&image_config_schema, &config);
+    schema_release(&image_config_schema, &config);
+    return object;
+}
+
 static enum project_result project_image(const struct event *event, struct ops *ret)
 {
     const char *reference = event->type == EVENT_IMAGE_IMPORTED ? event->data.image_imported.reference
@@ -350,9 +363,9 @@ static enum project_result project_image(const struct event *event, struct ops *
     const struct image_imported_event *data = &event->data.image_imported;
     char time[TIMESTAMP_SIZE];
     timestamp_format(time, event->envelope.time_ns);
-    json_auto_t *image =
-        json_pack("{s:s, s:s, s:I, s:s, s:s}", "reference", reference, "digest", data->digest, "size_bytes",
-                  (json_int_t)data->size_bytes, "imported_at", time, "node", node);
+    json_auto_t *image = json_pack("{s:s, s:s, s:I, s:s, s:s, s:o}", "reference", reference, "digest",
+                                   data->digest, "size_bytes", (json_int_t)data->size_bytes, "imported_at",
+                                   time, "node", node, "config", image_config_object(data));
     auto_free char *text = image != NULL ? json_dumps(image, JSON_COMPACT) : NULL;
     if (text == NULL)
         return PROJECT_NOMEM;

@@ -22,7 +22,7 @@
 #include "projector/row.h"
 
 /* Number of the layout of the keys; a view of another layout is thrown away and rebuilt. */
-#define VIEW_SCHEMA 3
+#define VIEW_SCHEMA 4
 
 /* Removed containers of a partition whose histories Redis keeps. */
 #define VIEW_PAST_KEPT 10000

@@ -29,6 +29,11 @@ is_healthy() { [ "$(member "$1" health)" = healthy ]; }
 @test "an image carries labels, stop signal and health check, also as lines of a Dockerfile" {
     wharf import "$E2E_DIR/rootfs" checked -c 'LABEL tier=web made="by hand"' -c 'STOPSIGNAL SIGQUIT' \
         -c 'HEALTHCHECK --interval=50ms --retries=1 CMD test ! -e /bad' -c 'CMD trap "exit 7" QUIT; while :; do sleep 0.01; done'
+    [ "$(wharf inspect -f '{{.reference}} {{index .config.labels "made"}} {{json .config.health_retries}}' checked)" = 'checked:latest by hand 1' ]
+    digest=$(wharf images --format '{{.Digest}}' -f reference=checked:latest)
+    [ "$(wharf inspect "${digest:7:12}" "$digest" | jq -r '.[].reference' | grep -cx checked:latest)" = 2 ]
+    run -1 wharf inspect nothing-such
+    [[ "$output" == *nothing-such* ]]
     wharf run -d --name by-image -l tier=other -l own=1 checked
     eventually is_healthy by-image
     [ "$(member by-image 'spec.labels | to_entries | map(.key + "=" + .value) | sort | join(",")')" = "made=by hand,own=1,tier=other" ]

@@ -236,7 +236,7 @@ static void a_batch_ends_with_nodes_and_position(void **state)
                         "HSET nodes n1 {\"name\":\"n1\",\"partition\":0,\"epoch\":1,\"nodeseq\":1,"
                         "\"joined_at\":\"" T0 "\",\"started_at\":null}\n"
                         "HSET meta offset 1 digest '' events 1 parked 1 fenced 0 ignored 0 "
-                        "updated_at 2026-01-01T00:00:00.000000000Z schema 3\n");
+                        "updated_at 2026-01-01T00:00:00.000000000Z schema 4\n");
     ops_reset(&f->ops);
     assert_int_equal(project_flush(&f->view, 0, &f->ops), 0);
     assert_int_equal(f->ops.n_ops, 1); /* the node did not move */
