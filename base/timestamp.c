@@ -108,23 +108,26 @@ int timestamp_parse(const char *text, int64_t *ret_realtime_ns, struct err *err)
     return 0;
 }
 
-static int64_t unit_ns(char unit)
+/* The unit at *at, which moves behind it; 0 if there is none. */
+static int64_t take_unit_ns(const char **at)
 {
-    switch (unit) {
-    case 's':
-        return NS_PER_S;
-    case 'm':
-        return 60 * NS_PER_S;
-    case 'h':
-        return 3600 * NS_PER_S;
-    case 'd':
-        return 86400 * NS_PER_S;
-    default:
-        return 0;
+    static const struct {
+        const char *name;
+        int64_t ns;
+    } UNITS[] = {{"ms", NS_PER_S / 1000}, {"us", NS_PER_S / 1000000}, {"ns", 1},
+                 {"s", NS_PER_S},         {"m", 60 * NS_PER_S},       {"h", 3600 * NS_PER_S},
+                 {"d", 86400 * NS_PER_S}};
+    for (size_t i = 0; i < sizeof(UNITS) / sizeof(UNITS[0]); i++) {
+        if (strncmp(*at, UNITS[i].name, strlen(UNITS[i].name)) != 0)
+            continue;
+        *at += strlen(UNITS[i].name);
+        return UNITS[i].ns;
     }
+    return 0;
 }
 
-/* "1h30m": true and the sum, or false when the text is no duration (or one beyond 200 years). */
+/* "1h30m", "1.5s" or "500ms", as Go writes durations, and days: true and the sum, or false when the text is
+ * no duration (or one beyond 200 years). */
 static bool parse_duration(const char *at, int64_t *ret_ns)
 {
     int64_t total = 0;
@@ -140,11 +143,11 @@ static bool parse_duration(const char *at, int64_t *ret_ns)
             if (value > limit / NS_PER_S)
                 return false;
         }
-        int64_t unit = unit_ns(*at);
-        if (unit == 0 || value > (limit - total) / unit)
+        int64_t fraction_ns = take_fraction_ns(&at);
+        int64_t unit = fraction_ns < 0 ? 0 : take_unit_ns(&at);
+        if (unit == 0 || value >= (limit - total) / unit)
             return false;
-        total += value * unit;
-        at++;
+        total += value * unit + (int64_t)((double)fraction_ns / 1e9 * (double)unit);
     }
     *ret_ns = total;
     return true;

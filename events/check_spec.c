@@ -194,16 +194,6 @@ static const char *sharing_conflict(const struct container_spec *spec)
     return NULL;
 }
 
-static const char *health_conflict(const struct container_spec *spec)
-{
-    bool detailed = spec->health_interval_ms != SCHEMA_ABSENT || spec->health_timeout_ms != SCHEMA_ABSENT ||
-                    spec->health_start_period_ms != SCHEMA_ABSENT ||
-                    spec->health_start_interval_ms != SCHEMA_ABSENT || spec->health_retries != SCHEMA_ABSENT;
-    return detailed && spec->health_command.n == 0
-               ? "how its health is checked is said, but not by what command"
-               : NULL;
-}
-
 /* Namespaces belong to the user namespace that made them: root in another one has no rights in them. The
  * host's name is only looked at. */
 static const char *userns_conflict(const struct container_spec *spec)
@@ -229,8 +219,6 @@ const char *container_spec_conflict(const struct container_spec *spec)
 {
     if (sharing_conflict(spec) != NULL)
         return sharing_conflict(spec);
-    if (health_conflict(spec) != NULL)
-        return health_conflict(spec);
     if (userns_conflict(spec) != NULL)
         return userns_conflict(spec);
     if (spec->memory_swap != SCHEMA_ABSENT && spec->memory_swap != -1 &&

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Included before a .def file to turn field rows into rows of a schema's table. A row does not say which struct it belongs
- * to: `owner` is a type of the scope it is expanded in. No include guard. */
+/* Included before a .def file to turn field rows into rows of a schema's table. A row does not say which
+ * struct it belongs to: `owner` is a type of the scope it is expanded in. No include guard. */
 #ifndef FIELD
 #define FIELD(field, kind_, presence_, min_, max_, check_, sub_, doc_)                                       \
     {.name = #field,                                                                                         \

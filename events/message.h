@@ -16,6 +16,10 @@
 #include "base/timestamp.h"
 #include "events/schema.h"
 
+/* Bytes that a command's data, a container's spec and an image's configuration have at most as JSON: events
+ * have them in an envelope, and beside a few members of their own, and must fit into LOG_ENTRY_LIMIT. */
+#define MESSAGE_DATA_LIMIT 900000
+
 #define MESSAGE_CONTENT_TYPE "application/cloudevents+json"
 
 enum command_type {

@@ -147,10 +147,12 @@ struct image *node_state_image(const struct node_state *state, const char *refer
     if (image_reference_normalize(reference, normal, sizeof(normal)) < 0)
         return NULL;
     HASH_FIND_STR(state->images, normal, found);
-    if (found != NULL || strncmp(reference, "sha256:", 7) != 0)
+    const char *hex = reference + (strncmp(reference, "sha256:", 7) == 0 ? 7 : 0);
+    size_t size = strlen(hex);
+    if (found != NULL || size < IMAGE_ID_SIZE_MIN || strspn(hex, "0123456789abcdef") != size)
         return found;
     for (struct image *each = state->images; each != NULL; each = each->hh.next) {
-        if (strncmp(each->digest, reference, strlen(reference)) != 0)
+        if (strncmp(each->digest + strlen("sha256:"), hex, size) != 0)
             continue;
         if (found != NULL && strcmp(found->digest, each->digest) != 0)
             return NULL;

@@ -17,6 +17,8 @@
 #include "events/container_state.h"
 #include "events/message.h"
 
+#define IMAGE_ID_SIZE_MIN 4 /* digits of a digest that may stand for it */
+
 struct image {
     char *reference; /* key */
     char *digest;

@@ -146,33 +146,45 @@ void schema_init(const struct schema *schema, void *data)
     }
 }
 
+static void clear_member(const struct schema_field *field, void *member)
+{
+    switch (field->kind) {
+    case SCHEMA_STRING:
+        free(*(char **)member);
+        *(char **)member = NULL;
+        break;
+    case SCHEMA_STRINGS:
+        strings_release(member);
+        break;
+    case SCHEMA_MAP:
+        string_map_release(member);
+        break;
+    case SCHEMA_OBJECT:
+        schema_release(field->sub, member);
+        break;
+    case SCHEMA_OBJECTS:
+        objects_release(field->sub, member);
+        break;
+    case SCHEMA_INT:
+        *(int64_t *)member = SCHEMA_ABSENT;
+        break;
+    case SCHEMA_BOOL:
+        *(bool *)member = false;
+        break;
+    }
+}
+
 void schema_release(const struct schema *schema, void *data)
 {
-    for (size_t i = 0; i < schema->n_fields; i++) {
-        const struct schema_field *field = &schema->fields[i];
-        void *member = member_of(field, data);
-        switch (field->kind) {
-        case SCHEMA_STRING:
-            free(*(char **)member);
-            break;
-        case SCHEMA_STRINGS:
-            strings_release(member);
-            break;
-        case SCHEMA_MAP:
-            string_map_release(member);
-            break;
-        case SCHEMA_OBJECT:
-            schema_release(field->sub, member);
-            break;
-        case SCHEMA_OBJECTS:
-            objects_release(field->sub, member);
-            break;
-        case SCHEMA_INT:
-        case SCHEMA_BOOL:
-            break;
-        }
-    }
-    schema_init(schema, data);
+    for (size_t i = 0; i < schema->n_fields; i++)
+        clear_member(&schema->fields[i], member_of(&schema->fields[i], data));
+}
+
+void schema_clear_shared(const struct schema *schema, void *data, const struct schema *other)
+{
+    for (size_t i = 0; i < schema->n_fields; i++)
+        if (find_field(other, schema->fields[i].name) != NULL)
+            clear_member(&schema->fields[i], member_of(&schema->fields[i], data));
 }
 
 /* One decoding under way: where errors go, and the path from the root for their pointer. */
@@ -537,8 +549,48 @@ int schema_copy_shared(const struct schema *schema, void *ret, const struct sche
         const struct schema_field *ours = find_field(schema, theirs->name);
         const void *member = const_member_of(theirs, from);
         if (ours != NULL && ours->kind == theirs->kind && !is_absent(theirs, member) &&
+            is_absent(ours, const_member_of(ours, ret)) &&
             copy_member(ours, member_of(ours, ret), member) < 0)
             return -1;
     }
     return 0;
+}
+
+/* A character takes six bytes at most ("\\u001f"); names, quotes and numbers are counted generously. */
+static size_t text_bound(const char *text)
+{
+    return text == NULL ? 0 : strlen(text) * 6 + 8;
+}
+
+static size_t size_bound(const struct schema *schema, const void *data)
+{
+    size_t bound = 0;
+    for (size_t i = 0; i < schema->n_fields; i++) {
+        const struct schema_field *field = &schema->fields[i];
+        const void *member = const_member_of(field, data);
+        const struct strings *strings = member;
+        const struct string_map *map = member;
+        const struct objects *objects = member;
+        bound += strlen(field->name) + 32;
+        if (field->kind == SCHEMA_STRING)
+            bound += text_bound(*(char *const *)member);
+        else if (field->kind == SCHEMA_OBJECT)
+            bound += size_bound(field->sub, member);
+        for (size_t j = 0; field->kind == SCHEMA_STRINGS && j < strings->n; j++)
+            bound += text_bound(strings->items[j]);
+        for (size_t j = 0; field->kind == SCHEMA_MAP && j < map->n; j++)
+            bound += text_bound(map->items[j].key) + text_bound(map->items[j].value);
+        for (size_t j = 0; field->kind == SCHEMA_OBJECTS && j < objects->n; j++)
+            bound += size_bound(field->sub, object_at(field->sub, objects, j));
+    }
+    return bound;
+}
+
+bool schema_fits(const struct schema *schema, const void *data, size_t limit)
+{
+    if (size_bound(schema, data) <= limit) /* as nearly always: nothing has to be encoded for that */
+        return true;
+    json_auto_t *object = schema_encode(schema, data);
+    auto_free char *text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+    return text != NULL && strlen(text) <= limit;
 }

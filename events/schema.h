@@ -113,10 +113,16 @@ void schema_release(const struct schema *schema, void *data);
 /* A deep copy. -1 when memory runs out; nothing is left allocated then. */
 int schema_copy(const struct schema *schema, void *ret, const void *from);
 
-/* Deep copies of those members that both structs have, by name and kind; what is present in `from` has to be
- * absent in `ret`. -1 when memory runs out: `ret` is still to be released then. */
+/* True if the JSON of the struct has at most so many bytes; false also when memory runs out. */
+bool schema_fits(const struct schema *schema, const void *data, size_t limit);
+
+/* Deep copies of those members that both structs have, by name and kind, and that are absent in `ret`. -1
+ * when memory runs out: `ret` is still to be released then. */
 int schema_copy_shared(const struct schema *schema, void *ret, const struct schema *from_schema,
                        const void *from);
+
+/* Sets those members to absent that the other schema has, too, and frees them. */
+void schema_clear_shared(const struct schema *schema, void *data, const struct schema *other);
 
 /* The two collections, zero-initialised when empty. Adding and copying append; -1 when memory runs out, and
  * what is there then is still to be released. */

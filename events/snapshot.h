@@ -20,7 +20,7 @@
 
 /* Of the format and of the fold: to be raised when either changes, since a state that an older evolve
  * computed is not what this one would (test_snapshot.c notices). */
-#define SNAPSHOT_VERSION 8
+#define SNAPSHOT_VERSION 9
 
 struct snapshot_header;
 

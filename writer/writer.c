@@ -76,6 +76,7 @@ int writer_open(struct writer **ret, uv_loop_t *loop, const struct writer_option
     writer->loop = loop;
     writer->options = *options;
     const struct http_server_options http = {.socket_path = options->socket_path,
+                                             .body_limit_bytes = MESSAGE_DATA_LIMIT,
                                              .socket_mode = options->socket_mode,
                                              .socket_gid = options->socket_gid,
                                              .idle_timeout_s = options->idle_timeout_s,

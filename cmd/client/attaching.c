@@ -155,6 +155,9 @@ static int take_started(struct attach *attach, const struct frame *frame, struct
     bool types = attach->options.input && interactive;
     struct err why = ERR_INIT;
     attach->next_start = false;
+    if (tty) /* as docker has it: what ends this client, such as a terminal that is closed, is its own affair
+              */
+        attach->options.signals = false;
     if (attach->input.fd >= 0 || !(types || tty))
         return 0;
     if (types && tty && !isatty(STDIN_FILENO))

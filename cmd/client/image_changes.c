@@ -68,29 +68,35 @@ static int add_checked(json_t *to, const char *text, add_pair add, struct err *e
 }
 
 /* The old form, "ENV KEY the rest". */
-static int add_one_pair(json_t *to, const char *text, add_pair add, struct err *err)
+static int add_one_pair(json_t *to, const char *key, const char *value, add_pair add, struct err *err)
 {
     auto_buf struct buf entry = BUF_INIT;
-    size_t key = strcspn(text, BLANKS);
-    const char *value = text + key + strspn(text + key, BLANKS);
     if (value[0] == '\0')
-        return err_set(err, ERR_INVALID, "'%s' has no value", text);
-    buf_printf(&entry, "%.*s=%s", (int)key, text, value);
+        return err_set(err, ERR_INVALID, "'%s' has no value", key);
+    buf_printf(&entry, "%s=", key);
+    while (value != NULL && *value != '\0') {
+        value = next_word(value, &entry, err);
+        if (value != NULL && *value != '\0')
+            buf_add_string(&entry, " ");
+    }
+    if (value == NULL)
+        return -1;
     return entry.failed ? err_nomem(err, "reading changes") : add_checked(to, entry.data, add, err);
 }
 
 static int add_pairs(json_t *to, const char *text, add_pair add, struct err *err)
 {
-    if (strcspn(text, "=") >= strcspn(text, BLANKS))
-        return add_one_pair(to, text, add, err);
-    while (*text != '\0') {
+    for (bool first = true; *text != '\0'; first = false) {
         auto_buf struct buf word = BUF_INIT;
         text = next_word(text, &word, err);
         if (text == NULL)
             return -1;
+        buf_add_string(&word, "");
         if (word.failed)
             return err_nomem(err, "reading changes");
-        if (add_checked(to, word.data != NULL ? word.data : "", add, err) < 0)
+        if (first && strchr(word.data, '=') == NULL)
+            return add_one_pair(to, word.data, text, add, err);
+        if (add_checked(to, word.data, add, err) < 0)
             return -1;
     }
     return 0;
@@ -116,20 +122,20 @@ static int set_labels(json_t *data, const char *member, const char *text, struct
 static int set_health_option(json_t *data, const char *text, struct err *err)
 {
     static const struct {
-        const char *name, *member;
+        const char *name, *member, *what;
         bool is_count;
-    } OPTIONS[] = {{"--interval=", "health_interval_ms", false},
-                   {"--timeout=", "health_timeout_ms", false},
-                   {"--start-period=", "health_start_period_ms", false},
-                   {"--start-interval=", "health_start_interval_ms", false},
-                   {"--retries=", "health_retries", true}};
+    } OPTIONS[] = {{"--interval=", "health_interval_ms", "interval", false},
+                   {"--timeout=", "health_timeout_ms", "timeout", false},
+                   {"--start-period=", "health_start_period_ms", "start period", false},
+                   {"--start-interval=", "health_start_interval_ms", "start interval", false},
+                   {"--retries=", "health_retries", "", true}};
     for (size_t i = 0; i < sizeof(OPTIONS) / sizeof(OPTIONS[0]); i++) {
         const char *value = text + strlen(OPTIONS[i].name);
         int64_t number = 0;
         if (strncmp(text, OPTIONS[i].name, strlen(OPTIONS[i].name)) != 0)
             continue;
-        if ((OPTIONS[i].is_count ? value_int(value, "retries", 0, 1000000, &number, err)
-                                 : value_duration(value, text, &number, err)) < 0)
+        if ((OPTIONS[i].is_count ? value_int(value, "number of retries", 0, 1000000, &number, err)
+                                 : value_duration(value, OPTIONS[i].what, &number, err)) < 0)
             return -1;
         if (number != 0 && json_object_set_new(data, OPTIONS[i].member, json_integer(number)) < 0)
             return err_nomem(err, "reading changes");

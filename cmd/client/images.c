@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fnmatch.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -19,7 +20,7 @@ static const struct option_row rows[] = {
     OPTION_ROW(images_options, quiet, 'q', "quiet", NULL, OPTION_FLAG, "print digests only"),
     OPTION_ROW(images_options, no_trunc, 0, "no-trunc", NULL, OPTION_FLAG, "do not shorten digests"),
     OPTION_ROW(images_options, filters, 'f', "filter", "KEY=VALUE", OPTION_LIST,
-               "reference or node equal to VALUE"),
+               "reference (as 'a*', with a tag or without), label or node"),
     {.name = "format",
      .argument = "FORMAT",
      .kind = OPTION_STRING,
@@ -143,15 +144,48 @@ static const struct template_field fields[] = {
     {.name = NULL},
 };
 
+/* The pattern is of the shell's kind, for the name with its tag or without. */
+static bool matches_reference(const json_t *image, const char *pattern)
+{
+    char name[512];
+    const char *reference = json_text(image, "reference", ""), *colon = tag_of(reference);
+    size_t size = colon != NULL ? (size_t)(colon - reference) : strlen(reference);
+    snprintf(name, sizeof(name), "%.*s", (int)size, reference);
+    return fnmatch(pattern, reference, FNM_PATHNAME) == 0 || fnmatch(pattern, name, FNM_PATHNAME) == 0;
+}
+
+/* KEY, or KEY=VALUE. */
+static bool matches_label(const json_t *image, const char *label)
+{
+    char key[512];
+    size_t size = strcspn(label, "=");
+    snprintf(key, sizeof(key), "%.*s", (int)size, label);
+    const json_t *labels = json_object_get(json_object_get(image, "config"), "labels");
+    const char *value = json_string_value(json_object_get(labels, key));
+    return value != NULL && (label[size] == '\0' || strcmp(value, label + size + 1) == 0);
+}
+
+static bool matches_node(const json_t *image, const char *node)
+{
+    return strcmp(json_text(image, "node", ""), node) == 0;
+}
+
 /* The service lists all images; there are few, so they are filtered here. */
 static int matches(const json_t *image, const struct option_list *list, struct err *err)
 {
+    static const struct {
+        const char *key;
+        bool (*matches)(const json_t *image, const char *value);
+    } FILTERS[] = {{"reference=", matches_reference}, {"label=", matches_label}, {"node=", matches_node}};
     for (size_t i = 0; i < list->n; i++) {
         const char *text = list->items[i];
-        const char *member = strncmp(text, "reference=", 10) == 0 ? "reference" : "node";
-        if (strncmp(text, "reference=", 10) != 0 && strncmp(text, "node=", 5) != 0)
-            return err_set(err, ERR_INVALID, "'%s' is no filter: give reference=... or node=...", text);
-        if (strcmp(json_text(image, member, ""), strchr(text, '=') + 1) != 0)
+        size_t at = 0, n = sizeof(FILTERS) / sizeof(FILTERS[0]);
+        while (at < n && strncmp(text, FILTERS[at].key, strlen(FILTERS[at].key)) != 0)
+            at++;
+        if (at == n)
+            return err_set(err, ERR_INVALID, "'%s' is no filter: give reference=..., label=... or node=...",
+                           text);
+        if (!FILTERS[at].matches(image, text + strlen(FILTERS[at].key)))
             return 0;
     }
     return 1;

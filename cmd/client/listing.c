@@ -38,9 +38,12 @@ int listing_output_init(struct listing_output *ret, const char *text, const stru
         return template_parse(&ret->template, text, fields, err);
     if (listing_format(text, LISTING_TABLE, &ret->format, NULL) == 0)
         return 0;
+    if (fields == NULL)
+        return err_set(err, ERR_INVALID, "'%s' is no format: give json, or a template such as '{{.name}}'",
+                       text);
     return err_set(err, ERR_INVALID,
                    "'%s' is no format: give table, wide, json, or a template such as '{{.%s}}'", text,
-                   fields != NULL ? fields[0].name : "state");
+                   fields[0].name);
 }
 
 void listing_output_release(struct listing_output *output)

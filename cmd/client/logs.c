@@ -120,9 +120,10 @@ static int make_target(struct buf *target, const char *id, const struct logs_opt
         http_add_encoded(target, time);
     }
     if (options->tail != NULL && strcmp(options->tail, "all") != 0) {
-        if (value_int(options->tail, "number of lines", 0, INT32_MAX, &value, err) < 0)
+        if (value_int(options->tail, "number of lines", -1, INT32_MAX, &value, err) < 0)
             return -1;
-        buf_printf(target, "&tail=%lld", (long long)value);
+        if (value >= 0) /* docker's -1 is all of them */
+            buf_printf(target, "&tail=%lld", (long long)value);
     }
     return target->failed ? err_nomem(err, "making a request") : 0;
 }

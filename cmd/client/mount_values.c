@@ -27,6 +27,25 @@ static int set_path(json_t *mount, const char *member, const char *path, size_t 
     return set(mount, member, json_stringn(path, size), err);
 }
 
+/* realpath(3), also of what is not there yet below a directory that is, and will be made. -1 with errno. */
+static int whole_path(const char *path, char **ret)
+{
+    auto_free char *begin = strdup(path);
+    for (size_t at = strlen(path); begin != NULL; at--) {
+        if (at != strlen(path) && path[at] != '/')
+            continue;
+        begin[at] = '\0';
+        auto_free char *known = realpath(at == 0 ? "." : begin, NULL);
+        if (known != NULL && asprintf(ret, "%s%s", known, path + at) < 0)
+            *ret = NULL;
+        if (known != NULL)
+            return *ret != NULL ? 0 : -1;
+        if (errno != ENOENT || at == 0 || strstr(path + at, "..") != NULL)
+            return -1;
+    }
+    return -1;
+}
+
 /* A path of the client's, as "./data", is made absolute; others stay as they are. */
 static int set_source(json_t *mount, const char *text, size_t size, struct err *err)
 {
@@ -37,8 +56,7 @@ static int set_source(json_t *mount, const char *text, size_t size, struct err *
     bool relative = path[0] == '.' && (path[1] == '/' || path[1] == '\0' || strncmp(path, "../", 3) == 0 ||
                                        strcmp(path, "..") == 0);
     if (relative) {
-        whole = realpath(path, NULL);
-        if (whole == NULL)
+        if (whole_path(path, &whole) < 0)
             return err_sys(err, errno, "cannot mount '%s'", path);
     }
     const char *source = whole != NULL ? whole : path;
@@ -108,7 +126,8 @@ int mount_from_volume(const char *text, json_t **ret, struct err *err)
     } else if (set_source(mount, text, first, err) < 0 || set_path(mount, "target", second, size, err) < 0) {
         return -1;
     }
-    if (text[0] == '/' && second != NULL && set(mount, "make_source", json_true(), err) < 0)
+    bool bind = strcmp(json_string_value(json_object_get(mount, "type")), "bind") == 0;
+    if (bind && set(mount, "make_source", json_true(), err) < 0)
         return -1;
     if (each_word(options, set_volume_option, mount, text, err) < 0 || check_target(mount, text, err) < 0)
         return -1;

@@ -156,7 +156,14 @@ static bool wants_sizes(const struct ps_options *options, const struct listing_o
 static int read_limit(const struct ps_options *options, int64_t *ret, struct err *err)
 {
     *ret = options->latest ? 1 : INT64_MAX;
-    return options->last == NULL ? 0 : value_int(options->last, "number of containers", 1, 1000000, ret, err);
+    if (options->last == NULL)
+        return 0;
+    if (value_int(options->last, "number of containers", -1, 1000000, ret, err) < 0)
+        return -1;
+    if (*ret == 0)
+        return err_set(err, ERR_INVALID, "the number of containers must be 1 or more, or -1 for all");
+    *ret = *ret < 0 ? INT64_MAX : *ret;
+    return 0;
 }
 
 static int list(struct client *client, const struct ps_options *options, const struct listing_output *output,

@@ -13,6 +13,8 @@ static int get_ref(const struct client *client, const char *ref, const char *tai
                    char *ret_offset, struct err *err)
 {
     auto_buf struct buf target = BUF_INIT;
+    if (ref[0] == '\0') /* it is the beginning of every id */
+        return err_set(err, ERR_INVALID, "'' is no container: give an id, a name, or node/name");
     buf_add_string(&target, "/v1/containers/");
     http_add_encoded(&target, ref);
     buf_printf(&target, "%s?consistent=1", tail);

@@ -47,6 +47,7 @@
          .offset = offsetof(struct spec_options, network),                                                   \
          .help = "none (loopback only), host, or container:NAME",                                            \
          .words = "none host"},                                                                              \
+        ROW(0, "net", "NETWORK", OPTION_STRING, network, "the same as --network"),                           \
         ROW(0, "ipc", "MODE", OPTION_STRING, ipc, "ipc namespace: private, host, or container:NAME"),        \
         ROW(0, "pid", "MODE", OPTION_STRING, pid, "pid namespace: private, host, or container:NAME"),        \
         ROW(0, "uts", "MODE", OPTION_STRING, uts, "host name of: private, host, or container:NAME"),         \

@@ -25,6 +25,7 @@ struct template_part {
     const struct template_field *field;
     char *text;   /* the text; of a field its argument, or NULL; owned */
     json_t *path; /* names of members, each of the one before it; owned */
+    bool keyed;   /* the last of them by "index" */
 };
 
 bool template_is(const char *format)
@@ -200,6 +201,7 @@ static int add_path_action(struct template *template, const char *from, const ch
     bool understood = read_path(part.path, &at, end) && (!keyed || read_keys(part.path, &at, end)) &&
                       skip_blanks(at, end) == end &&
                       (json_array_size(part.path) > 0 || part.kind == PART_JSON_PATH);
+    part.keyed = keyed;
     if (understood)
         return add_part(template, &part, err);
     part_release(&part);
@@ -308,12 +310,13 @@ static const json_t *follow(const json_t *value, const json_t *path)
     return value;
 }
 
-/* Texts as they are; what is not there as Go's templates say it. */
-static void add_followed(struct buf *ret, const json_t *value)
+/* Texts as they are; what is not there as Go's templates say it, which for a key that a map of texts lacks is
+ * nothing. */
+static void add_followed(struct buf *ret, const json_t *value, bool keyed)
 {
     auto_buf struct buf text = BUF_INIT;
     if (value == NULL || json_is_null(value))
-        buf_add_string(&text, "<no value>");
+        buf_add_string(&text, keyed ? "" : "<no value>");
     else if (json_is_string(value))
         buf_add_string(&text, json_string_value(value));
     else
@@ -339,7 +342,7 @@ static void add_part_of_row(struct buf *ret, const struct template_part *part, c
         add_json(ret, json_incref((json_t *)(uintptr_t)row)); /* not changed */
         break;
     case PART_PATH:
-        add_followed(ret, follow(row, part->path));
+        add_followed(ret, follow(row, part->path), part->keyed);
         break;
     case PART_JSON_PATH:
         value = follow(row, part->path);

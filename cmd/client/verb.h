@@ -42,7 +42,9 @@ struct verb {
     size_t options_size; /* of the struct the rows fill */
     int min_operands;
     int max_operands; /* -1: any number */
-    int error_code;   /* exit code for bad usage and for failures of wharf's own; 0 means 1 */
+    /* Changes arguments that mean something else behind an operand, before they are parsed; may be NULL. */
+    void (*prepare)(int argc, char **argv);
+    int error_code; /* exit code for bad usage and for failures of wharf's own; 0 means 1 */
     /* Returns the exit code. `options` points to options_size bytes; argv holds argc operands and a NULL. */
     int (*execute)(struct client *client, const void *options, int argc, char **argv);
 };

@@ -97,6 +97,8 @@ int verb_main(const struct verb *verb, struct common_options common, int argc, c
     }
     const struct option_target targets[] = {{verb->options, options}, {common_option_rows, &common}};
     bool stop = (verb->flags & VERB_STOP_AT_OPERAND) != 0;
+    if (verb->prepare != NULL)
+        verb->prepare(argc, argv);
     int code;
     int rc = options_parse(targets, 2, stop, &argc, argv, &err);
     if (rc == 0 && common.help) {

@@ -35,7 +35,8 @@ static const struct option_row rows[] = {
      .words = "table wide json"},
     OPTION_ROW(volume_options, filters, 0, "filter", "KEY=VALUE", OPTION_LIST,
                "ls: name containing VALUE, or label=KEY[=VALUE]"),
-    OPTION_ROW(volume_options, force, 'f', "force", NULL, OPTION_FLAG, "rm: one that is not there is fine"),
+    OPTION_ROW(volume_options, force, 'f', "force", NULL, OPTION_FLAG,
+               "rm: one that is not there is fine; ls, inspect: -f is --filter, --format"),
     OPTION_ROW(volume_options, node, 0, "node", "NODE", OPTION_STRING, "the node it is on"),
     OPTION_END};
 
@@ -359,8 +360,21 @@ static const struct action {
 } actions[] = {
     {"create", 0, 1, true, false, false, false, create},    {"ls", 0, 0, false, true, true, false, ls},
     {"inspect", 1, -1, false, false, true, false, inspect}, {"rm", 1, -1, false, false, false, true, rm},
-    {"prune", 0, 0, false, false, false, false, prune},
+    {"prune", 0, 0, false, false, false, true, prune}, /* which never asks */
 };
+
+/* "-f" is short for an option that each action has of its own, as in docker. */
+static void prepare(int argc, char **argv)
+{
+    static char filter[] = "--filter", format[] = "--format";
+    char *meant = argc == 0                         ? NULL
+                  : strcmp(argv[0], "ls") == 0      ? filter
+                  : strcmp(argv[0], "inspect") == 0 ? format
+                                                    : NULL;
+    for (int i = 1; meant != NULL && i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "-f") == 0)
+            argv[i] = meant;
+}
 
 /* An option of another action is a mistake, not a wish. */
 static const char *stray_option(const struct action *action, const struct volume_options *options)
@@ -403,6 +417,7 @@ static int volume(struct client *client, const void *values, int argc, char **ar
 const struct verb verb_volume = {
     .name = "volume",
     .group = VERB_IMAGES,
+    .prepare = prepare,
     .synopsis = "create [NAME] | ls | inspect NAME... | rm NAME... | prune",
     .summary = "make, list and remove volumes",
     .description = "A volume is a directory of the node that outlives containers: 'wharf run -v NAME:PATH' "

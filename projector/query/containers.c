@@ -218,8 +218,9 @@ static const char *read_filters(struct listing *listing, struct http_request *re
 {
     const char *text;
     for (size_t i = 0; (text = http_request_query_at(request, "state", i)) != NULL; i++) {
-        if (container_state_by_name(text) <= CONTAINER_ABSENT)
-            return "'state' must be created, running, paused, stopping, exited or restarting";
+        bool never = strcmp(text, "dead") == 0 || strcmp(text, "removing") == 0; /* docker has such */
+        if (container_state_by_name(text) <= CONTAINER_ABSENT && !never)
+            return "the state must be created, running, paused, stopping, exited or restarting";
         if (!add_filter(listing, "", text))
             return "too many filters";
         listing->n_states++;

@@ -243,10 +243,14 @@ void image_operations_release(struct core *core);
 void image_operation_begin_take(struct core *core, struct image_operation *operation, const char *command_id,
                                 struct cause *cause_take, struct decision *ret);
 
+/* What is none at all becomes absent, and how health is checked where it is not. */
+void image_command_settle(struct image_import_command *command);
+/* Of one that has not begun. */
+void image_operation_free(struct image_operation *operation);
+
 /* decide_commit.c */
-void decide_commit(struct core *core, const struct container *container,
-                   const struct container_commit_command *asked, const char *command_id,
-                   struct cause *cause_take, struct decision *ret);
+void decide_commit(struct core *core, const struct container *container, const struct command *command,
+                   struct cause *cause_take, int64_t now_ns, struct decision *ret);
 /* The container's event, before the image's. */
 void emit_committed(struct core *core, const struct image_operation *operation, const char *reference,
                     const char *digest, int64_t now_ns, struct decision *ret);
@@ -302,7 +306,7 @@ void container_name_make(const struct node_state *state, const char *container_i
 int merge_env(struct strings *ret, const struct strings *asked, const struct strings *base);
 /* One empty string means: none at all, whatever there is by default. */
 bool words_say_none(const struct strings *words);
-/* What both structs say of how health is checked; what `from` says is absent in `ret`. -1 as above. */
+/* What `from` says of how health is checked and `ret` does not. -1 as above. */
 int copy_health(const struct schema *schema, void *ret, const struct schema *from_schema, const void *from);
 
 /* resolve_spec.c: the spec with the image's defaults filled in, so that a container stays what it was created

@@ -58,6 +58,29 @@ static bool says_what_to_run(const struct container_spec *spec, const struct ima
     return image->config.command.n > 0 || image->config.entrypoint.n > 0;
 }
 
+/* How its health is checked is said, but neither it nor the image says by what. */
+static bool lacks_health_command(const struct container_spec *spec, const struct image *image)
+{
+    bool detailed = spec->health_interval_ms != SCHEMA_ABSENT || spec->health_timeout_ms != SCHEMA_ABSENT ||
+                    spec->health_start_period_ms != SCHEMA_ABSENT ||
+                    spec->health_start_interval_ms != SCHEMA_ABSENT || spec->health_retries != SCHEMA_ABSENT;
+    return detailed && spec->health_command.n == 0 && image->config.health_command.n == 0;
+}
+
+/* What is asked for and what the image adds to it do not fit into an event. */
+static bool is_too_large(const struct container_spec *spec, const struct image *image)
+{
+    struct container_spec whole;
+    if (schema_fits(&container_spec_schema, spec, MESSAGE_DATA_LIMIT / 2) &&
+        schema_fits(&image_config_schema, &image->config, MESSAGE_DATA_LIMIT / 2))
+        return false;
+    if (resolve_spec(&whole, spec, image) < 0)
+        return true;
+    bool fits = schema_fits(&container_spec_schema, &whole, MESSAGE_DATA_LIMIT);
+    schema_release(&container_spec_schema, &whole);
+    return !fits;
+}
+
 /* Everything that can be wrong with a new container before it exists. True if it was refused. */
 static bool refuse_create(struct deciding *d, const struct image *image, const char *name)
 {
@@ -79,6 +102,12 @@ static bool refuse_create(struct deciding *d, const struct image *image, const c
                node_state_by_name(&d->core->state, name)->id);
     else if (container_spec_conflict(spec) != NULL)
         REFUSE(d, id, "bad-spec", "%s", container_spec_conflict(spec));
+    else if (lacks_health_command(spec, image))
+        REFUSE(d, id, "bad-spec", "how its health is checked is said, but not by what command");
+    else if (is_too_large(spec, image))
+        REFUSE(d, id, "spec-too-large",
+               "what is asked for and what the image '%s' adds to it are more than %d bytes", spec->image,
+               MESSAGE_DATA_LIMIT);
     else if (volume_that_goes(d->core, spec) != NULL)
         REFUSE(d, id, "volume-going", "the volume '%s' is being removed: try again when it is gone",
                volume_that_goes(d->core, spec));
@@ -296,8 +325,7 @@ static void decide_for(struct deciding *d, const struct container *container)
         decide_exec(d->core, container, d->command, &d->cause, d->now_ns, d->ret);
         break;
     case COMMAND_CONTAINER_COMMIT:
-        decide_commit(d->core, container, &d->command->data.container_commit, d->command->envelope.id,
-                      &d->cause, d->ret);
+        decide_commit(d->core, container, d->command, &d->cause, d->now_ns, d->ret);
         break;
     case COMMAND_CONTAINER_RUN:
     case COMMAND_CONTAINER_CREATE:

@@ -53,10 +53,18 @@ static int configure(struct image_import_command *ret, const struct container_sp
     return replace_text(&ret->reference, asked->reference, NULL);
 }
 
-void decide_commit(struct core *core, const struct container *container,
-                   const struct container_commit_command *asked, const char *command_id,
-                   struct cause *cause_take, struct decision *ret)
+/* NULL, or why no image is made by what the container and the command say. */
+static const char *why_not(const struct image_import_command *image)
 {
+    if (!schema_fits(command_types[COMMAND_IMAGE_IMPORT].schema(), image, MESSAGE_DATA_LIMIT))
+        return "its configuration would be too large for an image";
+    return NULL;
+}
+
+void decide_commit(struct core *core, const struct container *container, const struct command *command,
+                   struct cause *cause_take, int64_t now_ns, struct decision *ret)
+{
+    const struct container_commit_command *asked = &command->data.container_commit;
     struct image_operation *image = calloc(1, sizeof(*image));
     struct cause none = {.command_offset = -1};
     if (image == NULL) {
@@ -69,8 +77,15 @@ void decide_commit(struct core *core, const struct container *container,
     image->pauses = !asked->no_pause;
     memcpy(image->container_id, container->id, sizeof(image->container_id));
     core->failed = core->failed || configure(&image->command, &container->spec, asked) < 0;
+    image_command_settle(&image->command);
+    if (why_not(&image->command) != NULL) {
+        emit_refused(core, ret, container->id, cause_take, now_ns, "bad-configuration", "container '%s': %s",
+                     container->name, why_not(&image->command));
+        image_operation_free(image);
+        return;
+    }
     operation_begin(core, container->id, OPERATION_COMMIT, &none);
-    image_operation_begin_take(core, image, command_id, cause_take, ret);
+    image_operation_begin_take(core, image, command->envelope.id, cause_take, ret);
 }
 
 void emit_committed(struct core *core, const struct image_operation *operation, const char *reference,

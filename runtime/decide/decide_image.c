@@ -7,9 +7,8 @@
 
 #include "runtime/decide/core.h"
 
-static void image_operation_free(struct core *core, struct image_operation *operation)
+void image_operation_free(struct image_operation *operation)
 {
-    HASH_DEL(core->image_operations, operation);
     cause_release(&operation->cause);
     schema_release(command_types[COMMAND_IMAGE_IMPORT].schema(), &operation->command);
     free(operation->author);
@@ -17,11 +16,27 @@ static void image_operation_free(struct core *core, struct image_operation *oper
     free(operation);
 }
 
+static void forget(struct core *core, struct image_operation *operation)
+{
+    HASH_DEL(core->image_operations, operation);
+    image_operation_free(operation);
+}
+
 void image_operations_release(struct core *core)
 {
     struct image_operation *operation, *next;
     HASH_ITER(hh, core->image_operations, operation, next)
-    image_operation_free(core, operation);
+    forget(core, operation);
+}
+
+void image_command_settle(struct image_import_command *command)
+{
+    struct strings *const lists[] = {&command->entrypoint, &command->command, &command->health_command};
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+        if (words_say_none(lists[i]))
+            strings_release(lists[i]);
+    if (command->health_command.n == 0)
+        schema_clear_shared(command_types[COMMAND_IMAGE_IMPORT].schema(), command, &health_config_schema);
 }
 
 static void begin_import(struct core *core, struct image_operation *operation, struct decision *ret)
@@ -71,6 +86,7 @@ void decide_image_import(struct core *core, const struct command *command, struc
         core->failed = true;
         return;
     }
+    image_command_settle(&operation->command);
     image_operation_begin_take(core, operation, command->envelope.id, cause_take, ret);
 }
 
@@ -117,7 +133,7 @@ void decide_imported(struct core *core, const struct input *input, struct decisi
             collect_image(core, replaced, ret);
         free(replaced);
     }
-    image_operation_free(core, operation);
+    forget(core, operation);
     collect_import_ended(core, ret);
     if (commits)
         decide_commit_over(core, container_id, input->now_ns, ret);

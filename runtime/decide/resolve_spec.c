@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Filling the image's defaults into a spec, by docker's rules: an entrypoint given replaces the image's and
  * drops its command; environment and labels are the image's with the given ones over them; how health is
- * checked is either's. */
+ * checked is as given, and as the image says where nothing is given. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,10 +50,11 @@ int copy_health(const struct schema *schema, void *ret, const struct schema *fro
 
 static int fill_in_health(struct container_spec *spec, const struct image_config *image)
 {
-    if (words_say_none(&spec->health_command))
-        strings_release(&spec->health_command);
-    else if (spec->health_command.n == 0)
-        return copy_health(&container_spec_schema, spec, &image_config_schema, image);
+    if (!words_say_none(&spec->health_command) &&
+        copy_health(&container_spec_schema, spec, &image_config_schema, image) < 0)
+        return -1;
+    if (words_say_none(&spec->health_command) || spec->health_command.n == 0)
+        schema_clear_shared(&container_spec_schema, spec, &health_config_schema);
     return 0;
 }
 

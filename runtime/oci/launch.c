@@ -107,7 +107,7 @@ int oci_launch_explain(const struct plan_failure *failure, struct err *err)
         [PLAN_STAGE_HOSTNAME] = "cannot set the host name or domain name",
         [PLAN_STAGE_WORKDIR] = "cannot enter the working directory",
         [PLAN_STAGE_CGROUP] = "cannot join the container's cgroup",
-        [PLAN_STAGE_RLIMIT] = "cannot set a resource limit",
+        [PLAN_STAGE_RLIMIT] = "cannot set the resource limit",
         [PLAN_STAGE_CREDENTIALS] = "cannot become the container's user",
         [PLAN_STAGE_SECCOMP] = "cannot load the system call filter",
         [PLAN_STAGE_EXEC] = "cannot execute",

@@ -86,8 +86,8 @@ static void each_mount(const char *mountinfo, bool (*see)(const struct mount_lin
 void cgroup_names(const char *options, char *ret, size_t size)
 {
     static const char *const NAMES[] = {
-        "cpu",     "cpuacct", "cpuset",   "memory",     "devices", "freezer", "blkio",
-        "hugetlb", "net_cls", "net_prio", "perf_event", "pids",    "rdma",    "misc",
+        "cpu",     "cpuacct",  "cpuset",     "memory", "devices", "freezer", "blkio", "hugetlb",
+        "net_cls", "net_prio", "perf_event", "pids",   "rdma",    "misc",    "dmem",  "debug",
     };
     size_t used = 0;
     ret[0] = '\0';

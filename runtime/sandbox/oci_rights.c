@@ -36,7 +36,8 @@ static bool read_list(const struct strings *list, uint64_t *ret)
     return all;
 }
 
-/* docker's order: "ALL" makes the base, and what is named counts more than it. */
+/* docker's order: "ALL" makes the base, and what is named counts more than it; otherwise what is added counts
+ * more than what is dropped. */
 uint64_t oci_capability_mask(const struct container_spec *spec, uint64_t available)
 {
     uint64_t mask = 0, added, dropped;
@@ -47,7 +48,7 @@ uint64_t oci_capability_mask(const struct container_spec *spec, uint64_t availab
         mask |= bit(DEFAULT_CAPABILITIES[i]);
     if (add_all)
         return available & ~dropped;
-    return drop_all ? added : (mask | added) & ~dropped;
+    return drop_all ? added : (mask & ~dropped) | added;
 }
 
 json_t *oci_capability_names(uint64_t mask)

@@ -6,10 +6,12 @@
  */
 #include <errno.h>
 #include <linux/fcntl.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/stat.h> /* musl has no statx(2) of its own */
 #include <stdbool.h>
 #include <string.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,7 +23,7 @@ enum { OPTION_SIZE = 256 }; /* as long as fsconfig(2) takes a key and a value */
 
 bool filesystem_is_virtual(const char *type)
 {
-    static const char *const TYPES[] = {"proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup"};
+    static const char *const TYPES[] = {"proc", "sysfs", "tmpfs", "devpts", "mqueue"};
     for (size_t i = 0; i < COUNT(TYPES); i++) {
         if (strcmp(type, TYPES[i]) == 0)
             return true;
@@ -147,6 +149,12 @@ int filesystem_open(const struct plan_step *step)
     close(fs_fd);
     errno = cause;
     return fd;
+}
+
+bool filesystem_is_the_kernels(int fd)
+{
+    struct statfs fs;
+    return fstatfs(fd, &fs) == 0 && (fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC);
 }
 
 bool mount_place_of(int fd, struct mount_place *ret)

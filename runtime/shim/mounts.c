@@ -136,11 +136,10 @@ static bool is_at(const struct plan_step *step, const char *path)
     return strncmp(step->path, path, size) == 0 && step->path[size + strspn(step->path + size, "/")] == '\0';
 }
 
-/* True if what is mounted on the descriptor will be what is seen there, instead of what is held. */
-static bool covers(const struct held_mount *held, int fd)
+/* True if what is mounted at the place will be what is seen there, instead of what is held. */
+static bool covers(const struct held_mount *held, const struct mount_place *place)
 {
-    struct mount_place place;
-    return held->fd >= 0 && mount_place_of(fd, &place) && memcmp(&place, &held->place, sizeof(place)) == 0;
+    return held->fd >= 0 && memcmp(place, &held->place, sizeof(*place)) == 0;
 }
 
 static void let_go(struct held_mount *held)
@@ -150,18 +149,26 @@ static void let_go(struct held_mount *held)
     held->fd = -1;
 }
 
+/* No link leads out of what is new or the kernel's, as one may that was in a directory. */
+static bool has_own_links_only(const struct plan_step *step, int fd)
+{
+    return step->op == PLAN_OP_MOUNT || filesystem_is_the_kernels(fd);
+}
+
 /* The mount `fd` is going to be on `to_fd`: by the step's path or by a link that leads there. It is taken
- * over, or -1, for what is known by its path only. A /dev that is not new has links of its own, which may
- * lead out of it. */
+ * over, or -1, for what is known by its path only. */
 static void hold(struct mount_work *work, const struct plan_step *step, int fd, int to_fd)
 {
+    struct mount_place to = {0};
+    mount_place_of(to_fd, &to); /* without, it covers nothing */
     for (size_t i = 0; i < MOUNTS_HELD; i++) {
         struct held_mount *held = &work->held[i];
-        if (!is_at(step, HELD[i]) && !covers(held, to_fd))
+        if (!is_at(step, HELD[i]) && !covers(held, &to))
             continue;
+        /* a part of the same, made read-only */
+        bool is_same = step->op == PLAN_OP_READ_ONLY && held->fd >= 0;
         let_go(held);
-        bool is_new = step->op == PLAN_OP_MOUNT;
-        if (fd < 0 || !DEFENDED(HELD_MOUNTS) || (!is_new && strcmp(HELD[i], "/dev") == 0) ||
+        if (fd < 0 || !DEFENDED(HELD_MOUNTS) || !(is_same || has_own_links_only(step, fd)) ||
             !mount_place_of(fd, &held->place))
             break;
         held->fd = fd;
@@ -258,6 +265,19 @@ static int open_mount_point(const struct mount_work *work, const struct plan_ste
     return open_plain_in_root(base_fd, path, O_PATH | O_DIRECTORY);
 }
 
+/* What is mounted where a cgroup was going to be stays to be seen there. */
+static void leave_cgroup_out(struct mount_work *work, int to_fd)
+{
+    struct mount_place at, cgroup;
+    for (size_t i = 0; i < work->n_cgroups; i++) {
+        if (work->cgroup_fds[i] < 0 || !mount_place_of(to_fd, &at) ||
+            !mount_place_of(work->cgroup_fds[i], &cgroup) || memcmp(&at, &cgroup, sizeof(at)) != 0)
+            continue;
+        close(work->cgroup_fds[i]);
+        work->cgroup_fds[i] = -1;
+    }
+}
+
 /* What is mounted nowhere yet. Takes both descriptors over, of which either may be -1 with errno. */
 static int attach(struct mount_work *work, const struct plan_step *step, int from_fd, int to_fd)
 {
@@ -265,6 +285,7 @@ static int attach(struct mount_work *work, const struct plan_step *step, int fro
         mount_move(from_fd, to_fd) < 0 || set_propagation(from_fd, &step->attributes) < 0)
         return step_failed(work, PLAN_STAGE_MOUNT, step);
     hold(work, step, from_fd, to_fd);
+    leave_cgroup_out(work, to_fd);
     close(to_fd);
     return 0;
 }
@@ -278,6 +299,7 @@ static int mount_by_path(struct mount_work *work, const struct plan_step *step)
         return step_failed(work, PLAN_STAGE_MOUNT, step);
     if ((step->flags & MS_REMOUNT) == 0)
         hold(work, step, -1, fd);
+    leave_cgroup_out(work, fd);
     close(fd);
     return has_attributes(&step->attributes) ? change_mount(work, step) : 0;
 }
@@ -287,6 +309,9 @@ static int mount_filesystem(struct mount_work *work, const struct plan_step *ste
     if ((step->flags & MS_REMOUNT) != 0 || !filesystem_is_virtual(step->a))
         return mount_by_path(work, step);
     int from_fd = filesystem_open(step);
+    if (from_fd < 0 &&
+        errno == EINVAL) /* an option may be too long, or too new for this kernel's fsmount(2) */
+        return mount_by_path(work, step);
     return attach(work, step, from_fd, from_fd < 0 ? -1 : open_mount_point(work, step));
 }
 
@@ -412,6 +437,7 @@ static int mask(struct mount_work *work, const struct plan_step *step)
         return step_failed(work, PLAN_STAGE_MASK, step);
     if (from_fd != work->empty_fd)
         close(from_fd);
+    hold(work, step, -1, to_fd);
     close(to_fd);
     return 0;
 }
@@ -425,7 +451,7 @@ static int make_read_only(struct mount_work *work, const struct plan_step *step)
         sys_open_tree(to_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
     if (from_fd < 0 || set_read_only(from_fd) < 0 || mount_move(from_fd, to_fd) < 0)
         return step_failed(work, PLAN_STAGE_MASK, step);
-    close(from_fd);
+    hold(work, step, from_fd, to_fd);
     close(to_fd);
     return 0;
 }
@@ -447,11 +473,14 @@ int mounts_show_cgroups(struct mount_work *work)
     while (plan_next_step(work->plan, &cursor, &step)) {
         if (step.op != PLAN_OP_CGROUP)
             continue;
+        int to_fd = work->cgroup_fds[i++];
+        if (to_fd < 0)
+            continue;
         int from_fd = filesystem_open(&step);
-        if (from_fd < 0 || mount_move(from_fd, work->cgroup_fds[i]) < 0)
+        if (from_fd < 0 || mount_move(from_fd, to_fd) < 0)
             return step_failed(work, PLAN_STAGE_MOUNT, &step);
         close(from_fd);
-        close(work->cgroup_fds[i++]);
+        close(to_fd);
     }
     return 0;
 }

@@ -112,13 +112,26 @@ static int set_limit(const struct plan_rlimit *wanted)
     return (int)syscall(SYS_prlimit64, 0, wanted->resource, &value, NULL);
 }
 
+static const char *limit_name(uint32_t resource)
+{
+    static const char *const NAMES[] = {
+        [RLIMIT_AS] = "as",           [RLIMIT_CORE] = "core",     [RLIMIT_CPU] = "cpu",
+        [RLIMIT_DATA] = "data",       [RLIMIT_FSIZE] = "fsize",   [RLIMIT_LOCKS] = "locks",
+        [RLIMIT_MEMLOCK] = "memlock", [RLIMIT_NICE] = "nice",     [RLIMIT_MSGQUEUE] = "msgqueue",
+        [RLIMIT_NOFILE] = "nofile",   [RLIMIT_NPROC] = "nproc",   [RLIMIT_RSS] = "rss",
+        [RLIMIT_RTPRIO] = "rtprio",   [RLIMIT_RTTIME] = "rttime", [RLIMIT_SIGPENDING] = "sigpending",
+        [RLIMIT_STACK] = "stack",
+    };
+    return resource < sizeof(NAMES) / sizeof(NAMES[0]) && NAMES[resource] != NULL ? NAMES[resource] : "";
+}
+
 int process_set_limits(const struct plan *plan, struct plan_failure *failure)
 {
     struct plan_rlimit limit;
     size_t cursor = 0;
     while (plan_next_rlimit(plan, &cursor, &limit)) {
         if (set_limit(&limit) < 0)
-            return fail(failure, PLAN_STAGE_RLIMIT, "");
+            return fail(failure, PLAN_STAGE_RLIMIT, limit_name(limit.resource));
     }
     return 0;
 }

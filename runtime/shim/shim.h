@@ -141,6 +141,8 @@ bool filesystem_is_virtual(const char *type);
 /* What mount(2) would mount for the step, of such a type, mounted nowhere yet: a descriptor, or -1 with
  * errno. */
 int filesystem_open(const struct plan_step *step);
+/* True for proc and sysfs. */
+bool filesystem_is_the_kernels(int fd);
 /* Where the descriptor's file is seen (statx(2), STATX_MNT_ID, Linux 5.8). False if that cannot be told. */
 bool mount_place_of(int fd, struct mount_place *ret);
 

@@ -48,6 +48,15 @@ is_healthy() { [ "$(member "$1" health)" = healthy ]; }
     [ "$(member by-commit spec.stop_signal)" = SIGQUIT ]
     wharf run -d --name not-checked --no-healthcheck checked
     [ "$(member not-checked spec.health_command)" = null ]
+    # What is none at all is absent, and what is said of the check goes over what the image says.
+    wharf import "$E2E_DIR/rootfs" bare -c 'HEALTHCHECK NONE' -c 'CMD []' -c 'ENTRYPOINT ["echo", "a"]'
+    [ "$(wharf inspect -f '{{json .config}}' bare)" = '{"entrypoint":["echo","a"]}' ]
+    [ "$(wharf run --rm bare)" = a ]
+    wharf create --name slower --health-interval 5s checked
+    [ "$(wharf inspect -f '{{.spec.health_interval_ms}} {{.spec.health_retries}}' slower)" = '5000 1' ]
+    run -1 wharf create --health-interval 5s bare
+    [[ "$output" == *"not by what command"* ]]
+    wharf rm slower
     run -1 wharf import "$E2E_DIR/rootfs" bad -c 'HEALTHCHECK test'
     [[ "$output" == *"HEALTHCHECK test"*"must end with CMD and a command, or be NONE"* ]]
     run -1 wharf import "$E2E_DIR/rootfs" bad -c 'STOPSIGNAL SIGNOTHING'
@@ -70,6 +79,40 @@ is_healthy() { [ "$(member "$1" health)" = healthy ]; }
     wharf rmi spare:v2
     run -1 wharf rmi spare:v2
     run -125 wharf run --rm spare:v2 true
+}
+
+@test "the id that is listed stands for the image, and filters find it" {
+    cp -a "$E2E_DIR/rootfs" "$BATS_TEST_TMPDIR/other"
+    touch "$BATS_TEST_TMPDIR/other/one-of-its-own"
+    wharf import "$BATS_TEST_TMPDIR/other" by-id:v1 -c 'LABEL tier=back'
+    local id
+    id=$(wharf images -q -f 'reference=by-i?')
+    [[ "$id" =~ ^[0-9a-f]{12}$ ]]
+    [ "$(wharf images -q -f 'reference=by-*:v1' -f label=tier)" = "$id" ]
+    [ -z "$(wharf images -q -f label=tier=front -f 'reference=by-*')" ]
+    [ "$(wharf run --rm "$id" echo found)" = found ]
+    wharf rmi "$id"
+    run -1 wharf rmi "$id"
+    [[ "$output" == *"no image '$id'"* ]]
+}
+
+@test "what an image adds must fit into an event" {
+    local i changes=() labels=()
+    for i in 1 2 3 4 5 6; do
+        changes+=(-c "LABEL i$i=$(head -c 100000 /dev/zero | tr '\0' x)")
+        labels+=(-l "c$i=$(head -c 100000 /dev/zero | tr '\0' y)")
+    done
+    wharf import "$E2E_DIR/rootfs" large "${changes[@]}"
+    run -125 wharf run --rm "${labels[@]}" large true
+    [[ "$output" == *"what is asked for and what the image 'large' adds to it are more than 900000 bytes"* ]]
+    wharf create --name half "${labels[@]}" busybox true
+    run -1 wharf commit "${changes[@]}" half too-large
+    [[ "$output" == *"its configuration would be too large for an image"* ]]
+    wharf rm half
+    [ "$(wharf run --rm large echo ok)" = ok ]
+    run -1 wharf import "$E2E_DIR/rootfs" larger "${changes[@]}" -c "LABEL more=$(head -c 100000 /dev/zero | tr '\0' z)" \
+        -c "LABEL yet=$(head -c 100000 /dev/zero | tr '\0' z)" -c "LABEL much=$(head -c 100000 /dev/zero | tr '\0' z)"
+    [[ "$output" == *"900000 bytes"* ]]
 }
 
 @test "what is no image is refused and leaves nothing" {

@@ -82,9 +82,14 @@ at_terminal() { "$WHARF_BUILD/tests/at_terminal" "$@"; }
 
 @test "the terminal is as it was, whatever ended the client" {
     wharf run -dit --name stays busybox sh
-    run -143 at_terminal 'raw' 'signal:15' 'cooked' -- wharf attach --sig-proxy=false stays
-    at_terminal 'raw' 'hangup' -- wharf attach --sig-proxy=false stays || true
+    run -143 at_terminal 'raw' 'signal:15' 'cooked' -- wharf attach stays
+    at_terminal 'raw' 'hangup' -- wharf attach stays || true
     state_is stays running
+    # with a terminal what ends the client is not for the container
+    [ "$(history_types stays | grep -c signaled)" = 0 ]
+    run -143 at_terminal 'raw' 'signal:15' 'cooked' -- wharf run -it --name with-it busybox cat
+    state_is with-it running
+    wharf rm -f with-it
     run -137 at_terminal 'raw' 'type:kill -9 $$\r' -- wharf attach stays ||
         wharf kill stays
     wharf rm -f stays

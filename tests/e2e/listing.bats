@@ -117,3 +117,25 @@ names() { wharf ps -a --format '{{.Names}}' "$@" | xargs; }
     [ "$output" = 8 ]
     wharf rm lines
 }
+
+@test "what docker's scripts say of listings is understood" {
+    wharf run -d --name said busybox sh -c 'for i in 1 2 3; do echo $i; done; sleep 1000'
+    eventually logs_have said 3
+    [ "$(wharf logs --tail -1 said | wc -l)" = 3 ]
+    [ "$(wharf logs --since 1h500ms said | wc -l)" = 3 ]
+    wharf ps -q -n -1 | grep -q .
+    [ -z "$(wharf ps -aq -f name=said -f status=dead -f status=removing)" ]
+    [ "$(wharf ps -q -f name=said -f status=dead -f status=running | wc -l)" = 1 ]
+    run -1 wharf logs ''
+    [[ "$output" == *"'' is no container: give an id, a name, or node/name"* ]]
+    run -1 wharf inspect ''
+    [[ "$output" == *"'' is no container"* ]]
+    wharf volume create kept
+    [ "$(wharf volume ls -q -f name=kep)" = kept ]
+    [ "$(wharf volume inspect -f '{{.name}}' kept)" = kept ]
+    wharf volume prune -f
+    cd "$BATS_TEST_TMPDIR"
+    wharf run --rm -v ./made/here:/x busybox touch /x/file
+    [ -e made/here/file ]
+    wharf rm -f said
+}

@@ -69,7 +69,7 @@ cgroup_file() { cat "$(find "/sys/fs/cgroup/$1" -name "$2" -type d | head -1)/$3
     run -0 in_container --ulimit nofile=100:200 --ulimit core=-1 busybox sh -c 'ulimit -n; ulimit -Hn; ulimit -c'
     [ "$output" = $'100\n200\nunlimited' ]
     run -125 in_container --ulimit nofile=100:2000000000 busybox true # above fs.nr_open
-    [[ "$output" == *"cannot set a resource limit"* ]]
+    [[ "$output" == *"cannot set the resource limit 'nofile'"* ]]
     run -0 in_container --sysctl net.ipv4.ip_forward=1 --sysctl kernel.shmmax=99999 --oom-score-adj 500 busybox \
         cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shmmax /proc/self/oom_score_adj
     [ "$output" = $'1\n99999\n500' ]
@@ -100,6 +100,10 @@ cgroup_file() { cat "$(find "/sys/fs/cgroup/$1" -name "$2" -type d | head -1)/$3
         run -0 in_container -m 64m busybox cat /sys/fs/cgroup/memory/memory.limit_in_bytes
     fi
     [ "$output" = 67108864 ] # which is what it can see of itself
+    mkdir "$BATS_TEST_TMPDIR/own"
+    touch "$BATS_TEST_TMPDIR/own/mine"
+    run -0 in_container -v "$BATS_TEST_TMPDIR/own:/sys/fs/cgroup/memory" busybox ls /sys/fs/cgroup/memory
+    [ "$output" = mine ]
     run -1 in_container busybox mkdir /sys/fs/cgroup/x
     [[ "$output" == *"Read-only file system"* ]]
     wharf rm -f "$id"

@@ -110,16 +110,36 @@ mountinfo_of() { awk -v at="$1" '$5 == at { said = $6; sub(/.* - /, ""); said = 
         command 'grep " /t " /proc/self/mountinfo'
         run $OCI run --bundle "$DIR/b" "$ID"
         [ "$(mountinfo_of /t - <<<"$output")" = "$expected" ] || (echo "$options: $output, not $expected" && false)
-    done <<'OPTIONS'
+    done <<OPTIONS
 size=64k
 ro,nosuid,nodev,noexec,strictatime,nodiratime,size=64k,mode=1750,uid=3
 rw,noatime,nosymfollow,sync,dirsync,lazytime,nr_inodes=50
 mpol=interleave:0,0,size=1m
+mpol=interleave:0$(printf ',0%.0s' {1..150}),size=1m
 OPTIONS
     config '.mounts[-1].options = ["size=64k", "colour=red"]'
     run $OCI run --bundle "$DIR/b" "$ID"
     [ "$status" -eq 1 ]
     [[ "$output" == *"/t"*"Invalid argument"* ]]
+}
+
+@test "what is read-only below what is read-only, masked below what is masked" {
+    config '.linux.readonlyPaths += ["/dev", "/dev/shm", "/proc", "/proc/sys"] | .linux.maskedPaths += ["/sys/fs", "/sys/fs/cgroup"]'
+    command 'touch /dev/shm/x; touch /dev/x; echo 1 >/proc/sys/kernel/shmmax; ls -A /sys/fs'
+    run $OCI run --bundle "$DIR/b" "$ID"
+    [ "$output" = "touch: /dev/shm/x: Read-only file system
+touch: /dev/x: Read-only file system
+sh: can't create /proc/sys/kernel/shmmax: Read-only file system" ]
+}
+
+@test "links of a directory that is bound at /sys lead where they lead" {
+    mkdir -p "$DIR/sys" "$DIR/b/rootfs/target"
+    ln -s /target "$DIR/sys/fs"
+    config --arg s "$DIR/sys" '.mounts = [.mounts[] | select(.destination | startswith("/sys") | not)] +
+        [{destination: "/sys", type: "none", source: $s, options: ["rbind"]}, {destination: "/sys/fs/x", type: "tmpfs", source: "tmpfs"}]'
+    command 'grep -c " /target/x " /proc/self/mountinfo'
+    run $OCI run --bundle "$DIR/b" "$ID"
+    [ "$output" = 1 ]
 }
 
 @test "tmpcopyup: a tmpfs begins with what it hides" {

@@ -80,6 +80,11 @@ static void users_may_give_ages_and_seconds(void **state)
     assert_int_equal(timestamp_parse_user("1700000000.5", 0, &ns, NULL), 0);
     assert_int_equal(ns, 1700000000LL * S + S / 2);
     assert_int_equal(timestamp_parse_user("99999999999999999999d", 0, &ns, NULL), -1);
+    assert_int_equal(timestamp_parse_user("1.5s", 100 * S, &ns, NULL), 0);
+    assert_true(ns == 98 * S + S / 2);
+    assert_int_equal(timestamp_parse_user("2m500ms", 200 * S, &ns, NULL), 0);
+    assert_true(ns == 80 * S - S / 2);
+    assert_int_equal(timestamp_parse_user("1.s", 0, &ns, NULL), -1);
     assert_int_equal(timestamp_parse_user("5x", 0, &ns, NULL), -1);
     assert_int_equal(timestamp_parse_user("", 0, &ns, NULL), -1);
     char age[32];

@@ -37,6 +37,7 @@ static char *next_event(struct event_writer *writer, size_t *ret_size)
     struct event event;
     if (writer->nodeseq % 7 != 5)
         return event_writer_next(writer, ret_size);
+    struct string_pair label = {.key = "tier", .value = "front"};
     event_init(&event, EVENT_IMAGE_IMPORTED);
     struct image_imported_event *data = &event.data.image_imported;
     char reference[32];
@@ -47,6 +48,10 @@ static char *next_event(struct event_writer *writer, size_t *ret_size)
     strings_add(&data->entrypoint, "/bin/\"quoted\" \\ \x01 \t ☃");
     strings_add(&data->env, "A=b");
     data->workdir = strdup("/w");
+    data->stop_signal = strdup("SIGQUIT");
+    strings_add(&data->health_command, "true");
+    data->health_retries = 1 + writer->nodeseq % 3;
+    assert_int_equal(string_map_copy(&data->labels, &(struct string_map){.n = 1, .items = &label}), 0);
     return event_writer_encode(writer, &event, reference, 1, ret_size);
 }
 
@@ -159,8 +164,8 @@ static void the_version_stands_for_format_and_fold(void **unused)
     make_state(&state, &writer, 99, 500);
     auto_buf struct buf text = encode(&state);
     sha256_hex(digest, text.data, text.size);
-    assert_int_equal(SNAPSHOT_VERSION, 8);
-    assert_string_equal(digest, "1054c8e593b439e9ebdd63a03841ae911b6e0afd4d37d78134b0385b4e3f1199");
+    assert_int_equal(SNAPSHOT_VERSION, 9);
+    assert_string_equal(digest, "6b4dd000a8bc275a67089dbc4bf3046d0588daabeff3ff6a9b49a0fb92097229");
     node_state_release(&state);
     event_writer_release(&writer);
 }
@@ -221,8 +226,8 @@ static void members_are_checked_one_by_one(void **unused)
         enum err_code code;
         const char *why;
     } edits[] = {
-        {"\"version\":8", "\"version\":9", ERR_PROTOCOL,
-         "is of format version 9, and this wharf reads version 8"},
+        {"\"version\":9", "\"version\":10", ERR_PROTOCOL,
+         "is of format version 10, and this wharf reads version 9"},
         {"wharf.snapshot", "wharf.else", ERR_CORRUPT, "does not begin as one"},
         {"\"epoch\":1", "\"epoch\":2", ERR_CORRUPT, "in line 2: the event is not the newest"},
         {"\"epoch\":1,", "\"epoch\":\"1\",", ERR_CORRUPT, "in line 1: '/epoch' must be an integer"},
@@ -257,7 +262,7 @@ static void members_are_checked_one_by_one(void **unused)
         refuses(edited.data, edited.size, "n1", edits[i].code, edits[i].why);
     }
     /* another version is told apart from damage, whatever its digest is made of */
-    auto_buf struct buf newer = edit(&text, "\"version\":8", "\"version\":9", false);
+    auto_buf struct buf newer = edit(&text, "\"version\":9", "\"version\":10", false);
     refuses(newer.data, newer.size, "n1", ERR_PROTOCOL, "version 9");
     node_state_release(&state);
     event_writer_release(&writer);

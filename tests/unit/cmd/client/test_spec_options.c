@@ -148,7 +148,7 @@ static void mounts(void **state)
     refuse("-v a/b:/c", "the source of the mount");
     refuse("-v /a:/b:nocopy", "'nocopy'");
     refuse("-v data:/b:rslave", "'rslave'");
-    refuse("-v ./no-such-directory:/b", "cannot mount './no-such-directory'");
+    refuse("-v ./no-such-directory/../x:/b", "cannot mount './no-such-directory/../x'");
     refuse("--mount type=nfs,dst=/b", "'nfs'");
     refuse("--mount type=bind,src=/a", "target");
     refuse("--mount type=bind,src=/a,dst=/b,surprise=1", "'surprise=1'");

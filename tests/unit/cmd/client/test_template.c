@@ -112,7 +112,7 @@ static void paths_of_members(void **state)
     known = NULL;
     expect("{{.name}}: {{ .size }}", "web: 7\ntab?here?: <no value>\n");
     expect("{{.labels.c}} {{.nope.nope}}", "x,y <no value>\n<no value> <no value>\n");
-    expect("{{index .labels \"a b\"}}{{index . \"name\"}}", "1web\n<no value>tab?here?\n");
+    expect("{{index .labels \"a b\"}}{{index . \"name\"}}", "1web\ntab?here?\n");
     expect("{{.labels}}", "{\"a b\":\"1\",\"c\":\"x,y\"}\n<no value>\n");
     expect("{{json .labels}} {{json .size}} {{json .nope}}",
            "{\"a b\":\"1\",\"c\":\"x,y\"} 7 null\nnull null null\n");

@@ -211,6 +211,7 @@ static void capabilities_added_and_dropped(void **state)
     expect_capabilities(f, LIST("ALL"), LIST("CAP_CHOWN"), CAPABILITY_ALL & ~UINT64_C(1));
     expect_capabilities(f, LIST("CAP_CHOWN"), LIST("ALL"), 1);
     expect_capabilities(f, LIST(NULL), LIST("ALL"), 0);
+    expect_capabilities(f, LIST("CAP_NET_RAW"), LIST("CAP_NET_RAW", "CAP_CHOWN"), 0xa80425fa);
     f->spec.privileged = true;
     expect_capabilities(f, LIST(NULL), LIST("CAP_CHOWN"), CAPABILITY_ALL & ~UINT64_C(1));
     f->spec.privileged = false;
