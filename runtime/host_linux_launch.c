@@ -159,6 +159,19 @@ static int write_hosts(int etc_fd, const char *text, const struct strings *more)
     return hosts.failed ? -1 : launch_write_file(etc_fd, "hosts", hosts.data, hosts.size, 0644);
 }
 
+/* The names that are known in the network of another container, as they are there by now. */
+static int write_names_of(struct launch_op *launch, const char *other, int etc_fd, const char *otherwise)
+{
+    char path[CONTAINER_ID_SIZE + 16];
+    snprintf(path, sizeof(path), "../%s/upper", other);
+    auto_fd int upper_fd = openat(launch->dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_free char *hosts = upper_fd < 0 ? NULL : read_confined(upper_fd, "etc/hosts");
+    auto_free char *resolv = upper_fd < 0 ? NULL : read_confined(upper_fd, "etc/resolv.conf");
+    if (resolv != NULL && launch_write_file(etc_fd, "resolv.conf", resolv, strlen(resolv), 0644) < 0)
+        return -1;
+    return write_hosts(etc_fd, hosts != NULL ? hosts : otherwise, &launch->spec.add_hosts);
+}
+
 /* /etc/hostname, /etc/hosts and, with the host's network, /etc/resolv.conf go into the upper layer. The
  * directory keeps the image's owner and mode; an image whose /etc is no directory goes without. */
 static int write_etc(struct launch_op *launch, int image_fd)
@@ -187,7 +200,9 @@ static int write_etc(struct launch_op *launch, int image_fd)
     }
     snprintf(text, sizeof(text),
              "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.1.1\t%s\n", hostname);
-    if (write_hosts(etc_fd, text, &launch->spec.add_hosts) < 0)
+    const char *other = shared_container(launch->spec.network);
+    if ((other != NULL ? write_names_of(launch, other, etc_fd, text)
+                       : write_hosts(etc_fd, text, &launch->spec.add_hosts)) < 0)
         return -1;
     int size = snprintf(text, sizeof(text), "%s\n", hostname);
     return launch_write_file(etc_fd, "hostname", text, (size_t)size, 0644);

@@ -309,8 +309,8 @@ static int mount_filesystem(struct mount_work *work, const struct plan_step *ste
     if ((step->flags & MS_REMOUNT) != 0 || !filesystem_is_virtual(step->a))
         return mount_by_path(work, step);
     int from_fd = filesystem_open(step);
-    if (from_fd < 0 &&
-        errno == EINVAL) /* an option may be too long, or too new for this kernel's fsmount(2) */
+    /* An option may be too long, or too new for this kernel's fsmount(2). */
+    if (from_fd < 0 && errno == EINVAL)
         return mount_by_path(work, step);
     return attach(work, step, from_fd, from_fd < 0 ? -1 : open_mount_point(work, step));
 }

@@ -123,13 +123,16 @@ cgroup_file() { cat "$(find "/sys/fs/cgroup/$1" -name "$2" -type d | head -1)/$3
 
 @test "namespaces of another container, or the node's" {
     local kinds='net ipc pid uts' kind pid
-    wharf run -d --name owner -h its-name busybox sh -c 'echo up; sleep 1000'
+    wharf run -d --name owner -h its-name --add-host peer:192.0.2.7 busybox sh -c 'echo up; sleep 1000'
     pid=$(member owner pid)
     in_container --network container:owner --ipc container:owner --pid container:owner --uts container:owner busybox \
         sh -c "for k in $kinds; do readlink /proc/self/ns/\$k; done; hostname; grep -c . /proc/1/cmdline" >"$BATS_TEST_TMPDIR/out"
     for kind in $kinds; do readlink "/proc/$pid/ns/$kind"; done >"$BATS_TEST_TMPDIR/expected"
     printf 'its-name\n1\n' >>"$BATS_TEST_TMPDIR/expected"
     diff "$BATS_TEST_TMPDIR/expected" "$BATS_TEST_TMPDIR/out"
+    # The names that are known in its network come along.
+    run -0 in_container --network container:owner --add-host more:192.0.2.8 busybox cat /etc/hosts
+    [[ "$output" == *$'\tits-name\n192.0.2.7\tpeer\n192.0.2.8\tmore' ]]
     in_container --network host --ipc host --pid host --uts host busybox \
         sh -c "for k in $kinds; do readlink /proc/self/ns/\$k; done" >"$BATS_TEST_TMPDIR/out"
     for kind in $kinds; do readlink "/proc/self/ns/$kind"; done | diff - "$BATS_TEST_TMPDIR/out"
