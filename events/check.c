@@ -114,9 +114,9 @@ const char *check_absolute_path(const char *text)
 const char *check_hostname(const char *text)
 {
     size_t size = strlen(text);
-    /* 64 is what sethostname(2) takes; the characters are RFC 1123's */
-    if (size == 0 || size > 63 || !only(text, ".-") || !is_alnum(text[0]) || !is_alnum(text[size - 1]))
-        return "must be a host name of 1 to 63 letters, digits, '.' and '-'";
+    /* 64 is what sethostname(2) takes; the characters are RFC 1123's, and '_', which many names have */
+    if (size == 0 || size > 63 || !only(text, "._-") || !is_alnum(text[0]) || !is_alnum(text[size - 1]))
+        return "must be a host name of 1 to 63 letters, digits, '.', '_' and '-'";
     return NULL;
 }
 

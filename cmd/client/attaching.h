@@ -17,7 +17,7 @@
      .argument = "BOOL",                                                                                     \
      .kind = OPTION_STRING,                                                                                  \
      .offset = offsetof(struct type_, sig_proxy),                                                            \
-     .help = "false: signals end the client, not the container",                                             \
+     .help = "false: signals end the client, not the container; so they do with a terminal",                 \
      .words = "true false"},                                                                                 \
         OPTION_ROW(type_, detach_keys, 0, "detach-keys", "KEYS", OPTION_STRING,                              \
                    "keys that leave a terminal; ctrl-p,ctrl-q by default")

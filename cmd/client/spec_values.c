@@ -30,12 +30,16 @@ int spec_text(const char *text, json_t **ret, struct err *err)
 int spec_add_host(const char *text, json_t **ret, struct err *err)
 {
     struct in6_addr address;
-    const char *colon = strchr(text, ':');
-    if (colon == NULL || colon == text ||
-        (inet_pton(AF_INET, colon + 1, &address) != 1 && inet_pton(AF_INET6, colon + 1, &address) != 1))
+    auto_free char *pair = strdup(text);
+    if (pair == NULL)
+        return err_nomem(err, "reading a host to add");
+    char *divider = strpbrk(pair, ":="); /* docker's newer form is NAME=ADDRESS */
+    if (divider == NULL || divider == pair ||
+        (inet_pton(AF_INET, divider + 1, &address) != 1 && inet_pton(AF_INET6, divider + 1, &address) != 1))
         return err_set(err, ERR_INVALID, "'%s' is no host to add: give NAME:ADDRESS with an IP address",
                        text);
-    return spec_text(text, ret, err);
+    *divider = ':';
+    return spec_text(pair, ret, err);
 }
 
 int spec_capability(const char *text, json_t **ret, struct err *err)

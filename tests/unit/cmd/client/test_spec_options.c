@@ -91,7 +91,7 @@ static void limits_and_parameters(void **state)
            "{\"memory\":8388608,\"memory_swap\":-1,\"memory_reservation\":4194304,\"cpu_shares\":5,"
            "\"shm_size\":1048576,\"oom_score_adj\":-7}");
     expect("--memory-swap 16m", "{\"memory_swap\":16777216}");
-    expect("--add-host a:::1 --add-host b:192.0.2.7", "{\"add_hosts\":[\"a:::1\",\"b:192.0.2.7\"]}");
+    expect("--add-host a:::1 --add-host b=192.0.2.7", "{\"add_hosts\":[\"a:::1\",\"b:192.0.2.7\"]}");
     expect("--memory 0 --memory-swap 0 --cpus 0 --cpu-shares 0 --pids-limit 0 --shm-size 0", "{}");
     refuse("--add-host a:b", "'a:b' is no host to add: give NAME:ADDRESS with an IP address");
     refuse("--add-host a", "is no host to add");
