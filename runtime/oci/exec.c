@@ -88,9 +88,9 @@ static int compile(struct execution *execution, char *const *argv, bool *ret_ter
         .process = process,
         .n_cgroup_fds = (uint32_t)execution->cgroups.n,
         .grant = {oci_host_capabilities(config), execution->options->warn},
-        .lower_limits = true,
+        .lower_limits = true, /* as the container's creation has told */
     };
-    if (oci_host_check_process(process, execution->options->warn, err) < 0)
+    if (oci_host_check_process(process, err) < 0)
         return -1;
     *ret_terminal = oci_flag(process, "terminal");
     oci_report_set(&execution->report, "command", json_incref(json_object_get(process, "args")));

@@ -59,7 +59,7 @@ static void tell_lower_limits(const json_t *process, void (*warn)(const char *me
     }
 }
 
-int oci_host_check_process(const json_t *process, void (*warn)(const char *message), struct err *err)
+int oci_host_check_process(const json_t *process, struct err *err)
 {
     const char *apparmor = oci_text(process, "apparmorProfile"), *selinux = oci_text(process, "selinuxLabel");
     if (apparmor[0] != '\0' && !oci_host_has_apparmor())
@@ -69,14 +69,14 @@ int oci_host_check_process(const json_t *process, void (*warn)(const char *messa
     if (selinux[0] != '\0' && !oci_host_has_selinux())
         return err_set(err, ERR_UNAVAILABLE,
                        "'process.selinuxLabel' is '%s', but SELinux is not enabled in this kernel", selinux);
-    tell_lower_limits(process, warn);
     return 0;
 }
 
 int oci_host_check(const json_t *config, void (*warn)(const char *message), struct err *err)
 {
-    if (oci_host_check_process(json_object_get(config, "process"), warn, err) < 0)
+    if (oci_host_check_process(json_object_get(config, "process"), err) < 0)
         return -1;
+    tell_lower_limits(json_object_get(config, "process"), warn);
     if (oci_text(json_object_get(config, "linux"), "mountLabel")[0] != '\0' && !oci_host_has_selinux())
         warn("'linux.mountLabel' has no effect: SELinux is not enabled in this kernel");
     return 0;

@@ -20,10 +20,11 @@ uint64_t oci_host_capabilities(const json_t *config);
 bool oci_host_has_selinux(void);
 bool oci_host_has_apparmor(void);
 
-/* ERR_UNAVAILABLE when `process` of the config wants a label that this kernel cannot give. Told to `warn` are
- * hard limits that this process may not raise (setrlimit(2)), which podman asks for by default and which stay
- * as they are; and 'linux.mountLabel' where there is no SELinux, since nothing has labels then. */
-int oci_host_check_process(const json_t *process, void (*warn)(const char *message), struct err *err);
+/* ERR_UNAVAILABLE when `process` of the config wants a label that this kernel cannot give. */
+int oci_host_check_process(const json_t *process, struct err *err);
+/* The same of the config's. Told to `warn` are hard limits that this process may not raise (setrlimit(2)),
+ * which podman asks for by default and which stay as they are; and 'linux.mountLabel' where there is no
+ * SELinux, since nothing has labels then. */
 int oci_host_check(const json_t *config, void (*warn)(const char *message), struct err *err);
 
 /* Maps the ids of a new user namespace that the process is in (user_namespaces(7)); without one there is
