@@ -147,7 +147,8 @@ static bool parse_duration(const char *at, int64_t *ret_ns)
         int64_t unit = fraction_ns < 0 ? 0 : take_unit_ns(&at);
         if (unit == 0 || value >= (limit - total) / unit)
             return false;
-        total += value * unit + (int64_t)((double)fraction_ns / 1e9 * (double)unit);
+        __extension__ __int128 part = (__int128)fraction_ns * unit / NS_PER_S;
+        total += value * unit + (int64_t)part;
     }
     *ret_ns = total;
     return true;

@@ -41,6 +41,11 @@ void strings_release(struct strings *strings)
     *strings = (struct strings){0};
 }
 
+bool strings_say_none(const struct strings *strings)
+{
+    return strings->n == 1 && strings->items[0][0] == '\0';
+}
+
 void string_map_release(struct string_map *map)
 {
     for (size_t i = 0; i < map->n; i++) {

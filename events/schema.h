@@ -129,6 +129,8 @@ void schema_clear_shared(const struct schema *schema, void *data, const struct s
 int strings_add(struct strings *strings, const char *text);
 int strings_copy(struct strings *ret, const struct strings *from);
 void strings_release(struct strings *strings);
+/* One empty string means: none at all, whatever there is by default. */
+bool strings_say_none(const struct strings *strings);
 int string_map_copy(struct string_map *ret, const struct string_map *from);
 int string_map_add_missing(struct string_map *ret, const struct string_map *from); /* keys that it has not */
 void string_map_release(struct string_map *map);

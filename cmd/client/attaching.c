@@ -155,8 +155,8 @@ static int take_started(struct attach *attach, const struct frame *frame, struct
     bool types = attach->options.input && interactive;
     struct err why = ERR_INIT;
     attach->next_start = false;
-    if (tty) /* as docker has it: what ends this client, such as a terminal that is closed, is its own affair
-              */
+    /* As docker has it: what ends this client, such as a terminal that is closed, is its own affair. */
+    if (tty)
         attach->options.signals = false;
     if (attach->input.fd >= 0 || !(types || tty))
         return 0;

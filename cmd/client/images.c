@@ -154,15 +154,9 @@ static bool matches_reference(const json_t *image, const char *pattern)
     return fnmatch(pattern, reference, FNM_PATHNAME) == 0 || fnmatch(pattern, name, FNM_PATHNAME) == 0;
 }
 
-/* KEY, or KEY=VALUE. */
 static bool matches_label(const json_t *image, const char *label)
 {
-    char key[512];
-    size_t size = strcspn(label, "=");
-    snprintf(key, sizeof(key), "%.*s", (int)size, label);
-    const json_t *labels = json_object_get(json_object_get(image, "config"), "labels");
-    const char *value = json_string_value(json_object_get(labels, key));
-    return value != NULL && (label[size] == '\0' || strcmp(value, label + size + 1) == 0);
+    return listing_has_label(json_object_get(image, "config"), label);
 }
 
 static bool matches_node(const json_t *image, const char *node)

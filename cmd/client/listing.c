@@ -80,6 +80,14 @@ int listing_add_filters(struct buf *target, const struct option_list *list,
     return target->failed ? err_nomem(err, "making a request") : 0;
 }
 
+bool listing_has_label(const json_t *object, const char *label)
+{
+    size_t size = strcspn(label, "=");
+    auto_free char *key = strndup(label, size);
+    const json_t *value = key == NULL ? NULL : json_object_get(json_object_get(object, "labels"), key);
+    return value != NULL && (label[size] == '\0' || strcmp(json_string_value(value), label + size + 1) == 0);
+}
+
 int listing_print_json(const json_t *value, struct err *err)
 {
     if (json_dumpf(value, stdout, JSON_COMPACT) < 0 || putchar('\n') == EOF)

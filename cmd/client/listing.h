@@ -43,6 +43,9 @@ struct listing_filter {
 int listing_add_filters(struct buf *target, const struct option_list *list,
                         const struct listing_filter *filters, struct err *err);
 
+/* True if the object's "labels" have the one that is written KEY or KEY=VALUE. */
+bool listing_has_label(const json_t *object, const char *label);
+
 /* One line of JSON on stdout. */
 int listing_print_json(const json_t *value, struct err *err);
 /* All that is known of some things: an indented array, a line of JSON each, or the template of their members.

@@ -170,15 +170,6 @@ static const struct template_field fields[] = {
     {.name = NULL},
 };
 
-/* 1 if the volume has the label, with the value if there is one: KEY or KEY=VALUE. */
-static bool has_label(const json_t *volume, const char *text)
-{
-    size_t size = strcspn(text, "=");
-    auto_free char *key = strndup(text, size);
-    const json_t *value = key == NULL ? NULL : json_object_get(json_object_get(volume, "labels"), key);
-    return value != NULL && (text[size] == '\0' || strcmp(json_string_value(value), text + size + 1) == 0);
-}
-
 /* Takes out what does not match. */
 static int filter(json_t *volumes, const struct option_list *filters, struct err *err)
 {
@@ -189,8 +180,8 @@ static int filter(json_t *volumes, const struct option_list *filters, struct err
             return err_set(err, ERR_INVALID, "'%.64s' is no filter: give name=... or label=...", text);
         for (size_t at = json_array_size(volumes); at-- > 0;) {
             const json_t *volume = json_array_get(volumes, at);
-            bool match =
-                name ? strstr(json_text(volume, "name", ""), text + 5) != NULL : has_label(volume, text + 6);
+            bool match = name ? strstr(json_text(volume, "name", ""), text + 5) != NULL
+                              : listing_has_label(volume, text + 6);
             if (!match && json_array_remove(volumes, at) < 0)
                 return err_nomem(err, "listing volumes");
         }

@@ -304,8 +304,6 @@ void container_name_make(const struct node_state *state, const char *container_i
 
 /* resolve_spec.c: the variables of `base` with those of `asked` over them. -1 when memory runs out. */
 int merge_env(struct strings *ret, const struct strings *asked, const struct strings *base);
-/* One empty string means: none at all, whatever there is by default. */
-bool words_say_none(const struct strings *words);
 /* What `from` says of how health is checked and `ret` does not. -1 as above. */
 int copy_health(const struct schema *schema, void *ret, const struct schema *from_schema, const void *from);
 

@@ -54,7 +54,7 @@ static bool says_what_to_run(const struct container_spec *spec, const struct ima
     if (spec->command.n > 0)
         return true;
     if (spec->entrypoint.n > 0)
-        return spec->entrypoint.n > 1 || spec->entrypoint.items[0][0] != '\0';
+        return !strings_say_none(&spec->entrypoint);
     return image->config.command.n > 0 || image->config.entrypoint.n > 0;
 }
 

@@ -11,7 +11,7 @@
 
 static int replace_words(struct strings *ret, const struct strings *words)
 {
-    return words_say_none(words) ? 0 : strings_copy(ret, words);
+    return strings_say_none(words) ? 0 : strings_copy(ret, words);
 }
 
 static int replace_text(char **ret, const char *asked, const char *before)
@@ -29,7 +29,7 @@ static int replace_health(struct image_import_command *ret, const struct contain
     const struct schema *commit = command_types[COMMAND_CONTAINER_COMMIT].schema();
     if (asked->health_command.n == 0)
         return copy_health(import, ret, &container_spec_schema, spec);
-    return words_say_none(&asked->health_command) ? 0 : copy_health(import, ret, commit, asked);
+    return strings_say_none(&asked->health_command) ? 0 : copy_health(import, ret, commit, asked);
 }
 
 /* The container's configuration with the changes, by docker's rule that an entrypoint drops the command that
@@ -53,14 +53,6 @@ static int configure(struct image_import_command *ret, const struct container_sp
     return replace_text(&ret->reference, asked->reference, NULL);
 }
 
-/* NULL, or why no image is made by what the container and the command say. */
-static const char *why_not(const struct image_import_command *image)
-{
-    if (!schema_fits(command_types[COMMAND_IMAGE_IMPORT].schema(), image, MESSAGE_DATA_LIMIT))
-        return "its configuration would be too large for an image";
-    return NULL;
-}
-
 void decide_commit(struct core *core, const struct container *container, const struct command *command,
                    struct cause *cause_take, int64_t now_ns, struct decision *ret)
 {
@@ -78,9 +70,9 @@ void decide_commit(struct core *core, const struct container *container, const s
     memcpy(image->container_id, container->id, sizeof(image->container_id));
     core->failed = core->failed || configure(&image->command, &container->spec, asked) < 0;
     image_command_settle(&image->command);
-    if (why_not(&image->command) != NULL) {
-        emit_refused(core, ret, container->id, cause_take, now_ns, "bad-configuration", "container '%s': %s",
-                     container->name, why_not(&image->command));
+    if (!schema_fits(command_types[COMMAND_IMAGE_IMPORT].schema(), &image->command, MESSAGE_DATA_LIMIT)) {
+        emit_refused(core, ret, container->id, cause_take, now_ns, "bad-configuration",
+                     "container '%s': its configuration would be too large for an image", container->name);
         image_operation_free(image);
         return;
     }

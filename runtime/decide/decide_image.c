@@ -33,7 +33,7 @@ void image_command_settle(struct image_import_command *command)
 {
     struct strings *const lists[] = {&command->entrypoint, &command->command, &command->health_command};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
-        if (words_say_none(lists[i]))
+        if (strings_say_none(lists[i]))
             strings_release(lists[i]);
     if (command->health_command.n == 0)
         schema_clear_shared(command_types[COMMAND_IMAGE_IMPORT].schema(), command, &health_config_schema);

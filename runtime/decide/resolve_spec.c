@@ -32,11 +32,6 @@ static int default_text(char **member, const char *of_image)
     return *member != NULL ? 0 : -1;
 }
 
-bool words_say_none(const struct strings *words)
-{
-    return words->n == 1 && words->items[0][0] == '\0';
-}
-
 int copy_health(const struct schema *schema, void *ret, const struct schema *from_schema, const void *from)
 {
     struct health_config health;
@@ -50,10 +45,10 @@ int copy_health(const struct schema *schema, void *ret, const struct schema *fro
 
 static int fill_in_health(struct container_spec *spec, const struct image_config *image)
 {
-    if (!words_say_none(&spec->health_command) &&
+    if (!strings_say_none(&spec->health_command) &&
         copy_health(&container_spec_schema, spec, &image_config_schema, image) < 0)
         return -1;
-    if (words_say_none(&spec->health_command) || spec->health_command.n == 0)
+    if (strings_say_none(&spec->health_command) || spec->health_command.n == 0)
         schema_clear_shared(&container_spec_schema, spec, &health_config_schema);
     return 0;
 }
@@ -65,7 +60,7 @@ static int fill_in(struct container_spec *spec, const struct container_spec *ask
         if (strings_copy(&spec->entrypoint, &image->entrypoint) < 0 ||
             (asked->command.n == 0 && strings_copy(&spec->command, &image->command) < 0))
             return -1;
-    } else if (words_say_none(&asked->entrypoint)) {
+    } else if (strings_say_none(&asked->entrypoint)) {
         strings_release(&spec->entrypoint);
     }
     strings_release(&spec->env);

@@ -89,7 +89,7 @@ static json_t *arguments(const struct container_spec *spec, const struct image *
 {
     json_t *args = json_array();
     bool overridden = spec->entrypoint.n > 0;
-    bool cleared = spec->entrypoint.n == 1 && spec->entrypoint.items[0][0] == '\0';
+    bool cleared = strings_say_none(&spec->entrypoint);
     int result =
         cleared ? 0 : append_strings(args, overridden ? &spec->entrypoint : &image->config.entrypoint);
     if (result == 0 && (spec->command.n > 0 || !overridden))

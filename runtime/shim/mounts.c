@@ -405,15 +405,8 @@ static int empty_directory(struct mount_work *work)
 {
     if (work->empty_fd >= 0)
         return sys_open_tree(work->empty_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-    int fs_fd = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
-    if (fs_fd < 0)
-        return -1;
-    syscall(SYS_fsconfig, fs_fd, FSCONFIG_SET_STRING, "size", "0", 0);
-    if (syscall(SYS_fsconfig, fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-        work->empty_fd =
-            (int)syscall(SYS_fsmount, fs_fd, FSMOUNT_CLOEXEC,
-                         MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-    close(fs_fd);
+    work->empty_fd = filesystem_open(&(struct plan_step){
+        .flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, .a = "tmpfs", .b = "size=0", .c = ""});
     return work->empty_fd;
 }
 
